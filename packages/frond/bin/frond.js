@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+// The command `frond`. Plain JavaScript without static imports, so that an old Node still reaches the message below
+// instead of a syntax error, and so that npm can link the file before anything was built.
+const [major = 0] = process.versions.node.split(".").map(Number);
+if (major < 24) {
+  console.error(`frond needs Node 24 or newer (it uses node:sqlite); this is Node ${process.versions.node}.`);
+  process.exit(1);
+}
+const { existsSync } = await import("node:fs");
+const here = import.meta.dirname;
+// In the workspace the TypeScript sources run as they are; a published package holds compiled files.
+const inWorkspace = !here.includes("node_modules") && existsSync(`${here}/../src/cli/main.ts`);
+const { main } = await import(inWorkspace ? "../src/cli/main.ts" : "../dist/cli/main.js");
+await main(process.argv.slice(2), { source: inWorkspace });

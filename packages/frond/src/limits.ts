@@ -1,0 +1,59 @@
+// Every bound of frond, in one readable file: name, unit, and why this number.
+//
+// Rule: code never compares with a bare number where a user could meet the bound; it names one of these, and each has a
+// test that meets it.
+
+/** Slots of a cluster: the unit of ownership. Frozen, with the hash, when a data directory is created. Count. */
+export const SLOTS = 1024;
+
+/** Longest name of a cell, in bytes of UTF-8: leaves room for a path of several pairs in one record. */
+export const MAX_NAME_BYTES = 512;
+/** Longest whole address, in bytes of UTF-8 (several pairs for a child). */
+export const MAX_ADDRESS_BYTES = 2048;
+/** Longest kind, in characters. */
+export const MAX_KIND_LENGTH = 63;
+
+/** Largest commit: the sum of the pages it changed, in bytes. Larger ones are refused (RECORD_TOO_LARGE). */
+export const MAX_COMMIT_BYTES = 32 * 1024 * 1024;
+/** Largest encoded record, in bytes: a commit plus its page numbers, addresses and header. */
+export const MAX_RECORD_BYTES = MAX_COMMIT_BYTES + 1024 * 1024;
+/** Most cells in one record (a tree commits together). Count. */
+export const MAX_RECORD_CELLS = 1024;
+
+/** Page size of a new cell, in bytes: a one-row update then costs one kilobyte of log. */
+export const DEFAULT_PAGE_SIZE = 1024;
+/** SQLite page cache of an open cell, in KiB. */
+export const PAGE_CACHE_KIB = 256;
+/** A cell's WAL is checkpointed when it has grown by this many bytes. */
+export const CHECKPOINT_BYTES = 4 * 1024 * 1024;
+/** Largest result of one statement, in bytes as estimated while reading. */
+export const MAX_RESULT_BYTES = 64 * 1024 * 1024;
+/** Longest SQL text of one call, in characters. */
+export const MAX_SQL_LENGTH = 1_000_000;
+/** Most parameters of one statement: SQLite's own default. Count. */
+export const MAX_PARAMETERS = 32_766;
+/** Prepared statements kept per open cell. Count. */
+export const STATEMENTS_PER_CELL = 64;
+/** Longest key of `storage.kv`, in bytes, and largest value, in bytes: as Durable Objects have them. */
+export const MAX_KV_KEY_BYTES = 2048;
+export const MAX_KV_VALUE_BYTES = 2 * 1024 * 1024;
+
+/** Size of a log file, in bytes: it is written full of zeros in advance, so a commit never has to find space. */
+export const LOG_FILE_BYTES = 16 * 1024 * 1024;
+/** Commits that may wait for the disk, in bytes; beyond it new calls are refused (OVERLOADED). */
+export const MAX_LOG_BACKLOG_BYTES = 128 * 1024 * 1024;
+/** Batches of the log that may be between write and the end of their sync. Count. */
+export const LOG_SYNCS_IN_FLIGHT = 2;
+
+/** HTTP: largest request header, in bytes. */
+export const MAX_HEADER_BYTES = 16 * 1024;
+/** HTTP: longest request target (path and query), in bytes. */
+export const MAX_URL_BYTES = 8 * 1024;
+/** HTTP: largest request body, in bytes, unless the app states another. */
+export const MAX_BODY_BYTES = 32 * 1024 * 1024;
+/** HTTP: requests being worked on at once; the next one is answered 503. Count. */
+export const MAX_OPEN_REQUESTS = 10_000;
+/** HTTP: Retry-After of a 503, in seconds. */
+export const RETRY_AFTER_SECONDS = 1;
+/** Time that a graceful stop gives to requests in work, in ms. */
+export const STOP_GRACE_MS = 10_000;
