@@ -37,7 +37,10 @@ export function checkName(name: unknown): asserts name is string {
   let wrong: string | undefined;
   if (typeof name !== "string") wrong = `is ${name === null ? "null" : `of type ${typeof name}`}, not a string`;
   else if (name === "") wrong = "is empty";
-  else if (name.length > MAX_NAME_BYTES || (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES))
+  else if (
+    name.length > MAX_NAME_BYTES ||
+    (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES)
+  )
     wrong = `is longer than ${MAX_NAME_BYTES} bytes`;
   else if (!name.isWellFormed()) wrong = "holds half of a surrogate pair, which is not text";
   else if (name.includes("\0")) wrong = "holds a NUL character";
@@ -112,7 +115,10 @@ function unescapeName(text: string): string {
   if (!text.includes("%")) return text;
   return text.replace(/%([0-9a-fA-F]{2})?/g, (whole, hex: string | undefined) => {
     if (hex === undefined || Number.parseInt(hex, 16) > 0x7f) {
-      throw new FrondError("BAD_ADDRESS", `"${whole}" in ${JSON.stringify(text.slice(0, 60))} is not an escape like %2f`);
+      throw new FrondError(
+        "BAD_ADDRESS",
+        `"${whole}" in ${JSON.stringify(text.slice(0, 60))} is not an escape like %2f`,
+      );
     }
     return String.fromCharCode(Number.parseInt(hex, 16));
   });
