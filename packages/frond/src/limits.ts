@@ -19,6 +19,8 @@ export const MAX_COMMIT_BYTES = 32 * 1024 * 1024;
 export const MAX_RECORD_BYTES = MAX_COMMIT_BYTES + 1024 * 1024;
 /** Most cells in one record (a tree commits together). Count. */
 export const MAX_RECORD_CELLS = 1024;
+/** Most index changes in one record: existence and alarm of every cell, each changed and changed back. Count. */
+export const MAX_RECORD_CHANGES = 4 * MAX_RECORD_CELLS;
 
 /** Page size of a new cell, in bytes: a one-row update then costs one kilobyte of log. */
 export const DEFAULT_PAGE_SIZE = 1024;
@@ -40,6 +42,8 @@ export const MAX_KV_VALUE_BYTES = 2 * 1024 * 1024;
 
 /** Size of a log file, in bytes: it is written full of zeros in advance, so a commit never has to find space. */
 export const LOG_FILE_BYTES = 16 * 1024 * 1024;
+/** Highest number of a log file: a place in the log (file number * 2^32 + offset) stays a safe integer. */
+export const MAX_LOG_FILE_NUMBER = 2 ** 21 - 1;
 /** Commits that may wait for the disk, in bytes; beyond it new calls are refused (OVERLOADED). */
 export const MAX_LOG_BACKLOG_BYTES = 128 * 1024 * 1024;
 /** Batches of the log that may be between write and the end of their sync. Count. */

@@ -1,0 +1,494 @@
+// The record: one commit of one tree as bytes, or the claim of a slot. The byte tables are in docs/formats.md.
+//
+// Rule: a record is whole or it is nothing. Its checksum covers every byte before it, and a reader believes no field,
+// not even a count, before the checksum held. Magic number, length and checksum keep their place in every version, so
+// old software tells a newer record (RECORD_NEWER) from a damaged one (RECORD_DAMAGED).
+// What comes later arrives as further sections; each says itself whether a reader may pass over it.
+// Writing runs once per commit: plain numbers into the caller's buffer, no objects in between.
+// Rejected: varints (a few bytes saved beside pages of a kilobyte, a branch for each byte), one checksum per page (paid
+// at every commit; pages are checked when a segment closes and at a restore).
+
+import { crc32 } from "node:zlib";
+import { formatAddress, parseAddress } from "../address.ts";
+import { assert } from "../assert.ts";
+import { FrondError } from "../errors.ts";
+import { MAX_ADDRESS_BYTES, MAX_RECORD_BYTES, MAX_RECORD_CELLS, MAX_RECORD_CHANGES, SLOTS } from "../limits.ts";
+import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+import { padded, putU64, wholeView } from "./bytes.ts";
+import {
+  CELL_SECTION,
+  CHANGE_SECTION,
+  CLAIM_PAYLOAD,
+  CLAIM_SECTION,
+  RECORD_CRC_BYTES,
+  RECORD_HEADER,
+  RECORD_HEADER_BYTES,
+  RECORD_MAGIC,
+  RECORD_VERSION,
+  RUN_ID_BYTES,
+  SECTION_HEADER,
+  SECTION_HEADER_BYTES,
+} from "./layout.ts";
+import { Fields, type Format } from "./fields.ts";
+import { PageSet } from "./pages.ts";
+import { isPageSize } from "./wal.ts";
+
+export { RECORD_HEADER_BYTES } from "./layout.ts";
+
+const TYPE_COMMIT = 1;
+const TYPE_CLAIM = 2;
+const SECTION_CELL = 1;
+const SECTION_CHANGE = 2;
+const SECTION_CLAIM = 3;
+const MUST_UNDERSTAND = 1;
+const SMALLEST = RECORD_HEADER_BYTES + RECORD_CRC_BYTES;
+/** SQLite never uses the page number 2^32 - 1. */
+const MAX_PAGE_NUMBER = 2 ** 32 - 2;
+
+/** The flags that this version gives to each type of section; by them an unknown type is known. */
+const SECTION_FLAGS: readonly (number | undefined)[] = [undefined, MUST_UNDERSTAND, 0, MUST_UNDERSTAND];
+const FORMAT: Format = { name: "record", damaged: "RECORD_DAMAGED", newer: "RECORD_NEWER" };
+
+const CHANGES = ["created", "deleted", "alarm-set", "alarm-cleared"] as const;
+const CHANGE_NUMBER = { created: 1, deleted: 2, "alarm-set": 3, "alarm-cleared": 4 } as const;
+
+/** What one commit changed in one cell: its pages, and where its WAL stands after it. */
+export interface CellImage {
+  readonly address: Address;
+  /** The address in UTF-8. */
+  readonly addressBytes: Uint8Array;
+  readonly walSalt1: number;
+  readonly walSalt2: number;
+  /** Offset in the cell's WAL file behind this commit, in bytes. */
+  readonly walEnd: number;
+  /** Pages of the database after the commit. */
+  readonly pageCount: number;
+  /** The cell's previous record in the log of the same data directory; 0 = none. Has no meaning elsewhere. */
+  readonly previous: LogPlace;
+  readonly pages: PageSet;
+}
+
+/** A change of what the slot index knows of a cell. */
+export interface IndexChange {
+  readonly what: (typeof CHANGES)[number];
+  readonly address: Address;
+  /** Time of the alarm in ms since 1970 for `alarm-set`; else 0. */
+  readonly value: number;
+}
+
+/** One commit of one tree. A cell stands in it at most once. */
+export interface CommitRecord {
+  readonly slot: Slot;
+  readonly epoch: Epoch;
+  readonly txid: Txid;
+  /** Time of the commit, in ms since 1970. */
+  readonly time: number;
+  readonly cells: readonly CellImage[];
+  readonly changes: readonly IndexChange[];
+}
+
+/** A run has taken a slot: the first record of a new epoch. It takes no txid of its own. */
+export interface ClaimRecord {
+  readonly slot: Slot;
+  readonly epoch: Epoch;
+  /** The last txid that survives of the epoch before. */
+  readonly txid: Txid;
+  readonly time: number;
+  readonly previousEpoch: Epoch;
+  readonly run: RunNumber;
+  /** RUN_ID_BYTES bytes. */
+  readonly runId: Uint8Array;
+}
+
+/** A cell as it was read; `pages` and `addressBytes` point into the bytes that were decoded. */
+export interface DecodedCell extends CellImage {
+  readonly pageSize: number;
+}
+
+export interface DecodedCommit extends CommitRecord {
+  readonly type: "commit";
+  /** Bytes of the whole record. */
+  readonly length: number;
+  readonly cells: readonly DecodedCell[];
+}
+
+export interface DecodedClaim extends ClaimRecord {
+  readonly type: "claim";
+  /** Bytes of the whole record. */
+  readonly length: number;
+}
+
+export type DecodedRecord = DecodedCommit | DecodedClaim;
+
+/** Bytes that the record will take. Throws RECORD_TOO_LARGE above a limit of a record. */
+export function commitLength(r: CommitRecord): number {
+  let length = SMALLEST;
+  for (const cell of r.cells) length += SECTION_HEADER_BYTES + cellPayload(cell);
+  for (const change of r.changes) {
+    length += SECTION_HEADER_BYTES + CHANGE_SECTION.address + padded(Buffer.byteLength(change.address));
+  }
+  if (length > MAX_RECORD_BYTES) throw tooLarge(r, `${length} bytes`, `${MAX_RECORD_BYTES}`);
+  if (r.cells.length > MAX_RECORD_CELLS) throw tooLarge(r, `${r.cells.length} cells`, `${MAX_RECORD_CELLS}`);
+  if (r.changes.length > MAX_RECORD_CHANGES) {
+    throw tooLarge(r, `${r.changes.length} index changes`, `${MAX_RECORD_CHANGES}`);
+  }
+  return length;
+}
+
+/**
+ * Writes the record at `target[at]` and returns where it ends. `target` must have commitLength() bytes left there; what
+ * they held before does not matter. Throws RECORD_TOO_LARGE as commitLength does, before it writes.
+ */
+export function encodeCommit(r: CommitRecord, target: Buffer, at: number): number {
+  const length = commitLength(r);
+  const view = begin(r, TYPE_COMMIT, length, r.cells.length + r.changes.length, target, at);
+  let place = at + RECORD_HEADER_BYTES;
+  for (let i = 0; i < r.cells.length; i++) place = putCell(r.cells[i] as CellImage, view, target, place);
+  for (let i = 0; i < r.changes.length; i++) place = putChange(r.changes[i] as IndexChange, view, target, place);
+  return finish(view, target, at, place, length);
+}
+
+/** Bytes of a claim record. */
+export function claimLength(): number {
+  return SMALLEST + SECTION_HEADER_BYTES + CLAIM_PAYLOAD;
+}
+
+/** Writes a claim record at `target[at]`, as encodeCommit does a commit. */
+export function encodeClaim(r: ClaimRecord, target: Buffer, at: number): number {
+  assert(r.runId.length === RUN_ID_BYTES, `a run id has ${RUN_ID_BYTES} bytes`);
+  const view = begin(r, TYPE_CLAIM, claimLength(), 1, target, at);
+  const section = at + RECORD_HEADER_BYTES;
+  putSection(view, target, section, SECTION_CLAIM, MUST_UNDERSTAND, CLAIM_PAYLOAD);
+  const payload = target.byteOffset + section + SECTION_HEADER_BYTES;
+  putU64(view, payload + CLAIM_SECTION["previous epoch"], r.previousEpoch);
+  putU64(view, payload + CLAIM_SECTION["last txid"], r.txid);
+  putU64(view, payload + CLAIM_SECTION.run, r.run);
+  const end = section + SECTION_HEADER_BYTES + CLAIM_PAYLOAD;
+  target.set(r.runId, end - RUN_ID_BYTES);
+  return finish(view, target, at, end, claimLength());
+}
+
+function begin(
+  r: CommitRecord | ClaimRecord,
+  type: number,
+  length: number,
+  sections: number,
+  target: Buffer,
+  at: number,
+): DataView {
+  assert(at >= 0 && at + length <= target.length, "a record is written inside its buffer");
+  const view = wholeView(target.buffer);
+  const base = target.byteOffset + at;
+  view.setUint32(base + RECORD_HEADER.magic, RECORD_MAGIC, true);
+  view.setUint32(base + RECORD_HEADER.length, length, true);
+  view.setUint8(base + RECORD_HEADER.version, RECORD_VERSION);
+  view.setUint8(base + RECORD_HEADER.type, type);
+  view.setUint16(base + RECORD_HEADER.slot, r.slot, true);
+  view.setUint32(base + RECORD_HEADER.sections, sections, true);
+  putU64(view, base + RECORD_HEADER.epoch, r.epoch);
+  putU64(view, base + RECORD_HEADER.txid, r.txid);
+  putU64(view, base + RECORD_HEADER.time, r.time);
+  putU64(view, base + RECORD_HEADER.reserved, 0);
+  return view;
+}
+
+function finish(view: DataView, target: Buffer, at: number, end: number, length: number): number {
+  assert(end + RECORD_CRC_BYTES === at + length, "a record is as long as it was computed to be");
+  const crc = crc32(new Uint8Array(target.buffer, target.byteOffset + at, end - at));
+  view.setUint32(target.byteOffset + end, crc, true);
+  return end + RECORD_CRC_BYTES;
+}
+
+function putSection(view: DataView, target: Buffer, at: number, type: number, flags: number, payload: number): void {
+  const base = target.byteOffset + at;
+  view.setUint16(base + SECTION_HEADER.type, type, true);
+  view.setUint16(base + SECTION_HEADER.flags, flags, true);
+  view.setUint32(base + SECTION_HEADER.length, payload, true);
+}
+
+function cellPayload(cell: CellImage): number {
+  return CELL_SECTION.address + padded(cell.addressBytes.length) + cell.pages.count * (4 + cell.pages.pageSize);
+}
+
+function putCell(cell: CellImage, view: DataView, target: Buffer, at: number): number {
+  const { pages, addressBytes } = cell;
+  putSection(view, target, at, SECTION_CELL, MUST_UNDERSTAND, cellPayload(cell));
+  const base = target.byteOffset + at + SECTION_HEADER_BYTES;
+  view.setUint16(base + CELL_SECTION["address bytes"], addressBytes.length, true);
+  view.setUint16(base + CELL_SECTION.reserved, 0, true);
+  view.setUint32(base + CELL_SECTION["page size"], pages.pageSize, true);
+  view.setUint32(base + CELL_SECTION["page count"], cell.pageCount, true);
+  view.setUint32(base + CELL_SECTION["salt 1"], cell.walSalt1, true);
+  view.setUint32(base + CELL_SECTION["salt 2"], cell.walSalt2, true);
+  putU64(view, base + CELL_SECTION["WAL end"], cell.walEnd);
+  putU64(view, base + CELL_SECTION.previous, cell.previous);
+  view.setUint32(base + CELL_SECTION.pages, pages.count, true);
+  let place = at + SECTION_HEADER_BYTES + CELL_SECTION.address;
+  target.set(addressBytes, place);
+  place = putPadding(target, place + addressBytes.length, padded(addressBytes.length) - addressBytes.length);
+  for (let i = 0; i < pages.count; i++, place += 4) {
+    view.setUint32(target.byteOffset + place, pages.numbers[i] as number, true);
+  }
+  const { source, pageSize } = pages;
+  for (let i = 0; i < pages.count; i++, place += pageSize) {
+    target.set(new Uint8Array(source.buffer, source.byteOffset + (pages.offsets[i] as number), pageSize), place);
+  }
+  return place;
+}
+
+function putChange(change: IndexChange, view: DataView, target: Buffer, at: number): number {
+  const address = Buffer.from(change.address);
+  const payload = CHANGE_SECTION.address + padded(address.length);
+  putSection(view, target, at, SECTION_CHANGE, 0, payload);
+  const base = target.byteOffset + at + SECTION_HEADER_BYTES;
+  view.setUint8(base + CHANGE_SECTION.what, CHANGE_NUMBER[change.what]);
+  view.setUint8(base + CHANGE_SECTION.reserved, 0);
+  view.setUint16(base + CHANGE_SECTION["address bytes"], address.length, true);
+  putU64(view, base + CHANGE_SECTION.value, change.value);
+  const place = at + SECTION_HEADER_BYTES + CHANGE_SECTION.address;
+  target.set(address, place);
+  return putPadding(target, place + address.length, padded(address.length) - address.length);
+}
+
+function putPadding(target: Buffer, at: number, count: number): number {
+  for (let i = 0; i < count; i++) target[at + i] = 0;
+  return at + count;
+}
+
+function tooLarge(r: CommitRecord, is: string, limit: string): FrondError {
+  const who = r.cells[0]?.address ?? r.changes[0]?.address ?? `slot ${r.slot}`;
+  return new FrondError(
+    "RECORD_TOO_LARGE",
+    `the commit of ${who} has ${is}; at most ${limit} fit in one commit: split it`,
+  );
+}
+
+/** Bytes of the record that begins at `bytes[at]`, from its first 8 bytes. Throws RECORD_DAMAGED if none can begin there. */
+export function peekLength(bytes: Uint8Array, at: number, where: string): number {
+  return lengthOf(new Fields(bytes, where, FORMAT), at, bytes.length);
+}
+
+/**
+ * Reads the record at `bytes[at]`, which must end at `limit` or before. Pages and address bytes of the result point
+ * into `bytes`. `where` names the bytes in errors (the file whose first byte is `bytes[0]`).
+ *
+ * Throws RECORD_DAMAGED when anything is not as this version writes it, RECORD_NEWER when the record is sound but holds
+ * something that only newer software understands. Sections that say so themselves are passed over.
+ */
+export function decodeRecord(bytes: Uint8Array, at: number, limit: number, where: string): DecodedRecord {
+  assert(at >= 0 && at <= limit && limit <= bytes.length, "a record is read inside its buffer");
+  const fields = new Fields(bytes, where, FORMAT);
+  const length = lengthOf(fields, at, limit);
+  if (length > limit - at) {
+    const there = `is ${length}, but only ${limit - at} bytes are there`;
+    throw fields.damaged(at + RECORD_HEADER.length, "the length", there);
+  }
+  const end = at + length - RECORD_CRC_BYTES;
+  const crc = crc32(new Uint8Array(bytes.buffer, bytes.byteOffset + at, end - at));
+  if (fields.u32(end) !== crc) throw fields.damaged(end, "the checksum", "does not match");
+  const type = checkHeader(fields, at, end);
+  const head = {
+    length,
+    slot: fields.u16(at + RECORD_HEADER.slot) as Slot,
+    epoch: fields.u64(at + RECORD_HEADER.epoch, "the epoch", 1) as Epoch,
+    txid: fields.u64(at + RECORD_HEADER.txid, "the txid", type === TYPE_COMMIT ? 1 : 0) as Txid,
+    time: fields.u64(at + RECORD_HEADER.time, "the time"),
+  };
+  if (type === TYPE_CLAIM) return { type: "claim", ...head, ...readClaim(fields, at, end, head) };
+  return { type: "commit", ...head, ...readCommit(fields, at, end) };
+}
+
+function lengthOf(fields: Fields, at: number, limit: number): number {
+  if (at + RECORD_HEADER.version > limit) throw fields.damaged(at, "the beginning", "is cut off");
+  const magic = fields.u32(at + RECORD_HEADER.magic);
+  if (magic !== RECORD_MAGIC) {
+    throw fields.damaged(at, "the magic number", `is 0x${magic.toString(16)}, not 0x${RECORD_MAGIC.toString(16)}`);
+  }
+  const length = fields.u32(at + RECORD_HEADER.length);
+  if (length < SMALLEST || length > MAX_RECORD_BYTES || length % 4 !== 0) {
+    const range = `a multiple of 4 from ${SMALLEST} to ${MAX_RECORD_BYTES}`;
+    throw fields.damaged(at + RECORD_HEADER.length, "the length", `is ${length}, not ${range}`);
+  }
+  return length;
+}
+
+/** The type of the record, when everything in its header that no reader gives on is sound. */
+function checkHeader(fields: Fields, at: number, end: number): number {
+  const version = fields.u8(at + RECORD_HEADER.version);
+  if (version === 0) throw fields.damaged(at + RECORD_HEADER.version, "the version", "is 0");
+  if (version > RECORD_VERSION) throw fields.newer(at + RECORD_HEADER.version, "the version", `is ${version}`);
+  const type = fields.u8(at + RECORD_HEADER.type);
+  if (type === 0) throw fields.damaged(at + RECORD_HEADER.type, "the type", "is 0");
+  if (type > TYPE_CLAIM) throw fields.newer(at + RECORD_HEADER.type, "the type", `is ${type}`);
+  const slot = fields.u16(at + RECORD_HEADER.slot);
+  if (slot >= SLOTS) throw fields.damaged(at + RECORD_HEADER.slot, "the slot", `is ${slot}, not below ${SLOTS}`);
+  const sections = fields.u32(at + RECORD_HEADER.sections);
+  const room = Math.floor((end - at - RECORD_HEADER_BYTES) / SECTION_HEADER_BYTES);
+  if (sections > room) {
+    throw fields.damaged(at + RECORD_HEADER.sections, "the count of sections", `is ${sections}; ${room} can fit`);
+  }
+  fields.reserved(at + RECORD_HEADER.reserved, RECORD_HEADER_BYTES - RECORD_HEADER.reserved);
+  return type;
+}
+
+/** Calls `take` with each section that this version knows; the sections must fill the record exactly. */
+function readSections(
+  fields: Fields,
+  at: number,
+  end: number,
+  take: (type: number, from: number, to: number) => void,
+): void {
+  let place = at + RECORD_HEADER_BYTES;
+  for (let left = fields.u32(at + RECORD_HEADER.sections); left > 0; left--) {
+    if (place + SECTION_HEADER_BYTES > end) throw fields.damaged(place, "a section", "does not fit");
+    const type = fields.u16(place + SECTION_HEADER.type);
+    const flags = fields.u16(place + SECTION_HEADER.flags);
+    const payload = fields.u32(place + SECTION_HEADER.length);
+    const from = place + SECTION_HEADER_BYTES;
+    if (payload > end - from) throw fields.damaged(place, "the payload of a section", `has ${payload} bytes too many`);
+    const to = from + payload;
+    const known = SECTION_FLAGS[type];
+    if (type === 0) throw fields.damaged(place, "the type of a section", "is 0");
+    if (known === undefined ? (flags & MUST_UNDERSTAND) !== 0 : flags !== known) {
+      throw fields.newer(place, "a section", `of type ${type} has the flags ${flags}`);
+    }
+    place += SECTION_HEADER_BYTES + Math.ceil(payload / 4) * 4;
+    if (place > end) throw fields.damaged(to, "the padding", "does not fit");
+    fields.padding(to, place);
+    if (known !== undefined) take(type, from, to);
+  }
+  if (place !== end) throw fields.damaged(place, "the sections", `leave ${end - place} bytes over`);
+}
+
+function readCommit(fields: Fields, at: number, end: number): { cells: DecodedCell[]; changes: IndexChange[] } {
+  const cells: DecodedCell[] = [];
+  const changes: IndexChange[] = [];
+  const seen = new Set<Address>();
+  readSections(fields, at, end, (type, from, to) => {
+    if (type === SECTION_CLAIM) throw fields.damaged(from, "a CLAIM section", "stands in a commit");
+    if (type === SECTION_CHANGE) {
+      if (changes.length === MAX_RECORD_CHANGES)
+        throw fields.damaged(from, "the number of index changes", "is too large");
+      changes.push(readChange(fields, from, to));
+      return;
+    }
+    if (cells.length === MAX_RECORD_CELLS) throw fields.damaged(from, "the number of cells", "is too large");
+    const cell = readCell(fields, from, to);
+    if (seen.has(cell.address)) throw fields.damaged(from, "the cell", `${cell.address} stands in it twice`);
+    seen.add(cell.address);
+    cells.push(cell);
+  });
+  return { cells, changes };
+}
+
+function readCell(fields: Fields, from: number, to: number): DecodedCell {
+  if (to - from < CELL_SECTION.address) throw fields.damaged(from, "a CELL section", "is too short");
+  const addressBytes = fields.u16(from + CELL_SECTION["address bytes"]);
+  fields.reserved(from + CELL_SECTION.reserved, 2);
+  const pageSize = fields.u32(from + CELL_SECTION["page size"]);
+  if (!isPageSize(pageSize)) throw fields.damaged(from + CELL_SECTION["page size"], "the page size", `is ${pageSize}`);
+  const pageCount = fields.u32(from + CELL_SECTION["page count"]);
+  if (pageCount > MAX_PAGE_NUMBER) {
+    throw fields.damaged(from + CELL_SECTION["page count"], "the page count", `is ${pageCount}`);
+  }
+  const count = fields.u32(from + CELL_SECTION.pages);
+  const numbersAt = from + CELL_SECTION.address + padded(addressBytes);
+  const pagesAt = numbersAt + 4 * count;
+  if (pagesAt + count * pageSize !== to) {
+    const what = `is ${count}: with an address of ${addressBytes} bytes and pages of ${pageSize} they do not fill the section`;
+    throw fields.damaged(from + CELL_SECTION.pages, "the number of pages", what);
+  }
+  const address = readAddress(fields, from + CELL_SECTION.address, addressBytes);
+  fields.padding(from + CELL_SECTION.address + addressBytes, numbersAt);
+  const pages = new PageSet();
+  pages.reset(fields.bytes, pageSize);
+  for (let i = 0; i < count; i++) {
+    const number = fields.u32(numbersAt + 4 * i);
+    if (number < 1 || number > pageCount) {
+      throw fields.damaged(numbersAt + 4 * i, "a page number", `is ${number}, not from 1 to ${pageCount}`);
+    }
+    if (!pages.put(number, pagesAt + i * pageSize)) {
+      throw fields.damaged(numbersAt + 4 * i, "a page number", `is ${number} for the second time`);
+    }
+  }
+  return {
+    address,
+    addressBytes: fields.bytes.subarray(from + CELL_SECTION.address, from + CELL_SECTION.address + addressBytes),
+    pageSize,
+    pageCount,
+    walSalt1: fields.u32(from + CELL_SECTION["salt 1"]),
+    walSalt2: fields.u32(from + CELL_SECTION["salt 2"]),
+    walEnd: fields.u64(from + CELL_SECTION["WAL end"], "the end of the WAL"),
+    previous: fields.u64(from + CELL_SECTION.previous, "the previous place") as LogPlace,
+    pages,
+  };
+}
+
+function readChange(fields: Fields, from: number, to: number): IndexChange {
+  if (to - from < CHANGE_SECTION.address) throw fields.damaged(from, "a CHANGE section", "is too short");
+  const number = fields.u8(from + CHANGE_SECTION.what);
+  if (number === 0) throw fields.damaged(from + CHANGE_SECTION.what, "an index change", "is of kind 0");
+  const what = CHANGES[number - 1];
+  if (what === undefined) throw fields.newer(from + CHANGE_SECTION.what, "an index change", `is of kind ${number}`);
+  fields.reserved(from + CHANGE_SECTION.reserved, 1);
+  const addressBytes = fields.u16(from + CHANGE_SECTION["address bytes"]);
+  const addressEnd = from + CHANGE_SECTION.address + addressBytes;
+  if (from + CHANGE_SECTION.address + padded(addressBytes) !== to) {
+    throw fields.damaged(from, "a CHANGE section", `does not end with its address of ${addressBytes} bytes`);
+  }
+  fields.padding(addressEnd, to);
+  const value = fields.u64(from + CHANGE_SECTION.value, "the value of an index change");
+  if (value !== 0 && what !== "alarm-set") {
+    throw fields.damaged(from + CHANGE_SECTION.value, "the value of an index change", `is ${value} for "${what}"`);
+  }
+  return { what, address: readAddress(fields, from + CHANGE_SECTION.address, addressBytes), value };
+}
+
+function readClaim(
+  fields: Fields,
+  at: number,
+  end: number,
+  head: { readonly epoch: Epoch; readonly txid: Txid },
+): { previousEpoch: Epoch; run: RunNumber; runId: Uint8Array } {
+  let found: { previousEpoch: Epoch; run: RunNumber; runId: Uint8Array } | undefined;
+  readSections(fields, at, end, (type, from, to) => {
+    if (type !== SECTION_CLAIM) throw fields.damaged(from, `a section of type ${type}`, "stands in a claim");
+    if (found !== undefined) throw fields.damaged(from, "the CLAIM section", "stands in it twice");
+    if (to - from !== CLAIM_PAYLOAD) throw fields.damaged(from, "the CLAIM section", `has ${to - from} bytes`);
+    const previous = fields.u64(from + CLAIM_SECTION["previous epoch"], "the previous epoch");
+    if (previous >= head.epoch) {
+      throw fields.damaged(from, "the previous epoch", `is ${previous}, not below the claimed ${head.epoch}`);
+    }
+    const last = fields.u64(from + CLAIM_SECTION["last txid"], "the last txid");
+    if (last !== head.txid) {
+      throw fields.damaged(
+        from + CLAIM_SECTION["last txid"],
+        "the last txid",
+        `is ${last}; the header has ${head.txid}`,
+      );
+    }
+    found = {
+      previousEpoch: previous as Epoch,
+      run: fields.u64(from + CLAIM_SECTION.run, "the run number", 1) as RunNumber,
+      runId: fields.bytes.slice(from + CLAIM_SECTION["run id"], to),
+    };
+  });
+  if (found === undefined) throw fields.damaged(at, "the CLAIM section", "is missing");
+  return found;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** An address that is written as formatAddress() writes it: another spelling would be a second cell. */
+function readAddress(fields: Fields, at: number, length: number): Address {
+  if (length > MAX_ADDRESS_BYTES) throw fields.damaged(at, "an address", `has ${length} bytes`);
+  const bytes = fields.bytes.subarray(at, at + length);
+  try {
+    const text = utf8.decode(bytes);
+    const address = formatAddress(parseAddress(text));
+    if (address === text) return address;
+  } catch (error) {
+    throw fields.damaged(at, "an address", `is none (${(error as Error).message})`);
+  }
+  throw fields.damaged(at, "an address", "is not spelled as frond spells it");
+}
