@@ -1,3 +1,7 @@
+// How the tests run: on the TypeScript sources (condition `frond-source`, see docs/decisions/0003), each file in a
+// process of its own, so that a test may kill what it started. No test asserts a duration; the time limits below only
+// end what hangs.
+
 import { defineConfig } from "vitest/config";
 
 const source = ["frond-source"];
@@ -11,7 +15,9 @@ export default defineConfig({
       "apps/*/test/**/*.test.ts",
       "examples/**/*.test.ts",
       "bench/**/*.test.ts",
+      "scripts/test/**/*.test.ts",
     ],
+    globalSetup: ["test-support/provision.ts"],
     pool: "forks",
     execArgv: ["--conditions=frond-source"],
     testTimeout: 60_000,
