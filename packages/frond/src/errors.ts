@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   UNKNOWN_VERB: {},
   NOT_CLONEABLE: {},
   NOT_AN_APP: {},
+  APP_FAILED: {},
   NODE_TOO_OLD: {},
   // SQL inside a cell
   BAD_VALUE: {},
@@ -49,10 +50,14 @@ export const ERROR_CODES = {
   DISK_FULL: { retryable: true, overloaded: true },
   OVERLOADED: { retryable: true, overloaded: true },
   STOPPING: { retryable: true },
+  BODY_TOO_LARGE: {},
   DATA_LOCKED: {},
   DATA_NEWER: {},
   DATA_DAMAGED: {},
   NOT_RUNNING: {},
+  NO_DATA: {},
+  LISTEN_FAILED: {},
+  FILE_EXISTS: {},
   LOG_FAILED: {},
   // Bytes that are not what they should be
   WAL_DAMAGED: {},

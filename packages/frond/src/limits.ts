@@ -57,7 +57,23 @@ export const MAX_URL_BYTES = 8 * 1024;
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 /** HTTP: requests being worked on at once; the next one is answered 503. Count. */
 export const MAX_OPEN_REQUESTS = 10_000;
+/** HTTP: connections held at once; further ones are closed unheard. Count; lower where the system's descriptors are few. */
+export const MAX_CONNECTIONS = 16_384;
+/** HTTP: time a client has to send its request header, in ms. */
+export const HEADER_TIMEOUT_MS = 20_000;
+/** HTTP: time a client has to send its whole request, in ms: the largest body over a 1 Mbit/s line. */
+export const REQUEST_TIMEOUT_MS = 300_000;
+/** HTTP: time a connection may rest between requests, in ms: more than the 60 s of common proxies, which reuse theirs. */
+export const KEEP_ALIVE_MS = 65_000;
+/** HTTP: time in which the rest of a refused body is read and thrown away, so that its sender sees the refusal, in ms. */
+export const LINGER_MS = 2_000;
 /** HTTP: Retry-After of a 503, in seconds. */
 export const RETRY_AFTER_SECONDS = 1;
+/** Control socket: largest request, in bytes: the arguments of one call. */
+export const MAX_CONTROL_BYTES = 64 * 1024 * 1024;
+/** Control socket: most cells in one page of the list. Count. */
+export const CELLS_PER_PAGE = 1_000;
+/** Longest path of a unix socket, in bytes: what `sockaddr_un` of Linux holds (macOS: 103), without the final NUL. */
+export const MAX_SOCKET_PATH_BYTES = 103;
 /** Time that a graceful stop gives to requests in work, in ms. */
 export const STOP_GRACE_MS = 10_000;

@@ -1,0 +1,60 @@
+// What a node offers to the commands of its operator: the interface between the node and whatever speaks for people.
+//
+// Rule: it is the same whether the node runs (the control socket carries it) or the data directory was opened by the
+// command itself; a command never knows which. Nothing here is reachable over the network.
+
+/** What is known of one cell without opening it. */
+export interface CellInfo {
+  readonly address: string;
+  readonly slot: number;
+  readonly epoch: number;
+  readonly txid: number;
+  /** Size of its database, in bytes. */
+  readonly bytes: number;
+  readonly open: boolean;
+  /** Time of its last commit, in ms since 1970; 0 = unknown. */
+  readonly changedMs: number;
+}
+
+/** Which program serves a data directory. */
+export interface NodeVersion {
+  readonly version: string;
+  readonly pid: number;
+  readonly run: number;
+  readonly startedMs: number;
+  /** Where it answers HTTP, `HOST:PORT`; absent when it does not. */
+  readonly listen?: string;
+  readonly dataDirectory: string;
+}
+
+/** How a node is. `reports` are what recovery and checks found, as sentences. */
+export interface NodeStatus {
+  readonly ready: boolean;
+  readonly cells: number;
+  readonly openCells: number;
+  readonly logBytes: number;
+  readonly logFiles: number;
+  readonly durability: string;
+  readonly reports: readonly string[];
+}
+
+/** Rows of one statement. `changes` counts rows written. */
+export interface SqlResult {
+  readonly columns: string[];
+  readonly rows: unknown[][];
+  readonly changes: number;
+}
+
+/** The operator's view of a node. Every method throws FrondError for what it refuses. */
+export interface NodeControl {
+  version(): NodeVersion;
+  status(): NodeStatus;
+  /** Up to `limit` cells in order of address, beginning behind the address `after`. */
+  cells(after: string | undefined, limit: number): CellInfo[];
+  /** Runs one statement in the cell; refuses to change it unless `write`. */
+  sql(address: string, sql: string, args: unknown[], write: boolean): Promise<SqlResult>;
+  /** Calls a verb of the cell. What the verb throws is thrown. */
+  call(address: string, verb: string, args: unknown[]): Promise<unknown>;
+  /** Writes the cell as a plain SQLite file at `file`, which does not exist yet. */
+  exportTo(address: string, file: string): Promise<{ bytes: number }>;
+}
