@@ -141,6 +141,7 @@ export function commitLength(r: CommitRecord): number {
  */
 export function encodeCommit(r: CommitRecord, target: Buffer, at: number): number {
   const length = commitLength(r);
+  assert(r.txid >= 1, "a commit has a txid");
   const view = begin(r, TYPE_COMMIT, length, r.cells.length + r.changes.length, target, at);
   let place = at + RECORD_HEADER_BYTES;
   for (let i = 0; i < r.cells.length; i++) place = putCell(r.cells[i] as CellImage, view, target, place);
@@ -177,6 +178,7 @@ function begin(
   at: number,
 ): DataView {
   assert(at >= 0 && at + length <= target.length, "a record is written inside its buffer");
+  assert(r.slot >= 0 && r.slot < SLOTS && r.epoch >= 1, "a record belongs to a slot that is owned");
   const view = wholeView(target.buffer);
   const base = target.byteOffset + at;
   view.setUint32(base + RECORD_HEADER.magic, RECORD_MAGIC, true);
@@ -227,7 +229,9 @@ function putCell(cell: CellImage, view: DataView, target: Buffer, at: number): n
   target.set(addressBytes, place);
   place = putPadding(target, place + addressBytes.length, padded(addressBytes.length) - addressBytes.length);
   for (let i = 0; i < pages.count; i++, place += 4) {
-    view.setUint32(target.byteOffset + place, pages.numbers[i] as number, true);
+    const number = pages.numbers[i] as number;
+    assert(number >= 1 && number <= cell.pageCount, "a changed page is a page of the database");
+    view.setUint32(target.byteOffset + place, number, true);
   }
   const { source, pageSize } = pages;
   for (let i = 0; i < pages.count; i++, place += pageSize) {
@@ -470,7 +474,7 @@ function readClaim(
     found = {
       previousEpoch: previous as Epoch,
       run: fields.u64(from + CLAIM_SECTION.run, "the run number", 1) as RunNumber,
-      runId: fields.bytes.slice(from + CLAIM_SECTION["run id"], to),
+      runId: new Uint8Array(fields.bytes.subarray(from + CLAIM_SECTION["run id"], to)),
     };
   });
   if (found === undefined) throw fields.damaged(at, "the CLAIM section", "is missing");
