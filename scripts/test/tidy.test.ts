@@ -85,14 +85,16 @@ describe("layers", () => {
     expect(findings({ [`${SRC}log/a.ts`]: `import { b } from "frond";` })[0]).toContain("by its own name");
   });
 
-  test("files do not import each other in a circle", () => {
+  test("files do not load each other in a circle", () => {
     const circle = {
       [`${SRC}log/a.ts`]: `import { b } from "./b.ts";`,
-      [`${SRC}log/b.ts`]: `import type { C } from "./c.ts";`,
+      [`${SRC}log/b.ts`]: `export { c } from "./c.ts";\nexport const b = 1;`,
       [`${SRC}log/c.ts`]: `import { a } from "./a.ts";`,
     };
     expect(findings(circle)).toEqual([`${SRC}log/a.ts:1  cycle  log/a.ts -> log/b.ts -> log/c.ts -> log/a.ts`]);
-    expect(findings({ ...circle, [`${SRC}log/c.ts`]: "export type C = 1;" })).toEqual([]);
+    expect(findings({ ...circle, [`${SRC}log/c.ts`]: "export const c = 1;" })).toEqual([]);
+    expect(findings({ ...circle, [`${SRC}log/c.ts`]: `import type { A } from "./a.ts";` })).toEqual([]);
+    expect(findings({ ...circle, [`${SRC}log/c.ts`]: `import { type A } from "./a.ts";` })).toHaveLength(1);
   });
 
   test("no file inside src is a barrel", () => {

@@ -2,7 +2,8 @@
 //
 // Rule: a lower layer never imports a higher one, and rooms of one layer do not import each other unless the arrow is
 // listed below with its reason. Types count like values: a type that points upwards is a design that points upwards.
-// There are no cycles between files, and no room opens its doors through an index file.
+// Files do not load each other in a circle; inside one room two types may know each other (`import type` loads nothing).
+// No room opens its doors through an index file.
 
 import type { Finding, Source, SyntaxNode } from "./tree.ts";
 import { isNode, lineAt, walk } from "./tree.ts";
@@ -54,6 +55,8 @@ export interface Import {
   readonly specifier: string;
   /** Path from the project's root for a relative import, else undefined. */
   readonly to: string | undefined;
+  /** Only types cross: the import is gone when the file runs. */
+  readonly types: boolean;
   readonly line: number;
 }
 
@@ -64,7 +67,8 @@ export function importsOf(source: Source): Import[] {
     const specifier = specifierOf(node);
     if (specifier === undefined) return;
     const to = specifier.startsWith(".") ? resolvePath(source.path, specifier) : undefined;
-    found.push({ from: source.path, specifier, to, line: lineAt(source.text, node.start) });
+    const types = node.type === "TSImportType" || node["importKind"] === "type" || node["exportKind"] === "type";
+    found.push({ from: source.path, specifier, to, types, line: lineAt(source.text, node.start) });
   });
   return found;
 }
@@ -157,7 +161,9 @@ function checkCycles(graph: ReadonlyMap<string, readonly Import[]>): Finding[] {
       return;
     }
     if (done.has(path)) return;
-    for (const { to } of graph.get(path) ?? []) if (to !== undefined && graph.has(to)) visit(to, [...trail, path]);
+    for (const { to, types } of graph.get(path) ?? []) {
+      if (to !== undefined && !types && graph.has(to)) visit(to, [...trail, path]);
+    }
     done.add(path);
   };
   for (const path of graph.keys()) visit(path, []);
