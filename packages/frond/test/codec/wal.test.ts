@@ -72,8 +72,8 @@ describe("commits of a real database", () => {
       let status = cell.scan();
       const images: Buffer[] = [];
       while (status === COMMIT) {
-        cell.state!.scanned = 0;
-        images.push(snapshotOf(cell));
+        cell.take();
+        images.push(cell.rebuilt());
         status = cell.scan();
       }
       expect(status).toBe(MORE);
