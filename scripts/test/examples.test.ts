@@ -67,3 +67,20 @@ describe("the examples of the documentation", () => {
     expect(ok).toBe(true);
   });
 });
+
+describe("the example of the README", () => {
+  const tree = readTree(ROOT);
+  const shown = (path: string): string | undefined => examplesOf(new Map([[path, tree.get(path) ?? ""]]))[0]?.code;
+
+  test("is the file that the README tells to run, and what npm shows", () => {
+    const file = tree.get("examples/mailbox/app.ts") ?? "";
+    expect(shown("README.md")).toBe(file.slice(file.indexOf("import ")));
+    expect(shown("packages/frond/README.md")).toBe(shown("README.md"));
+  });
+
+  test("stands below exactly two commands", () => {
+    const top = (tree.get("README.md") ?? "").split("# frond")[0] ?? "";
+    const commands = [...top.matchAll(/^```\n([^]*?)^```$/gm)].map(([, command]) => command?.trim());
+    expect(commands).toEqual(["npm ci && npm run demo", "npm ci && npm test"]);
+  });
+});
