@@ -1,0 +1,357 @@
+// The front door: HTTP/1.1 on node:http, requests and answers in the shape of fetch.
+//
+// Rule: what could hurt the process is refused before the app sees it, by bounds that limits.ts names: header, target,
+// body, open requests, connections, times. `/_frond/health` and `/_frond/ready` are answered before any of it. Whatever
+// a handler does, its client gets a well-formed answer or a cut connection, and the log says which and why.
+//
+// The way of a request is hot. Per request there is one RequestInfo, the adapter's lazy Request, and what the handler
+// makes; no Headers object, no stream and no AbortController unless somebody asks for one.
+// Rejected: native Request and Response (two thirds of the throughput), a parser of our own (twice as fast as node's,
+// and ours to keep safe for ever).
+
+import { getRequestListener } from "@hono/node-server";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FrondError } from "../errors.ts";
+import {
+  HEADER_TIMEOUT_MS,
+  KEEP_ALIVE_MS,
+  LINGER_MS,
+  MAX_BODY_BYTES,
+  MAX_CONNECTIONS,
+  MAX_HEADER_BYTES,
+  MAX_OPEN_REQUESTS,
+  MAX_URL_BYTES,
+  REQUEST_TIMEOUT_MS,
+} from "../limits.ts";
+import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
+import { boundBody, lingerBeforeClose } from "./body.ts";
+import type { Logger } from "./logger.ts";
+import { applyForwarded } from "./proxy.ts";
+import type { TrustProxy } from "./proxy.ts";
+import { OVERLOADED, STOPPING, refusalFor, refuseBrokenRequest, writeJson, writeRefusal } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
+import { Info, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
+import type { RequestInfo } from "./request.ts";
+import { Warnings } from "./warnings.ts";
+
+/** Bounds of one front door; those not given are the numbers of limits.ts. */
+export interface HttpLimits {
+  readonly headerBytes: number;
+  readonly urlBytes: number;
+  readonly bodyBytes: number;
+  readonly openRequests: number;
+  readonly connections: number;
+  readonly headerTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveMs: number;
+}
+
+export type HttpHandler = (request: Request, info: RequestInfo) => Response | Promise<Response>;
+
+/** How the node is: `refuse` closes the door with a 503, `ready` is for load balancers only. */
+export interface DoorState {
+  readonly ready: boolean;
+  readonly refuse?: "overloaded" | "stopping" | undefined;
+}
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  readonly handler: HttpHandler;
+  readonly log: Logger;
+  readonly trustProxy?: TrustProxy;
+  readonly limits?: Partial<HttpLimits>;
+  readonly state: () => DoorState;
+}
+
+export interface HttpFront {
+  readonly address: { readonly host: string; readonly port: number };
+  /** Requests being worked on: until the handler is done and the answer has left or its client has gone. */
+  readonly openRequests: number;
+  /** Stops accepting, ends idle connections, waits up to `graceMs` for requests in work, then cuts what is left. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Opens the front door. Throws LISTEN_FAILED when the address cannot be had. Installs the light globals. */
+export async function listenHttp(options: HttpOptions): Promise<HttpFront> {
+  const front = new Front(options);
+  await front.listen();
+  return front;
+}
+
+/** Thrown to the adapter when the answer is ours to write; its error handler then writes nothing. */
+const TAKEN_OVER = new Error("the answer is written by frond");
+
+const URL_TOO_LONG: Refusal = { status: 414, code: "URL_TOO_LONG", message: "the request target is too long" };
+const BODY_TOO_LARGE: Refusal = { status: 413, code: "BODY_TOO_LARGE", message: "the request body is too large" };
+const BAD_HOST: Refusal = {
+  status: 400,
+  code: "BAD_HOST",
+  message: "the Host header or the request target is not valid",
+};
+const NO_UPGRADE: Refusal = { status: 501, code: "NO_WEBSOCKET", message: "this server does not speak WebSocket yet" };
+const NOT_FOUND: Refusal = { status: 404, code: "NOT_FOUND", message: "there is nothing here" };
+const NO_METHOD: Refusal = { status: 405, code: "METHOD_NOT_ALLOWED", message: "only GET and HEAD are answered here" };
+
+const HEALTH = "/_frond/health";
+const READY = "/_frond/ready";
+const RESERVED = "/_frond/";
+
+const INFO = Symbol("info");
+type Outgoing = ServerResponse & { [INFO]?: Info; req: IncomingMessage };
+
+class Front implements HttpFront {
+  readonly #options: HttpOptions;
+  readonly #limits: HttpLimits;
+  readonly #server: Server;
+  readonly #adapter: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
+  readonly #onAnswerClosed: (this: Outgoing) => void;
+  readonly #warnings: Warnings;
+  #open = 0;
+  #stopped: Promise<void> | undefined;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#limits = limits;
+    this.#warnings = new Warnings(options.log);
+    useLightGlobals();
+    this.#adapter = getRequestListener((request, env) => this.#run(request, env.outgoing as Outgoing), {
+      hostname: "localhost",
+      errorHandler: (error) => this.#adapterFailed(error),
+    });
+    const partDone = (info: Info): void => this.#partDone(info);
+    this.#onAnswerClosed = function onAnswerClosed() {
+      if (this[INFO]) partDone(this[INFO]);
+    };
+    const server = createServer({
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headerTimeoutMs,
+      requestTimeout: Math.max(limits.requestTimeoutMs, limits.headerTimeoutMs),
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.min(5_000, Math.ceil(limits.headerTimeoutMs / 2)),
+    });
+    server.maxConnections = limits.connections;
+    server.on("request", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
+    server.on("checkContinue", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, true));
+    server.on("clientError", refuseBrokenRequest);
+    server.on("drop", () => this.#warnings.count("connections were closed: there are too many"));
+    this.#server = server;
+  }
+
+  get openRequests(): number {
+    return this.#open;
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  listen(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+      this.#server.listen({ host, port }, () => {
+        this.#server.removeAllListeners("error");
+        this.#server.on("error", (error) => this.#options.log.error({ err: error }, "the front door failed"));
+        resolve();
+      });
+    });
+  }
+
+  stop(graceMs: number): Promise<void> {
+    return (this.#stopped ??= this.#stop(graceMs));
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    if (this.#open > 0) {
+      const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve));
+      const grace = new AbortController();
+      await Promise.race([idle, sleep(graceMs, undefined, { signal: grace.signal }).catch(() => {})]);
+      grace.abort();
+      if (this.#open > 0) this.#options.log.warn({ requests: this.#open }, "requests were cut: the grace has passed");
+    }
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #onRequest(incoming: IncomingMessage, outgoing: Outgoing, expectsContinue: boolean): void {
+    // After a refusal that closes, what the client had sent beyond it is thrown away.
+    if (incoming.socket.writableEnded) return;
+    const target = incoming.url as string;
+    if (target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
+    const bodyBytes = declaredBytes(incoming);
+    const refusal = this.#refusal(incoming, target, bodyBytes);
+    if (refusal) {
+      if (refusal.status === 503) this.#warnings.count(`requests were refused: ${refusal.code}`);
+      return this.#refuse(incoming, outgoing, refusal, bodyBytes !== 0);
+    }
+    if (this.#stopped) outgoing.shouldKeepAlive = false;
+    if (expectsContinue) outgoing.writeContinue();
+    const info = new Info(incoming.socket, applyForwarded(incoming, this.#options.trustProxy));
+    outgoing[INFO] = info;
+    outgoing.on("close", this.#onAnswerClosed);
+    this.#open++;
+    if (bodyBytes === undefined) {
+      boundBody(incoming, this.#limits.bodyBytes, () => {
+        if (!outgoing.headersSent) this.#refuse(incoming, outgoing, BODY_TOO_LARGE, true);
+        else outgoing.destroy();
+      });
+    }
+    // It never rejects: failures of a handler are answered in #run, its own come to #adapterFailed.
+    void this.#adapter(incoming, outgoing);
+  }
+
+  /** Why this request is not for the app, if so. `bodyBytes` undefined = not stated (chunked). */
+  #refusal(incoming: IncomingMessage, target: string, bodyBytes: number | undefined): Refusal | undefined {
+    const limits = this.#limits;
+    if (target.length > limits.urlBytes) return URL_TOO_LONG;
+    const { refuse } = this.#options.state();
+    if (refuse !== undefined) return refuse === "stopping" ? STOPPING : OVERLOADED;
+    if (this.#open >= limits.openRequests) return OVERLOADED;
+    if (bodyBytes !== undefined && bodyBytes > limits.bodyBytes) return BODY_TOO_LARGE;
+    if (incoming.headers.upgrade !== undefined && /\bwebsocket\b/i.test(incoming.headers.upgrade)) return NO_UPGRADE;
+    return hasTwoHosts(incoming.rawHeaders) ? BAD_HOST : undefined;
+  }
+
+  #refuse(incoming: IncomingMessage, outgoing: ServerResponse, refusal: Refusal, hasBody: boolean): void {
+    if (hasBody || this.#stopped || refusal.status === 501) {
+      outgoing.shouldKeepAlive = false;
+      lingerBeforeClose(incoming.socket, LINGER_MS);
+    }
+    writeRefusal(outgoing, refusal);
+  }
+
+  #answerReserved(target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
+    if (this.#stopped) outgoing.shouldKeepAlive = false;
+    const query = target.indexOf("?");
+    const path = query === -1 ? target : target.slice(0, query);
+    const known = path === HEALTH || path === READY;
+    if (!known || (incoming.method !== "GET" && incoming.method !== "HEAD")) {
+      return this.#refuse(incoming, outgoing, known ? NO_METHOD : NOT_FOUND, declaredBytes(incoming) !== 0);
+    }
+    if (path === HEALTH) return writeJson(outgoing, 200, { alive: true });
+    const state = this.#options.state();
+    const reason = this.#stopped ? "stopping" : (state.refuse ?? (state.ready ? undefined : "starting"));
+    if (reason === undefined) writeJson(outgoing, 200, { ready: true });
+    else writeJson(outgoing, 503, { ready: false, reason });
+  }
+
+  #run(request: Request, outgoing: Outgoing): never {
+    const info = outgoing[INFO] as Info;
+    info.pending++;
+    try {
+      const result = this.#options.handler(request, info);
+      if (typeof (result as Promise<Response>)?.then === "function") {
+        void this.#settle(result as Promise<Response>, outgoing, info);
+      } else {
+        this.#answer(result as Response, outgoing, info);
+        this.#partDone(info);
+      }
+    } catch (error) {
+      this.#fail(error, outgoing, info);
+      this.#partDone(info);
+    }
+    throw TAKEN_OVER;
+  }
+
+  async #settle(result: Promise<Response>, outgoing: Outgoing, info: Info): Promise<void> {
+    try {
+      this.#answer(await result, outgoing, info);
+    } catch (error) {
+      this.#fail(error, outgoing, info);
+    }
+    this.#partDone(info);
+  }
+
+  #answer(response: Response, outgoing: Outgoing, info: Info): void {
+    if (!isResponse(response)) throw new TypeError(`the handler returned ${nameOf(response)} and not a Response`);
+    if (outgoing.headersSent || outgoing.destroyed) {
+      // The client has gone, or was refused in the middle of its body: nobody reads this answer.
+      if (!response.bodyUsed) void response.body?.cancel().catch(() => {});
+      return;
+    }
+    if (this.#stopped) outgoing.shouldKeepAlive = false;
+    const { status } = response;
+    const streaming = writeResponse(response, outgoing);
+    if (status >= 500)
+      this.#options.log.warn({ ...logFields(outgoing.req, info), status }, "the app answered with a failure");
+    streaming?.catch((error: unknown) => {
+      this.#options.log.error(
+        { ...logFields(outgoing.req, info), err: error },
+        "a response body failed; the connection is cut",
+      );
+      outgoing.destroy();
+    });
+  }
+
+  #fail(error: unknown, outgoing: Outgoing, info: Info): void {
+    const refusal = refusalFor(error);
+    const fields = { ...logFields(outgoing.req, info), status: refusal.status, err: error };
+    if (refusal.status === 500) this.#options.log.error(fields, "a request failed");
+    else if (refusal.status === 503) this.#warnings.count(`requests failed for now: ${refusal.code}`);
+    if (outgoing.headersSent || outgoing.destroyed) return;
+    if (this.#stopped) outgoing.shouldKeepAlive = false;
+    writeRefusal(outgoing, refusal, info.requestId);
+  }
+
+  /** What the adapter could not do: a Host header or target that is no URL. It writes the Response that it gets. */
+  #adapterFailed(error: unknown): Response | undefined {
+    if (error === TAKEN_OVER) return undefined;
+    const { code, message, status } = BAD_HOST;
+    this.#options.log.debug({ err: error }, "a request was malformed");
+    return Response.json({ error: { code, message } }, { status, headers: { connection: "close" } });
+  }
+
+  #partDone(info: Info): void {
+    if (--info.pending > 0) return;
+    this.#open--;
+    if (this.#open === 0) this.#whenIdle?.();
+  }
+}
+
+const DEFAULT_LIMITS: HttpLimits = {
+  headerBytes: MAX_HEADER_BYTES,
+  urlBytes: MAX_URL_BYTES,
+  bodyBytes: MAX_BODY_BYTES,
+  openRequests: MAX_OPEN_REQUESTS,
+  // Half of the descriptors: the other half is for the files of cells.
+  connections: Math.min(MAX_CONNECTIONS, Math.floor(descriptorLimit() / 2)),
+  headerTimeoutMs: HEADER_TIMEOUT_MS,
+  requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  keepAliveMs: KEEP_ALIVE_MS,
+};
+
+/** Descriptors that this process may hold, where the system tells it cheaply. */
+function descriptorLimit(): number {
+  try {
+    const line = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+    return line ? Number(line[1]) : Infinity;
+  } catch {
+    return Infinity;
+  }
+}
+
+function nameOf(value: unknown): string {
+  if (value === null || typeof value !== "object") return String(value);
+  return `an object of class ${value.constructor?.name ?? "unknown"}`;
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): FrondError {
+  const why: Record<string, string> = {
+    EADDRINUSE: "another program listens there; stop it or choose another port with --listen HOST:PORT",
+    EACCES: "this user may not listen there; ports below 1024 belong to root",
+    EADDRNOTAVAIL: "this machine does not have that address",
+    ENOTFOUND: "no such host is known",
+  };
+  const reason = why[error.code ?? ""] ?? error.message;
+  return new FrondError("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${reason}`, { cause: error });
+}

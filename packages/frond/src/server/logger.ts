@@ -1,0 +1,95 @@
+// The log of the process: what an operator reads, one line per event.
+//
+// Rule: an event is a short sentence and named fields, never a value pasted into a sentence, and no field holds a
+// secret. Lines are JSON where a program reads them and readable text where a person does. Written in the process and
+// synchronously: the last line before a crash is the one that matters.
+// Rejected: a transport in a worker thread (loses that last line), pino-pretty (a dependency for thirty lines).
+
+import { pino, stdSerializers } from "pino";
+import type { Logger as PinoLogger } from "pino";
+
+/** A structured log. `log.warn({ cell }, "sentence")`; an error goes into the field `err`. */
+export type Logger = PinoLogger;
+
+/** From silent to everything. */
+export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** `auto` is text on a terminal and JSON elsewhere. */
+export const LOG_FORMATS = ["auto", "text", "json"] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+export interface LoggerOptions {
+  readonly level?: LogLevel;
+  readonly format?: LogFormat;
+  /** Where lines go; standard output unless given. */
+  readonly write?: (line: string) => void;
+}
+
+const SECRET_FIELDS = [
+  "authorization",
+  "cookie",
+  '["set-cookie"]',
+  '["proxy-authorization"]',
+  '["x-api-key"]',
+  "password",
+  "secret",
+  "token",
+];
+const REDACTED = SECRET_FIELDS.flatMap((field) => [field, field.startsWith("[") ? `*${field}` : `*.${field}`]);
+
+/** A log at `level` (default info). Fields named like secrets are written as `[redacted]`, also one object deep. */
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const settings = {
+    level: options.level ?? "info",
+    redact: { paths: REDACTED, censor: "[redacted]" },
+    serializers: { err: stdSerializers.err },
+  };
+  const write = options.write ?? ((line: string) => void process.stdout.write(line));
+  const format = options.format ?? "auto";
+  const colour = options.write === undefined && process.stdout.isTTY === true && !process.env["NO_COLOR"];
+  if (format === "text" || (format === "auto" && process.stdout.isTTY === true)) {
+    return pino(settings, { write: (line: string) => write(readableLine(line, colour)) });
+  }
+  if (options.write) return pino({ ...settings, base: { pid: process.pid } }, { write });
+  return pino({ ...settings, base: { pid: process.pid } }, pino.destination({ dest: 1, sync: true }));
+}
+
+const LEVEL_NAMES: Readonly<Record<number, readonly [string, number]>> = {
+  10: ["trace", 90],
+  20: ["debug", 90],
+  30: ["info ", 36],
+  40: ["warn ", 33],
+  50: ["error", 31],
+  60: ["fatal", 35],
+};
+const HIDDEN = new Set(["level", "time", "pid", "hostname", "msg", "err"]);
+
+/** One line of JSON, as pino writes it, for a person: time, level, sentence, fields; the stack of an error below. */
+export function readableLine(line: string, colour: boolean): string {
+  const record = JSON.parse(line) as Record<string, unknown>;
+  const [name, code] = LEVEL_NAMES[record["level"] as number] ?? ["?    ", 0];
+  const time = new Date(record["time"] as number).toTimeString().slice(0, 8);
+  const fields = Object.entries(record)
+    .filter(([key]) => !HIDDEN.has(key))
+    .map(
+      ([key, value]) =>
+        ` ${key}=${typeof value === "string" && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)}`,
+    )
+    .join("");
+  const dim = (text: string): string => (colour && text !== "" ? `\u001b[2m${text}\u001b[0m` : text);
+  const level = colour ? `\u001b[${code}m${name}\u001b[0m` : name;
+  const error = record["err"] as { stack?: string; message?: string } | undefined;
+  const trace = error === undefined ? "" : `\n${dim(indent(error.stack ?? error.message ?? String(error)))}`;
+  return `${dim(time)} ${level} ${escapeControls(String(record["msg"] ?? ""))}${dim(fields)}${trace}\n`;
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, "    ");
+}
+
+/** Text from outside could move the cursor or hide lines of a terminal: control characters are shown as escapes. */
+function escapeControls(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
