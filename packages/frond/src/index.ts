@@ -1,1 +1,10 @@
-export const x: number = 1;
+// The public face of frond: what an app imports. Hand-written; everything else in the package is private.
+
+export { type AppDefinition, type FetchContext, frond, type ServiceContext, type ServiceLog, type StopService } from "./cell/app.ts";
+export { Cell, type CellClass } from "./cell/cell.ts";
+export { type CellContext, type CellId, type CellStorage, type SqlCursor, type SqlStorage } from "./cell/context.ts";
+export type { KeyValues, KvListOptions } from "./cell/kv.ts";
+export type { Changes, Sql } from "./cell/sql.ts";
+export type { Get, Stub } from "./cell/stub.ts";
+export { type ErrorCode, FrondError, isFrondError } from "./errors.ts";
+export type { Durability } from "./types.ts";

@@ -1,0 +1,65 @@
+// Activation: from an open file to a live cell.
+//
+// Rule: migrations and the constructor are one transaction. For a cell that exists, what they change is a record of its own;
+// for one that does not, it is kept until the first commit of a verb, so that looking at a cell leaves nothing.
+
+import { FrondError } from "../errors.ts";
+import type { CellEntry } from "../store/catalog.ts";
+import type { CellDatabase } from "../store/database.ts";
+import type { Address, Durability, Slot } from "../types.ts";
+import type { CellKind } from "./app.ts";
+import { CellContext } from "./context.ts";
+import { Invocation } from "./invocation.ts";
+import { type CellHost, LiveCell } from "./live.ts";
+import { migrate } from "./migrate.ts";
+
+/** What a cell is activated with. */
+export interface Activation {
+  readonly kind: CellKind;
+  readonly name: string;
+  readonly address: Address;
+  readonly slot: Slot;
+  readonly durability: Durability;
+  readonly db: CellDatabase;
+  readonly entry: CellEntry | undefined;
+  /** Leave the schema alone: for tools that open a cell without its class. */
+  readonly raw: boolean;
+}
+
+/**
+ * Makes a live cell. Throws MIGRATION_*, SCHEMA_NEWER, ACTIVATION_FAILED (the constructor threw); the file is then closed
+ * again, and removed when the cell does not exist.
+ */
+export function activate(host: CellHost, a: Activation): LiveCell {
+  const cell = new LiveCell(host, a.kind, a.name, a.address, a.slot, a.durability, a.db, a.entry);
+  const fresh = !cell.exists;
+  const invocation = new Invocation(cell, "constructor");
+  try {
+    cell.within(
+      invocation,
+      () => {
+        if (!a.raw) migrate(a.kind, a.address, a.db, fresh, () => cell.write(() => {}));
+        cell.instance = construct(cell);
+      },
+      [],
+    );
+  } catch (error) {
+    if (cell.broken === undefined) {
+      if (fresh) a.db.discard();
+      else a.db.close();
+    }
+    throw error;
+  }
+  invocation.done = true;
+  cell.activating = false;
+  return cell;
+}
+
+function construct(cell: LiveCell): LiveCell["instance"] {
+  try {
+    return new cell.kind.type(new CellContext(cell));
+  } catch (error) {
+    if (error instanceof FrondError && error.retryable) throw error;
+    throw new FrondError("ACTIVATION_FAILED", `the constructor of ${cell.kind.type.name} threw for ${cell.address}: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,164 @@
+// The definition of an app: its cell classes by kind, its front door, its services. Checked once, when it is made.
+//
+// Rule: everything that can be known wrong about a class is an error here, before the first request: a bad kind, a class
+// that is no Cell, a migration that is no text. A class has one kind; the kind is what is stored, so renaming the class
+// is free and renaming the kind is not.
+
+import { createHash } from "node:crypto";
+import { checkKind } from "../address.ts";
+import { FrondError } from "../errors.ts";
+import { DEFAULT_PAGE_SIZE } from "../limits.ts";
+import type { Durability } from "../types.ts";
+import { Cell, type CellClass } from "./cell.ts";
+import type { Get } from "./stub.ts";
+
+/** What `fetch` of an app gets beside the request. */
+export interface FetchContext {
+  /** Addresses a cell; what its answers depend on is durable before the response leaves. */
+  readonly get: Get;
+  /** Address of the client, as far as trusted proxies tell. */
+  readonly remoteAddress: string;
+}
+
+/** What `start` of an app gets. */
+export interface ServiceContext {
+  /** Addresses a cell. Each answer resolves only when what it depends on is as durable as its class asks. */
+  readonly get: Get;
+  readonly log: ServiceLog;
+  /** The data directory of the node. */
+  readonly dataDirectory: string;
+}
+
+/** The log of the node, as services see it. */
+export interface ServiceLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Ends a service: called at a graceful stop, before the node flushes. */
+export type StopService = () => void | Promise<void>;
+
+/** What `frond()` takes. */
+export interface AppDefinition {
+  /** Cell classes by kind. */
+  readonly cells: Readonly<Record<string, CellClass>>;
+  /** Answers HTTP requests. Stateless: state lives in cells. Without it the node answers 404. */
+  readonly fetch?: (request: Request, context: FetchContext) => Response | Promise<Response>;
+  /** Runs beside the front door: a mail server, a poller. May return what stops it. */
+  readonly start?: (context: ServiceContext) => StopService | void | Promise<StopService | void>;
+}
+
+/** One migration of a class. */
+export interface Migration {
+  readonly sql: string;
+  readonly checksum: string;
+}
+
+/** A cell class as the runtime uses it. */
+export interface CellKind {
+  readonly kind: string;
+  readonly type: CellClass;
+  /** Verbs by name: the public methods of the class. */
+  readonly verbs: ReadonlyMap<string, Verb>;
+  readonly migrations: readonly Migration[];
+  /** Undefined: the level that the node was started with. */
+  readonly durability: Durability | undefined;
+  readonly pageSize: number;
+  /** Only for tools that open cells without their class: the schema is left alone. */
+  readonly raw?: true;
+}
+
+export type Verb = (this: Cell, ...args: unknown[]) => unknown;
+
+const DURABILITIES: readonly string[] = ["memory", "disk"] satisfies Durability[];
+// Called by the runtime only; `fetch` is reachable as a call with a Request.
+const HOOKS = new Set(["constructor", "fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"]);
+
+/** A checked app: what `frond()` returns and `frond start` runs. */
+export class App {
+  readonly kinds: ReadonlyMap<string, CellKind>;
+  readonly definition: AppDefinition;
+  readonly #byType: ReadonlyMap<CellClass, CellKind>;
+
+  constructor(definition: AppDefinition) {
+    if (definition === null || typeof definition !== "object" || typeof definition.cells !== "object") {
+      throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start? }");
+    }
+    for (const key of Object.keys(definition)) {
+      if (key !== "cells" && key !== "fetch" && key !== "start") {
+        throw new FrondError("BAD_OPTION", `frond() knows cells, fetch and start, not ${JSON.stringify(key)}`);
+      }
+    }
+    this.definition = definition;
+    const kinds = Object.entries(definition.cells).map(([kind, type]) => describe(kind, type));
+    this.kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
+    this.#byType = new Map(kinds.map((kind) => [kind.type, kind]));
+    if (this.#byType.size < kinds.length) {
+      throw new FrondError("BAD_OPTION", "a class stands under two kinds; derive a class for the second one");
+    }
+  }
+
+  /** The kind of a class. Throws UNKNOWN_KIND when the class is not in `cells`. */
+  kindOf(type: CellClass): CellKind {
+    const kind = this.#byType.get(type);
+    if (kind === undefined) {
+      const name = typeof type === "function" ? type.name || "this class" : String(type);
+      throw new FrondError("UNKNOWN_KIND", `${name} is not among the cells of the app; add it: frond({ cells: { kind: ${name} } })`);
+    }
+    return kind;
+  }
+}
+
+/**
+ * Defines an app. Throws BAD_OPTION or BAD_ADDRESS for what is wrong with it.
+ *
+ * The result is the default export of the file that `frond dev` and `frond start` run.
+ */
+export function frond(definition: AppDefinition): App {
+  return new App(definition);
+}
+
+function describe(kind: string, type: CellClass): CellKind {
+  checkKind(kind);
+  if (typeof type !== "function" || !(type.prototype instanceof Cell)) {
+    throw new FrondError("BAD_OPTION", `cells.${kind} is not a class that extends Cell`);
+  }
+  const { migrations = [], durability, pageSize = DEFAULT_PAGE_SIZE } = type;
+  if (!Array.isArray(migrations) || migrations.some((sql) => typeof sql !== "string" || sql.trim() === "")) {
+    throw new FrondError("BAD_OPTION", `${type.name}.migrations is not a list of SQL texts`);
+  }
+  if (durability !== undefined && !DURABILITIES.includes(durability)) {
+    throw new FrondError("BAD_OPTION", `${type.name}.durability is ${JSON.stringify(durability)}; it can be "memory" or "disk"`);
+  }
+  if (!Number.isInteger(pageSize) || pageSize < 512 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) {
+    throw new FrondError("BAD_OPTION", `${type.name}.pageSize is ${pageSize}; it is a power of two from 512 to 65536`);
+  }
+  return {
+    kind,
+    type,
+    verbs: verbsOf(type),
+    migrations: migrations.map((sql: string) => ({ sql, checksum: checksum(sql) })),
+    durability,
+    pageSize,
+  };
+}
+
+function verbsOf(type: CellClass): Map<string, Verb> {
+  const verbs = new Map<string, Verb>();
+  for (let level: object = type.prototype; level !== Cell.prototype; level = Object.getPrototypeOf(level) as object) {
+    for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (typeof property.value !== "function" || name.startsWith("_") || HOOKS.has(name) || verbs.has(name)) continue;
+      if (name in Cell.prototype || name === "then") {
+        throw new FrondError("BAD_OPTION", `${type.name}.${name} hides a member of Cell; give the verb another name`);
+      }
+      verbs.set(name, property.value as Verb);
+    }
+  }
+  return verbs;
+}
+
+// White space at the ends may change with an editor; the statements may not.
+function checksum(sql: string): string {
+  return createHash("sha256").update(sql.trim()).digest("hex").slice(0, 32);
+}

@@ -1,0 +1,64 @@
+// `Cell`: the class that an app derives from.
+//
+// Rule: everything of the runtime is reached through `ctx`, in the shape of a Durable Object; the members here are sugar on
+// top. Public methods of a derived class are its verbs; `#private` ones and names with a leading `_` are not reachable.
+
+import type { Durability } from "../types.ts";
+import { CellContext } from "./context.ts";
+import { invocations } from "./invocation.ts";
+import type { Sql } from "./sql.ts";
+import type { Stub } from "./stub.ts";
+
+/** A class that derives from Cell. */
+export type CellClass<T extends Cell = Cell> = (new (ctx: CellContext) => T) & {
+  readonly migrations?: readonly string[];
+  readonly durability?: Durability | undefined;
+  readonly pageSize?: number | undefined;
+};
+
+/** One concept of a business: code plus its own SQLite database. */
+export abstract class Cell {
+  /**
+   * SQL scripts that bring the database to what the code expects. Only ever append: what has run is recorded with its
+   * checksum, and a cell whose record does not fit refuses to open (MIGRATION_DRIFT, SCHEMA_NEWER).
+   */
+  static readonly migrations: readonly string[] = [];
+  /** Where a commit must be before anyone hears of it. Undefined: what the node was started with. */
+  static readonly durability: Durability | undefined = undefined;
+  /** Page size of the database in bytes, fixed when a cell begins to exist: 1,024, or 4,096 for cells that grow large. */
+  static readonly pageSize: number | undefined = undefined;
+
+  readonly ctx: CellContext;
+
+  constructor(ctx: CellContext) {
+    this.ctx = ctx;
+  }
+
+  /** The name that this cell was addressed with. */
+  get name(): string {
+    return this.ctx.id.name;
+  }
+
+  /** SQL on this cell's database: `this.sql.all\`SELECT ...\``. */
+  get sql(): Sql {
+    return CellContext.sqlOf(this.ctx);
+  }
+
+  /**
+   * Addresses another cell. A call made inside an open transaction leaves after its commit and is dropped when it is
+   * rolled back. Throws UNKNOWN_KIND and BAD_ADDRESS.
+   */
+  get<T extends Cell>(type: CellClass<T>, name: string): Stub<T> {
+    const cell = CellContext.cellOf(this.ctx);
+    const caller = invocations.getStore();
+    return cell.host.stubs.get(caller?.cell === cell ? caller : cell.enter(), type, name);
+  }
+
+  /** `work` happens whole or not at all; nests. Throws TX_ASYNC when it returns a promise. */
+  transaction<T>(work: () => T): T {
+    return CellContext.cellOf(this.ctx).transaction(work);
+  }
+
+  /** Answers a request that was passed to this cell: `get(Class, name).fetch(request)`. */
+  fetch?(request: Request): Response | Promise<Response>;
+}

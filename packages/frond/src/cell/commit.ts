@@ -1,0 +1,145 @@
+// The way of a commit into the log: COMMIT, capture, record.
+//
+// Rule (law 3): what is not in the log never happened. A commit that SQLite took and the log did not is taken back by
+// throwing the file away and making it anew from the log, so no later statement can have seen it.
+// A cell begins to exist with its first record: what migrations and the constructor wrote before is held in memory and
+// rides in it, so a cell that was only looked at leaves nothing.
+
+import { assert } from "../assert.ts";
+import { PageSet } from "../codec/pages.ts";
+import { claimLength, commitLength, encodeClaim, encodeCommit, type CellImage, type IndexChange } from "../codec/record.ts";
+import type { SlotTable } from "../core/slots.ts";
+import type { CommitLog } from "../log/log.ts";
+import type { CellEntry } from "../store/catalog.ts";
+import type { CellDatabase } from "../store/database.ts";
+import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+
+/** Writes records of cells into the run's log. One per node. */
+export class Committer {
+  readonly log: CommitLog;
+  readonly #slots: SlotTable;
+  readonly #runId: Uint8Array;
+  readonly #onDirty: (entry: CellEntry) => void;
+  readonly #image: Writable<CellImage>;
+  readonly #record: { slot: Slot; epoch: Epoch; txid: Txid; time: number; cells: CellImage[]; changes: IndexChange[] };
+
+  constructor(log: CommitLog, slots: SlotTable, runId: Uint8Array, onDirty: (entry: CellEntry) => void) {
+    this.log = log;
+    this.#slots = slots;
+    this.#runId = runId;
+    this.#onDirty = onDirty;
+    // One record object for all commits: they are encoded one after the other.
+    const image = { address: "" as Address, addressBytes: new Uint8Array(0), pages: new PageSet(), pageCount: 0 };
+    this.#image = { ...image, walSalt1: 0, walSalt2: 0, walEnd: 0, previous: 0 as LogPlace };
+    const place = { slot: 0 as Slot, epoch: 0 as Epoch, txid: 0 as Txid, time: 0 };
+    this.#record = { ...place, cells: [this.#image], changes: [] };
+  }
+
+  /**
+   * Logs the commit whose pages were just captured from `db`. Returns the cell's catalog entry, a new one at its first
+   * record, and leaves it marked dirty. Throws DISK_FULL or RECORD_TOO_LARGE when the log did not take it.
+   */
+  emit(address: Address, addressBytes: Uint8Array, slot: Slot, entry: CellEntry | undefined, db: CellDatabase, pages: PageSet): CellEntry {
+    const now = Date.now();
+    if (!this.#slots.isClaimed(slot)) this.#claim(slot, now);
+    const created = entry === undefined || entry.deleted;
+    const { capture } = db;
+    const image = this.#image;
+    image.address = address;
+    image.addressBytes = addressBytes;
+    image.walSalt1 = capture.salt1;
+    image.walSalt2 = capture.salt2;
+    image.walEnd = capture.end;
+    image.pageCount = capture.pageCount;
+    image.previous = created ? (0 as LogPlace) : entry.place;
+    image.pages = pages;
+    const record = this.#record;
+    record.slot = slot;
+    record.epoch = this.#slots.epoch(slot);
+    record.txid = (this.#slots.txid(slot) + 1) as Txid;
+    record.time = now;
+    record.changes = created ? [{ what: "created", address, value: 0 }] : [];
+    const at = this.log.begin(commitLength(record));
+    const place = this.log.end(at, encodeCommit(record, this.log.target, at));
+    this.#slots.advanced(slot, record.txid);
+    const target = entry ?? newEntry(address, slot, db.pageSize);
+    if (created) target.createdMs = now;
+    target.deleted = false;
+    this.#update(target, image, record, place);
+    return target;
+  }
+
+  #update(entry: CellEntry, image: CellImage, at: { epoch: Epoch; txid: Txid; time: number }, place: LogPlace): void {
+    assert(place > entry.place, "the records of a cell follow each other in the log");
+    entry.epoch = at.epoch;
+    entry.txid = at.txid;
+    entry.changedMs = at.time;
+    entry.pageCount = image.pageCount;
+    entry.place = place;
+    entry.walSalt1 = image.walSalt1;
+    entry.walSalt2 = image.walSalt2;
+    entry.walEnd = image.walEnd;
+    entry.fileRun = this.log.run;
+    if (entry.dirty) return;
+    entry.dirty = true;
+    this.#onDirty(entry);
+  }
+
+  #claim(slot: Slot, now: number): void {
+    const claim = this.#slots.planClaim(slot);
+    const at = this.log.begin(claimLength());
+    const record = { ...claim, time: now, run: this.log.run, runId: this.#runId };
+    this.log.end(at, encodeClaim(record, this.log.target, at));
+    this.#slots.claimed(claim);
+  }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** A cell that has no record yet. */
+export function newEntry(address: Address, slot: Slot, pageSize: number): CellEntry {
+  return {
+    address,
+    slot,
+    pageSize,
+    epoch: 0 as Epoch,
+    txid: 0 as Txid,
+    createdMs: 0,
+    changedMs: 0,
+    pageCount: 0,
+    place: 0 as LogPlace,
+    walSalt1: 0,
+    walSalt2: 0,
+    walEnd: 0,
+    fileRun: 0 as RunNumber,
+    deleted: false,
+    dirty: false,
+  };
+}
+
+/** Pages of several commits that ride in one record: copied, because captures share their buffer. */
+export class PendingPages {
+  readonly #pages = new Map<number, Uint8Array>();
+
+  add(pages: PageSet): void {
+    for (let i = 0; i < pages.count; i++) {
+      const offset = pages.offsets[i] as number;
+      this.#pages.set(pages.numbers[i] as number, pages.source.slice(offset, offset + pages.pageSize));
+    }
+  }
+
+  /** All pages, as one set for a database of `pageCount` pages. */
+  take(pageSize: number, pageCount: number): PageSet {
+    const set = new PageSet();
+    const numbers = [...this.#pages.keys()].filter((number) => number <= pageCount);
+    const bytes = Buffer.allocUnsafeSlow(numbers.length * pageSize);
+    set.reset(bytes, pageSize);
+    for (const [i, number] of numbers.entries()) {
+      bytes.set(this.#pages.get(number) as Uint8Array, i * pageSize);
+      set.put(number, i * pageSize);
+    }
+    this.#pages.clear();
+    return set;
+  }
+}
+

@@ -1,0 +1,157 @@
+// `this.ctx`: the inside of a cell in the shape of a Cloudflare Durable Object, which the users of this field know.
+//
+// Rule: names, results and order are as there where frond has the feature; what it has not is absent, not a stub.
+// Cursors hold their rows: a statement is finished when `exec` returns, so none is open across a commit.
+
+import { FrondError } from "../errors.ts";
+import { MAX_SQL_LENGTH } from "../limits.ts";
+import { splitStatements } from "../store/split.ts";
+import type { Prepared, Row } from "../store/statements.ts";
+import { KeyValues } from "./kv.ts";
+import type { LiveCell } from "./live.ts";
+import { type Sql, sqlOf } from "./sql.ts";
+
+/** A result of `ctx.storage.sql.exec`. */
+export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
+  readonly columnNames: string[];
+  /** Rows that this cursor gave in all. Count. */
+  readonly rowsRead: number;
+  /** Rows that the statement changed. Count. */
+  readonly rowsWritten: number;
+  readonly #rows: T[];
+  #next = 0;
+
+  constructor(columnNames: string[], rows: T[], rowsWritten: number) {
+    this.columnNames = columnNames;
+    this.#rows = rows;
+    this.rowsRead = rows.length;
+    this.rowsWritten = rowsWritten;
+  }
+
+  next(): IteratorResult<T, undefined> {
+    if (this.#next >= this.#rows.length) return { done: true, value: undefined };
+    return { done: false, value: this.#rows[this.#next++] as T };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  /** The rows not yet read. */
+  toArray(): T[] {
+    const rest = this.#next === 0 ? this.#rows : this.#rows.slice(this.#next);
+    this.#next = this.#rows.length;
+    return rest;
+  }
+
+  /** The only row. Throws SQL_ONE_ROW when there are none or more. */
+  one(): T {
+    const rows = this.toArray();
+    if (rows.length === 1) return rows[0] as T;
+    throw new FrondError("SQL_ONE_ROW", `expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}`);
+  }
+
+  /** The rows not yet read, each as an array of its values in the order of `columnNames`. */
+  *raw(): IterableIterator<unknown[]> {
+    for (const row of this) yield this.columnNames.map((name) => (row as Record<string, unknown>)[name]);
+  }
+}
+
+/** `ctx.storage.sql`. */
+export class SqlStorage {
+  readonly #cell: LiveCell;
+  readonly #scripts = new Map<string, string[]>();
+
+  constructor(cell: LiveCell) {
+    this.#cell = cell;
+  }
+
+  /** Runs a statement, or several separated by `;`: the bindings go to the last one, whose rows the cursor gives. */
+  exec<T extends object = Row>(query: string, ...bindings: unknown[]): SqlCursor<T> {
+    const statements = this.#split(query);
+    const last = statements.length - 1;
+    for (let i = 0; i < last; i++) this.#run(statements[i] as string, []);
+    return this.#run(statements[last] as string, bindings) as SqlCursor<T>;
+  }
+
+  /** Size of the database, in bytes. */
+  get databaseSize(): number {
+    this.#cell.enter();
+    const sql = "SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size()";
+    return this.#cell.db.prepare(sql).get()?.["size"] as number;
+  }
+
+  #run(sql: string, values: unknown[]): SqlCursor {
+    return this.#cell.execute(this.#cell.db.statements.prepare(sql), values, toCursor);
+  }
+
+  #split(query: string): string[] {
+    let statements = this.#scripts.get(query);
+    if (statements === undefined) {
+      if (typeof query !== "string" || query.length > MAX_SQL_LENGTH) {
+        throw new FrondError("SQL_ERROR", `exec takes SQL text of at most ${MAX_SQL_LENGTH} characters`);
+      }
+      statements = splitStatements(query);
+      if (statements.length === 0) throw new FrondError("SQL_ERROR", "exec got no statement");
+      if (this.#scripts.size >= 64) this.#scripts.clear();
+      this.#scripts.set(query, statements);
+    }
+    return statements;
+  }
+}
+
+function toCursor(prepared: Prepared, values: unknown[]): SqlCursor {
+  if (prepared.columns.length === 0) return new SqlCursor([], [], prepared.run(values).changes);
+  const rows = prepared.all(values);
+  return new SqlCursor([...prepared.columns], rows, prepared.writes ? rows.length : 0);
+}
+
+/** `ctx.storage`. */
+export class CellStorage {
+  readonly sql: SqlStorage;
+  readonly kv: KeyValues;
+  readonly #cell: LiveCell;
+
+  constructor(cell: LiveCell) {
+    this.#cell = cell;
+    this.sql = new SqlStorage(cell);
+    this.kv = new KeyValues(cell);
+  }
+
+  /** `work` happens whole or not at all: when it throws, what it wrote is taken back. Nests. Throws TX_ASYNC. */
+  transactionSync<T>(work: () => T): T {
+    return this.#cell.transaction(work);
+  }
+}
+
+/** Who this cell is. */
+export interface CellId {
+  /** The name that `get` was given. */
+  readonly name: string;
+  /** The whole address. */
+  toString(): string;
+}
+
+/** `this.ctx`. Made by the runtime; handed to the constructor of the class. */
+export class CellContext {
+  readonly id: CellId;
+  readonly storage: CellStorage;
+  readonly #cell: LiveCell;
+  #sql: Sql | undefined;
+
+  constructor(cell: LiveCell) {
+    this.#cell = cell;
+    this.id = { name: cell.name, toString: () => cell.address };
+    this.storage = new CellStorage(cell);
+  }
+
+  /** For the base class Cell only. */
+  static cellOf(context: CellContext): LiveCell {
+    return context.#cell;
+  }
+
+  /** For the base class Cell only: the tag of this cell. */
+  static sqlOf(context: CellContext): Sql {
+    return (context.#sql ??= sqlOf(context.#cell));
+  }
+}

@@ -1,0 +1,120 @@
+// `ctx.storage.kv`: keys and values beside the tables, in the shape that Durable Objects have.
+//
+// Rule: a value is a structured clone, stored in the cell's own database, in the transaction of the verb that puts it.
+// The table begins to exist with the first put, so a cell that uses none pays nothing.
+
+import { deserialize, serialize } from "node:v8";
+import { FrondError } from "../errors.ts";
+import { MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES } from "../limits.ts";
+import type { LiveCell } from "./live.ts";
+
+/** Which entries `list` gives. Keys are ordered by their UTF-8 bytes. */
+export interface KvListOptions {
+  /** First key, inclusive. */
+  start?: string;
+  /** Last key before the first one listed; not together with `start`. */
+  startAfter?: string;
+  /** End, exclusive. */
+  end?: string;
+  prefix?: string;
+  reverse?: boolean;
+  /** Most entries. Count. */
+  limit?: number;
+}
+
+const TABLE = "CREATE TABLE IF NOT EXISTS _frond_kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID";
+
+/** Keys and values of one cell. Synchronous. */
+export class KeyValues {
+  readonly #cell: LiveCell;
+
+  constructor(cell: LiveCell) {
+    this.#cell = cell;
+  }
+
+  /** The value of a key, or undefined. */
+  get<T = unknown>(key: string): T | undefined {
+    checkKey(key);
+    this.#cell.enter();
+    if (!this.#there()) return undefined;
+    const row = this.#cell.db.prepare("SELECT value FROM _frond_kv WHERE key = ?").get(key);
+    return row && (deserialize(row["value"] as Uint8Array) as T);
+  }
+
+  /** Sets a key. Throws KEY_TOO_LARGE, and NOT_CLONEABLE for what structured clones cannot hold. */
+  put(key: string, value: unknown): void {
+    checkKey(key);
+    if (value === undefined) throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
+    const bytes = encode(key, value);
+    this.#cell.write(() => {
+      this.#cell.db.exec(TABLE);
+      this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)").run(key, bytes);
+    });
+  }
+
+  /** Removes a key; true if it was there. */
+  delete(key: string): boolean {
+    checkKey(key);
+    this.#cell.enter();
+    if (!this.#there()) return false;
+    return this.#cell.write(() => this.#cell.db.prepare("DELETE FROM _frond_kv WHERE key = ?").run(key).changes === 1);
+  }
+
+  /** Entries in order of their keys. */
+  list<T = unknown>(options: KvListOptions = {}): Iterable<[string, T]> {
+    this.#cell.enter();
+    if (!this.#there()) return [];
+    const { where, values } = conditions(options);
+    const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
+    const rows = this.#cell.db.prepare(sql).all(...values, options.limit ?? -1);
+    return rows.map((row) => [row["key"] as string, deserialize(row["value"] as Uint8Array) as T]);
+  }
+
+  #there(): boolean {
+    return this.#cell.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_frond_kv'").get() !== undefined;
+  }
+}
+
+function conditions(options: KvListOptions): { where: string; values: string[] } {
+  const { start, startAfter, end, prefix } = options;
+  if (start !== undefined && startAfter !== undefined) {
+    throw new FrondError("BAD_OPTION", "kv.list takes start or startAfter, not both");
+  }
+  const parts: string[] = [];
+  const values: string[] = [];
+  const add = (condition: string, value: string | undefined): void => {
+    if (value === undefined) return;
+    parts.push(condition);
+    values.push(value);
+  };
+  add("key >= ?", start);
+  add("key > ?", startAfter);
+  add("key < ?", end);
+  if (prefix !== undefined) {
+    parts.push("key >= ? AND substr(key, 1, length(?)) = ?");
+    values.push(prefix, prefix, prefix);
+  }
+  return { where: parts.length === 0 ? "" : ` WHERE ${parts.join(" AND ")}`, values };
+}
+
+function encode(key: string, value: unknown): Buffer {
+  let bytes: Buffer;
+  try {
+    bytes = serialize(value);
+  } catch (error) {
+    throw new FrondError("NOT_CLONEABLE", `kv.put(${JSON.stringify(key)}): the value cannot be cloned: ${(error as Error).message}`, { cause: error });
+  }
+  if (bytes.length > MAX_KV_VALUE_BYTES) {
+    throw new FrondError("KEY_TOO_LARGE", `kv.put(${JSON.stringify(key)}): the value takes ${bytes.length} bytes; at most ${MAX_KV_VALUE_BYTES}, larger ones belong into a table`);
+  }
+  return bytes;
+}
+
+function checkKey(key: string): void {
+  if (typeof key !== "string" || !key.isWellFormed() || key.includes("\0")) {
+    throw new FrondError("BAD_VALUE", `a key of kv is text without NUL or half surrogate pairs, not ${JSON.stringify(key)}`);
+  }
+  if (Buffer.byteLength(key) > MAX_KV_KEY_BYTES) {
+    throw new FrondError("KEY_TOO_LARGE", `a key of kv is at most ${MAX_KV_KEY_BYTES} bytes long; ${JSON.stringify(key.slice(0, 40))}... is longer`);
+  }
+}

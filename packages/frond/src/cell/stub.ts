@@ -1,0 +1,98 @@
+// Stubs: typed handles on cells.
+//
+// Rule: a stub has exactly the verbs of its class, each returning a promise, and nothing else; what is not a verb says so
+// when it is called. A stub is cheap (one small object; the verbs live on a prototype made once per class), holds no
+// resources, and names a cell whether or not it exists.
+
+import { checkName } from "../address.ts";
+import { FrondError } from "../errors.ts";
+import type { App, CellKind } from "./app.ts";
+import type { Cell, CellClass } from "./cell.ts";
+import type { Caller } from "./invocation.ts";
+
+type VerbNames<T extends Cell> = {
+  [K in Exclude<keyof T, keyof Cell>]: K extends `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never;
+}[Exclude<keyof T, keyof Cell>];
+
+/** A typed handle on a cell: its verbs, each returning a promise, and `fetch`. */
+export type Stub<T extends Cell> = {
+  readonly [K in VerbNames<T>]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+} & {
+  /** Passes a request to the cell's `fetch`. */
+  fetch(request: Request): Promise<Response>;
+};
+
+/** Addresses a cell of a class of the app by name. Throws UNKNOWN_KIND and BAD_ADDRESS. */
+export type Get = <T extends Cell>(type: CellClass<T>, name: string) => Stub<T>;
+
+/** Carries a call to a cell. Implemented by the node. */
+export interface CallPort {
+  call(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown>;
+}
+
+/** Makes stubs for the callers of one node. */
+export class Stubs {
+  readonly #app: App;
+  readonly #makers = new Map<CellClass, StubMaker>();
+
+  constructor(app: App, port: CallPort) {
+    this.#app = app;
+    for (const kind of app.kinds.values()) this.#makers.set(kind.type, stubMaker(kind, port));
+  }
+
+  /** A `get` whose calls are made in the name of `caller`. */
+  getFor(caller: Caller): Get {
+    return <T extends Cell>(type: CellClass<T>, name: string) => this.get(caller, type, name);
+  }
+
+  get<T extends Cell>(caller: Caller, type: CellClass<T>, name: string): Stub<T> {
+    const Made = this.#makers.get(type as CellClass) ?? this.#unknown(type as CellClass);
+    checkName(name);
+    return new Made(caller, name) as unknown as Stub<T>;
+  }
+
+  #unknown(type: CellClass): never {
+    this.#app.kindOf(type);
+    throw new FrondError("UNKNOWN_KIND", `${type.name} is not among the cells of the app`);
+  }
+}
+
+type StubMaker = new (caller: Caller, name: string) => object;
+
+function stubMaker(kind: CellKind, port: CallPort): StubMaker {
+  class CellStub {
+    readonly #caller: Caller;
+    readonly #name: string;
+    constructor(caller: Caller, name: string) {
+      this.#caller = caller;
+      this.#name = name;
+    }
+    static call(stub: CellStub, verb: string, args: unknown[]): Promise<unknown> {
+      return port.call(stub.#caller, kind, stub.#name, verb, args);
+    }
+  }
+  for (const verb of [...kind.verbs.keys(), "fetch"]) {
+    const method = function (this: CellStub, ...args: unknown[]): Promise<unknown> {
+      return CellStub.call(this, verb, args);
+    };
+    Object.defineProperty(CellStub.prototype, verb, { value: method, enumerable: true });
+  }
+  Object.setPrototypeOf(CellStub.prototype, unknownVerbs(kind));
+  return CellStub;
+}
+
+// Reached only for names that are no verbs. `then` stays absent, so that a stub can be awaited and returned.
+function unknownVerbs(kind: CellKind): object {
+  return new Proxy(Object.prototype, {
+    get(target, name, receiver) {
+      if (typeof name === "symbol" || name === "then" || name in target) return Reflect.get(target, name, receiver);
+      return () => Promise.reject(unknownVerb(kind, name));
+    },
+  });
+}
+
+/** UNKNOWN_VERB with the verbs that there are. */
+export function unknownVerb(kind: CellKind, name: string): FrondError {
+  const known = [...kind.verbs.keys()].join(", ") || "none";
+  return new FrondError("UNKNOWN_VERB", `${kind.type.name} has no verb ${JSON.stringify(name)}; its verbs are: ${known}`);
+}

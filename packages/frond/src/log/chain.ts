@@ -1,0 +1,106 @@
+// The history of one cell, read backwards: each record names the place of the record before it.
+//
+// Rule: a cell's pages are the newest version of each page in its chain of records, cut at its present size; the walk ends
+// when every page was met. So a rebuild reads this cell's records and no other's, without an index of the log.
+// Rejected: an index of every record (grows with the history), a scan of the whole log (grows with the other cells).
+
+import fs from "node:fs";
+import { decodeRecord, type DecodedCell, peekLength, RECORD_HEADER_BYTES } from "../codec/record.ts";
+import { FrondError } from "../errors.ts";
+import { type Address, type LogPlace, placeFile, placeOffset } from "../types.ts";
+
+/** Everything that the log knows of a cell's present content. */
+export interface CellContent {
+  readonly pageSize: number;
+  readonly pageCount: number;
+  /** Page number to page bytes; holds every page from 1 to pageCount. */
+  readonly pages: Map<number, Uint8Array>;
+  /** Records read. */
+  readonly records: number;
+}
+
+/** Collects the content of `address` as of the record at `last`. Throws CELL_DAMAGED when the chain has a hole. */
+export function readChain(pathOfFile: (file: number) => string | undefined, address: Address, last: LogPlace): CellContent {
+  const files = new Map<number, number>();
+  try {
+    return walk(files, pathOfFile, address, last);
+  } finally {
+    for (const fd of files.values()) fs.closeSync(fd);
+  }
+}
+
+function walk(
+  files: Map<number, number>,
+  pathOfFile: (file: number) => string | undefined,
+  address: Address,
+  last: LogPlace,
+): CellContent {
+  const pages = new Map<number, Uint8Array>();
+  let newest: DecodedCell | undefined;
+  let records = 0;
+  for (let place = last; place !== 0; ) {
+    const cell = readCell(files, pathOfFile, address, place);
+    newest ??= cell;
+    records += 1;
+    for (let i = 0; i < cell.pages.count; i++) {
+      const number = cell.pages.numbers[i] as number;
+      if (number > newest.pageCount || pages.has(number)) continue;
+      const offset = cell.pages.offsets[i] as number;
+      pages.set(number, cell.pages.source.subarray(offset, offset + cell.pageSize));
+    }
+    if (pages.size === newest.pageCount) {
+      return { pageSize: newest.pageSize, pageCount: newest.pageCount, pages, records };
+    }
+    if (cell.previous >= place) throw hole(address, place, "it names a later record as the one before it");
+    place = cell.previous;
+  }
+  const missing = newest ? newest.pageCount - pages.size : 0;
+  throw hole(address, last, `${missing} of ${newest?.pageCount ?? 0} pages are in none of its ${records} records`);
+}
+
+function readCell(
+  files: Map<number, number>,
+  pathOfFile: (file: number) => string | undefined,
+  address: Address,
+  place: LogPlace,
+): DecodedCell {
+  const number = placeFile(place);
+  let fd = files.get(number);
+  const path = pathOfFile(number);
+  if (path === undefined) throw hole(address, place, `log file ${number} does not exist`);
+  if (fd === undefined) {
+    fd = fs.openSync(path, "r");
+    files.set(number, fd);
+  }
+  const offset = placeOffset(place);
+  const head = readAt(fd, offset, RECORD_HEADER_BYTES);
+  try {
+    const bytes = readAt(fd, offset, peekLength(head, 0, path));
+    const record = decodeRecord(bytes, 0, bytes.length, path);
+    const cell = record.type === "commit" ? record.cells.find((c) => c.address === address) : undefined;
+    if (cell === undefined) throw hole(address, place, "the record there is of another cell");
+    return cell;
+  } catch (error) {
+    if (error instanceof FrondError && error.code !== "CELL_DAMAGED") throw hole(address, place, error.message, error);
+    throw error;
+  }
+}
+
+function readAt(fd: number, offset: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let got = 0;
+  while (got < length) {
+    const read = fs.readSync(fd, bytes, got, length - got, offset + got);
+    if (read === 0) break;
+    got += read;
+  }
+  return bytes.subarray(0, got);
+}
+
+function hole(address: Address, place: LogPlace, what: string, cause?: unknown): FrondError {
+  return new FrondError(
+    "CELL_DAMAGED",
+    `the history of ${address} cannot be read at log file ${placeFile(place)}, offset ${placeOffset(place)}: ${what}`,
+    { cause },
+  );
+}

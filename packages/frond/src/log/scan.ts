@@ -1,0 +1,146 @@
+// Reading a log file from its start: every whole record in order, then what stands behind the last one.
+//
+// Rule: nothing is believed but what its checksum and its place in the sequence prove; the first byte that fails ends the
+// scan, with file, offset and reason. Zeros behind the last batch are untouched space, not damage.
+// Whether what follows the damage was acknowledged decides how loud the report is: every batch carries what its run knew
+// to be durable when it wrote it, so one later batch that can still be read is a witness.
+
+import fs from "node:fs";
+import {
+  BATCH_HEADER_BYTES,
+  decodeBatchHeader,
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  isZero,
+} from "../codec/logfile.ts";
+import { decodeRecord, type DecodedRecord } from "../codec/record.ts";
+import { FrondError, isFrondError } from "../errors.ts";
+import { type LogPlace, logPlace, type Lsn } from "../types.ts";
+import type { LogFileEntry } from "./files.ts";
+
+/** Bytes of a log file that are not what they should be. */
+export interface LogDamage {
+  readonly file: string;
+  /** First byte that cannot be believed. */
+  readonly offset: number;
+  /** Its lsn, as far as it is known. */
+  readonly lsn: number;
+  readonly reason: string;
+}
+
+/** What a scan found in one file. */
+export interface FileScan {
+  readonly entry: LogFileEntry;
+  readonly size: number;
+  /** Bytes from the start of the file that hold whole records. */
+  readonly validBytes: number;
+  /** The lsn behind the last whole record; 0 when not even the header could be read. */
+  readonly endLsn: Lsn;
+  readonly records: number;
+  /** The highest durable lsn that a batch of this file states, readable batches behind damage included. */
+  readonly durable: Lsn;
+  readonly damage: LogDamage | undefined;
+}
+
+interface Cursor {
+  at: number;
+  lsn: number;
+  records: number;
+  durable: number;
+}
+
+/**
+ * Scans a log file; calls `onRecord` with every whole record and its place.
+ * `expectedLsn`: where the file before ended (undefined: take the header's word).
+ * Throws only for a format that is newer than this program (DATA_NEWER, RECORD_NEWER).
+ */
+export function scanLogFile(
+  entry: LogFileEntry,
+  expectedLsn: number | undefined,
+  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+): FileScan {
+  const bytes = fs.readFileSync(entry.path);
+  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0 };
+  let damage: LogDamage | undefined;
+  try {
+    // A file that was allocated and never written is no damage: its run ended before the first batch.
+    if (!isZero(bytes, 0, bytes.length)) {
+      readFileHeader(entry, bytes, cursor, expectedLsn);
+      while (readBatch(entry, bytes, cursor, onRecord));
+    }
+  } catch (error) {
+    if (!isFrondError(error) || error.code === "DATA_NEWER" || error.code === "RECORD_NEWER") throw error;
+    damage = { file: entry.path, offset: cursor.at, lsn: cursor.lsn, reason: error.message };
+    cursor.durable = Math.max(cursor.durable, witness(entry, bytes, cursor.at));
+  }
+  return {
+    entry,
+    size: bytes.length,
+    validBytes: cursor.at,
+    endLsn: cursor.lsn as Lsn,
+    records: cursor.records,
+    durable: cursor.durable as Lsn,
+    damage,
+  };
+}
+
+function readFileHeader(entry: LogFileEntry, bytes: Buffer, cursor: Cursor, expectedLsn: number | undefined): void {
+  const header = decodeFileHeader(bytes, entry.path);
+  if (header.file !== entry.number || header.run !== entry.run) {
+    throw damaged(entry, 0, `the header names file ${header.file} of run ${header.run}`);
+  }
+  if (expectedLsn !== undefined && header.lsn !== expectedLsn) {
+    throw damaged(entry, 0, `the file begins at lsn ${header.lsn}, the one before it ended at ${expectedLsn}`);
+  }
+  cursor.lsn = header.lsn;
+  cursor.at = FILE_HEADER_BYTES;
+}
+
+/** Reads one batch; false at the end of what was written. Leaves the cursor behind the last whole record. */
+function readBatch(
+  entry: LogFileEntry,
+  bytes: Buffer,
+  cursor: Cursor,
+  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+): boolean {
+  const start = cursor.at;
+  if (isZero(bytes, start, Math.min(bytes.length, start + BATCH_HEADER_BYTES))) {
+    if (isZero(bytes, start, bytes.length)) return false;
+    throw damaged(entry, start, "zeros stand where a batch should begin, and something follows them");
+  }
+  const header = decodeBatchHeader(bytes, start, entry.path);
+  if (header.run !== entry.run || header.lsn !== cursor.lsn) {
+    throw damaged(entry, start, `the batch says run ${header.run}, lsn ${header.lsn}; expected ${entry.run}, ${cursor.lsn}`);
+  }
+  cursor.durable = Math.max(cursor.durable, header.durable);
+  const first = start + BATCH_HEADER_BYTES;
+  const end = first + header.payloadBytes;
+  for (let at = first; at < end; ) {
+    const record = decodeRecord(bytes, at, Math.min(end, bytes.length), entry.path);
+    onRecord(record, logPlace(entry.number, at));
+    at += record.length;
+    cursor.lsn += at - cursor.at;
+    cursor.at = at;
+    cursor.records += 1;
+  }
+  return true;
+}
+
+/** The highest durable lsn stated by any batch header of the same run that can be read behind `from`. */
+function witness(entry: LogFileEntry, bytes: Buffer, from: number): number {
+  let durable = 0;
+  const magic = Buffer.from("FBAT");
+  for (let at = bytes.indexOf(magic, from + 1); at !== -1; at = bytes.indexOf(magic, at + 1)) {
+    try {
+      const header = decodeBatchHeader(bytes, at, entry.path);
+      if (header.run === entry.run) durable = Math.max(durable, header.durable);
+    } catch {
+      // Four bytes of a page that happen to look like a batch: not a witness.
+    }
+  }
+  return durable;
+}
+
+function damaged(entry: LogFileEntry, offset: number, what: string): FrondError {
+  return new FrondError("LOG_DAMAGED", `${entry.path} at offset ${offset}: ${what}`);
+}

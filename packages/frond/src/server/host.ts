@@ -1,0 +1,276 @@
+// The host of cells: which cells are open on this node, and how a call finds its cell.
+//
+// Rule: at most one live cell per address; a cell is opened when it is first called and closed when room is needed and it
+// is idle. A call costs the same however many cells there are.
+// Calls from the front door run at once, on the caller's stack; calls from inside a cell run in a turn of their own, so a
+// cell never runs in the middle of another's stretch.
+
+import fs from "node:fs";
+import path from "node:path";
+import { parseAddress, rootAddress, slotOf } from "../address.ts";
+import { activate } from "../cell/activate.ts";
+import type { App, CellKind } from "../cell/app.ts";
+import { cloneArguments } from "../cell/clone.ts";
+import type { Committer } from "../cell/commit.ts";
+import { type Caller, invocations } from "../cell/invocation.ts";
+import type { CellHost, LiveCell } from "../cell/live.ts";
+import { type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
+import { FrondError, isFrondError } from "../errors.ts";
+import { readChain } from "../log/chain.ts";
+import type { CellEntry } from "../store/catalog.ts";
+import { CellDatabase } from "../store/database.ts";
+import { cellPath } from "../store/paths.ts";
+import { cutWal, removeCell, writeCell } from "../store/restore.ts";
+import type { Address, Durability, RunNumber } from "../types.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** What the host is made of. */
+export interface HostOptions {
+  readonly app: App;
+  readonly directory: string;
+  readonly committer: Committer;
+  readonly ledger: Ledger;
+  readonly durability: Durability;
+  readonly run: RunNumber;
+  readonly doubtfulThrough: RunNumber;
+  /** Most cells open at once. Count. */
+  readonly maxOpen: number;
+  readonly pathOfLogFile: (file: number) => string | undefined;
+  readonly warn: (fields: object, message: string) => void;
+  readonly fatal: (error: unknown) => void;
+}
+
+/** See the head of the file. One per node. */
+export class Host implements CellHost, CallPort {
+  readonly committer: Committer;
+  readonly stubs: Stubs;
+  stopping = false;
+  readonly #o: HostOptions;
+  readonly #open = new Map<CellKind, Map<string, LiveCell>>();
+  readonly #ring = new Set<LiveCell>();
+  #hand: IterableIterator<LiveCell> | undefined;
+  /** Cells whose file was discarded, until the log holds what they are made anew from. */
+  readonly #gone = new Map<Address, Promise<void>>();
+
+  constructor(options: HostOptions) {
+    this.#o = options;
+    this.committer = options.committer;
+    this.stubs = new Stubs(options.app, this);
+    for (const kind of options.app.kinds.values()) this.#open.set(kind, new Map());
+  }
+
+  /** Cells that are open. Count. */
+  get openCells(): number {
+    return this.#ring.size;
+  }
+
+  isOpen(address: Address): boolean {
+    const [pair] = parseAddress(address);
+    const kind = pair && this.#o.app.kinds.get(pair.kind);
+    return kind !== undefined && this.#open.get(kind)?.has(pair?.name ?? "") === true;
+  }
+
+  /** See {@link CallPort}. Rejects with UNKNOWN_VERB, STOPPING, and with what opening or the verb throws. */
+  call(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+    let copies: unknown[];
+    try {
+      copies = verb === "fetch" ? args : cloneArguments(args, verb);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    // Whoever calls, a cell must not run in the middle of another's stretch.
+    const invocation = caller.invocation ?? invocations.getStore();
+    if (invocation === undefined) return this.#enter(caller, kind, name, verb, copies);
+    if (!invocation.cell.holdsCalls(invocation)) {
+      return Promise.resolve().then(() => this.#enter(caller, kind, name, verb, copies));
+    }
+    const promise = new Promise<unknown>((resolve, reject) => {
+      invocation.held ??= [];
+      invocation.held.push({
+        leave: () => queueMicrotask(() => this.#enter(caller, kind, name, verb, copies).then(resolve, reject)),
+        drop: () => reject(new FrondError("TX_ABORTED", `the call of ${kind.kind}/${name} was dropped: the transaction it was made in was rolled back`)),
+      });
+    });
+    // A dropped call that nobody awaits is no unhandled rejection: the roll-back itself was reported.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** Runs `work` as a verb of a cell that exists. For tools. Throws UNKNOWN_KIND, CELL_MISSING. */
+  async withCell<T>(address: string, work: (cell: LiveCell) => T): Promise<T> {
+    const pairs = parseAddress(address);
+    const pair = pairs[0];
+    const kind = pair && this.#o.app.kinds.get(pair.kind);
+    if (pair === undefined || pairs.length > 1 || kind === undefined) {
+      const known = [...this.#o.app.kinds.keys()].join(", ");
+      throw new FrondError("UNKNOWN_KIND", `${address} is not a KIND/NAME address of this app, whose kinds are: ${known}`);
+    }
+    for (;;) {
+      const cell = this.#find(kind, pair.name);
+      const wait = cell instanceof Promise ? cell : cell.gate;
+      if (wait !== undefined) {
+        await wait;
+        continue;
+      }
+      const found = cell as LiveCell;
+      if (!found.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
+      // Bare results: rows are for the tool alone, and reach it as they are.
+      return (await found.invoke("fetch", () => work(found), [])) as T;
+    }
+  }
+
+  discard(cell: LiveCell): void {
+    this.#forget(cell);
+    cell.db.discard();
+    const flushed = this.committer.log.flushed().then(() => {
+      this.#gone.delete(cell.address);
+    });
+    this.#gone.set(cell.address, flushed);
+  }
+
+  fatal(error: unknown): void {
+    this.#o.fatal(error);
+  }
+
+  /** Waits until no verb runs, at most until `deadline` (ms since 1970), then opens no cell any more. */
+  async settle(deadline: number): Promise<void> {
+    while ([...this.#ring].some((cell) => cell.running > 0 || cell.gate !== undefined) && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    this.stopping = true;
+    for (const cell of this.#ring) cell.commitOpenStretch();
+  }
+
+  /** Closes every cell. The log must hold everything. */
+  closeAll(): void {
+    for (const cell of [...this.#ring]) this.#close(cell);
+  }
+
+  #enter(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+    try {
+      const cell = this.#find(kind, name);
+      if (!(cell instanceof Promise)) return this.#run(caller, cell, verb, args);
+      return cell.then(() => this.#enter(caller, kind, name, verb, args));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The open cell, opening it if need be, or what to wait for before asking again. */
+  #find(kind: CellKind, name: string): LiveCell | Promise<void> {
+    const cell = this.#open.get(kind)?.get(name);
+    if (cell !== undefined) return cell;
+    if (this.stopping) throw new FrondError("STOPPING", "the node is stopping; try again on its successor");
+    const address = rootAddress(kind.kind, name);
+    return this.#gone.get(address) ?? this.#activate(kind, name, address);
+  }
+
+  #run(caller: Caller, cell: LiveCell, name: string, args: unknown[]): Promise<unknown> {
+    const verb = name === "fetch" ? fetchOf(cell) : cell.kind.verbs.get(name);
+    if (verb === undefined) return Promise.reject(unknownVerb(cell.kind, name));
+    // What the caller has seen, whoever hears from this cell has seen too.
+    if (caller.lsn > cell.lsn) cell.lsn = caller.lsn;
+    let result: unknown;
+    try {
+      result = cell.invoke(name, verb, args);
+    } catch (error) {
+      heard(caller, cell);
+      return Promise.reject(error);
+    }
+    if (!(result instanceof Promise)) {
+      heard(caller, cell);
+      return Promise.resolve(result);
+    }
+    return result.then(
+      (value: unknown) => {
+        heard(caller, cell);
+        return value;
+      },
+      (error: unknown) => {
+        heard(caller, cell);
+        throw error;
+      },
+    );
+  }
+
+  #activate(kind: CellKind, name: string, address: Address): LiveCell {
+    const slot = slotOf(address);
+    const entry = this.#o.ledger.find(address);
+    const file = cellPath(path.join(this.#o.directory, "cells"), slot, address);
+    const db = this.#openFile(kind, address, entry, file);
+    const durability = kind.durability ?? this.#o.durability;
+    const cell = activate(this, { kind, name, address, slot, durability, db, entry, raw: kind.raw === true });
+    this.#open.get(kind)?.set(name, cell);
+    this.#ring.add(cell);
+    if (this.#ring.size > this.#o.maxOpen) this.#makeRoom();
+    return cell;
+  }
+
+  #openFile(kind: CellKind, address: Address, entry: CellEntry | undefined, file: string): CellDatabase {
+    if (entry === undefined || entry.deleted) {
+      // Left by a process that ended before the first record: it never happened.
+      if (fs.existsSync(file)) removeCell(file);
+      return CellDatabase.open(file, kind.pageSize);
+    }
+    if (!this.#usable(entry, file)) this.#rebuild(entry, file);
+    try {
+      return CellDatabase.open(file, entry.pageSize);
+    } catch (error) {
+      if (!isFrondError(error, "CELL_DAMAGED")) throw error;
+      this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
+      this.#rebuild(entry, file);
+      return CellDatabase.open(file, entry.pageSize);
+    }
+  }
+
+  /** The file can be used as a cache of the log, after its WAL was cut back to it. */
+  #usable(entry: CellEntry, file: string): boolean {
+    if (entry.fileRun <= this.#o.doubtfulThrough || !fs.existsSync(file)) return false;
+    return cutWal(file, entry) !== "short";
+  }
+
+  #rebuild(entry: CellEntry, file: string): void {
+    const content = readChain(this.#o.pathOfLogFile, entry.address, entry.place);
+    writeCell(file, content.pageSize, content.pageCount, (number) => content.pages.get(number));
+    entry.fileRun = this.#o.run;
+    this.#o.ledger.touch(entry);
+  }
+
+  /** Closes idle cells that were not called lately: the clock algorithm, a few steps at a time. */
+  #makeRoom(): void {
+    for (let steps = 0; steps < 64 && this.#ring.size > this.#o.maxOpen; steps++) {
+      this.#hand ??= this.#ring.values();
+      const next = this.#hand.next();
+      if (next.done === true) {
+        this.#hand = undefined;
+        continue;
+      }
+      const cell = next.value;
+      if (cell.used) cell.used = false;
+      else if (cell.idle) this.#close(cell);
+    }
+  }
+
+  #close(cell: LiveCell): void {
+    this.#forget(cell);
+    if (cell.exists) cell.db.close();
+    else cell.db.discard();
+  }
+
+  #forget(cell: LiveCell): void {
+    this.#ring.delete(cell);
+    const cells = this.#open.get(cell.kind);
+    if (cells?.get(cell.name) === cell) cells.delete(cell.name);
+  }
+}
+
+/** The caller hears what the cell knows: merged for an answer and for an error alike. */
+function heard(caller: Caller, cell: LiveCell): void {
+  if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+  const asking = caller.invocation?.cell;
+  if (asking !== undefined && cell.lsn > asking.lsn) asking.lsn = cell.lsn;
+}
+
+function fetchOf(cell: LiveCell): ((...args: unknown[]) => unknown) | undefined {
+  return cell.instance.fetch as ((...args: unknown[]) => unknown) | undefined;
+}

@@ -1,0 +1,117 @@
+// The ledger: rows of the catalog that changed since they were last written, and when they are written.
+//
+// Rule: a row reaches the catalog only when the record it speaks of is durable; rows are written in small pieces, so no
+// request waits for thousands of them. After that, log files before the present one need not be scanned at a start.
+// What is held in memory is bounded by what fits into one log file, not by the number of cells.
+
+import type { SlotTable } from "../core/slots.ts";
+import { SLOTS } from "../limits.ts";
+import type { CommitLog } from "../log/log.ts";
+import type { Catalog, CellEntry, SlotRow } from "../store/catalog.ts";
+import type { Address, Slot } from "../types.ts";
+
+/** Rows written in one piece, between other work. Count. */
+const PIECE = 200;
+
+/** See the head of the file. One per node. */
+export class Ledger {
+  readonly #catalog: Catalog;
+  readonly #log: CommitLog;
+  readonly #slots: SlotTable;
+  readonly #warn: (fields: object, message: string) => void;
+  #dirty = new Map<Address, CellEntry>();
+  #writing: Map<Address, CellEntry> | undefined;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(catalog: Catalog, log: CommitLog, slots: SlotTable, warn: (fields: object, message: string) => void) {
+    this.#catalog = catalog;
+    this.#log = log;
+    this.#slots = slots;
+    this.#warn = warn;
+  }
+
+  /** The present row of a cell, written or not. */
+  find(address: Address): CellEntry | undefined {
+    return this.#dirty.get(address) ?? this.#writing?.get(address) ?? this.#catalog.find(address);
+  }
+
+  /** Rows behind the address `after`, in order of address: cells that exist. */
+  list(after: string, limit: number): CellEntry[] {
+    const rows = new Map(this.#catalog.list(after, limit).map((entry) => [entry.address, entry]));
+    for (const [address, entry] of this.#unwritten()) if (address > after) rows.set(address, entry);
+    const ordered = [...rows.values()].filter((entry) => !entry.deleted).sort((a, b) => (a.address < b.address ? -1 : 1));
+    return ordered.slice(0, limit);
+  }
+
+  /** Cells that exist. Count. */
+  count(): number {
+    let count = this.#catalog.count();
+    for (const [address, entry] of this.#unwritten()) {
+      const known = this.#catalog.find(address);
+      const was = known !== undefined && !known.deleted;
+      count += Number(!entry.deleted) - Number(was);
+    }
+    return count;
+  }
+
+  /** A commit changed the row (and marked it dirty). */
+  changed(entry: CellEntry): void {
+    this.#dirty.set(entry.address, entry);
+  }
+
+  /** Something else about the row changed. */
+  touch(entry: CellEntry): void {
+    entry.dirty = true;
+    this.#dirty.set(entry.address, entry);
+  }
+
+  /** Writes what has changed so far. Failures are reported and tried again with the next call. */
+  flush(): Promise<void> {
+    this.#work = this.#work.then(() => this.#flush());
+    return this.#work;
+  }
+
+  #unwritten(): Map<Address, CellEntry> {
+    return new Map([...(this.#writing ?? []), ...this.#dirty]);
+  }
+
+  async #flush(): Promise<void> {
+    const rows = [...this.#dirty.values()].map((entry) => {
+      entry.dirty = false;
+      return { ...entry };
+    });
+    const writing = this.#dirty;
+    this.#writing = writing;
+    this.#dirty = new Map();
+    const current = this.#log.current?.number;
+    const slots = this.#slotRows();
+    await this.#log.flushed();
+    try {
+      for (let at = 0; at < rows.length; at += PIECE) {
+        this.#catalog.batch(() => {
+          for (const row of rows.slice(at, at + PIECE)) this.#catalog.put(row);
+        });
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      this.#catalog.batch(() => {
+        for (const row of slots) this.#catalog.putSlot(row);
+        if (current !== undefined) this.#catalog.cover(current);
+      });
+    } catch (error) {
+      // The log has it all: without the catalog a start only reads more of it.
+      this.#warn({ err: error }, "the catalog could not be written; it will be tried again");
+      for (const [address, entry] of writing) if (!this.#dirty.has(address)) this.touch(entry);
+    }
+    this.#writing = undefined;
+  }
+
+  /** As of now: a slot that goes on while this is written must not be noted ahead of its log. */
+  #slotRows(): SlotRow[] {
+    const rows: SlotRow[] = [];
+    for (let i = 0; i < SLOTS; i++) {
+      const slot = i as Slot;
+      if (this.#slots.isClaimed(slot)) rows.push({ slot, epoch: this.#slots.epoch(slot), txid: this.#slots.txid(slot) });
+    }
+    return rows;
+  }
+}

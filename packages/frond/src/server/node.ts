@@ -1,0 +1,220 @@
+// A node: one process that serves the cells of an app from a data directory.
+//
+// Rule: it opens in the order lock, recovery, log, cells, services, and closes in the reverse one; only a close that saw
+// everything flushed marks the run clean. A failure that leaves the log in doubt ends the process: the next start knows
+// what is on disk, this one does not.
+
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { App, type StopService } from "../cell/app.ts";
+import { Committer } from "../cell/commit.ts";
+import { FrondError } from "../errors.ts";
+import { STOP_GRACE_MS } from "../limits.ts";
+import type { LogIo } from "../log/io.ts";
+import { CommitLog } from "../log/log.ts";
+import { Catalog } from "../store/catalog.ts";
+import type { DirectoryLock } from "../store/lock.ts";
+import type { Durability } from "../types.ts";
+import { bootId } from "./boot.ts";
+import { openDirectory } from "./folder.ts";
+import { Host } from "./host.ts";
+import { Ledger } from "./ledger.ts";
+import { LogIndex } from "./logIndex.ts";
+import { controlOf } from "./nodeTools.ts";
+import type { NodeControl } from "./nodeControl.ts";
+import { type Recovered, recover } from "./recover.ts";
+import { gatedGet, type Gate, Session } from "./session.ts";
+
+/** The log of a node, as far as the node itself writes to it. */
+export interface NodeLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What a node is opened with. */
+export interface NodeOptions {
+  readonly app: App;
+  readonly dataDirectory: string;
+  /** The level of classes that set none. */
+  readonly durability: Durability;
+  readonly log: NodeLog;
+  /** Most cells open at once; default: what the descriptors of the process allow. */
+  readonly maxOpenCells?: number;
+  /** Called once when the node cannot go on. Default: the process ends with code 70. */
+  readonly onFatal?: (error: unknown) => void;
+  /** For tests of power loss: the file layer of the log, the size of its files, and which boot this is. */
+  readonly io?: LogIo;
+  readonly logFileBytes?: number;
+  readonly boot?: string;
+  /** For tests of the gate itself. */
+  readonly gate?: Gate;
+}
+
+/** How ready a node is to take requests. */
+export interface NodeState {
+  readonly ready: boolean;
+  readonly refuse?: "overloaded" | "stopping";
+}
+
+const EXIT_FATAL = 70;
+
+/** An open node. */
+export class Node {
+  readonly control: NodeControl;
+  readonly recovered: Recovered;
+  readonly host: Host;
+  readonly commitLog: CommitLog;
+  readonly catalog: Catalog;
+  readonly options: NodeOptions;
+  readonly startedMs = Date.now();
+  readonly logIndex: LogIndex;
+  /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
+  listen: string | undefined;
+  readonly #lock: DirectoryLock;
+  readonly ledger: Ledger;
+  readonly #gate: Gate;
+  #stopService: StopService | void = undefined;
+  #stopping: Promise<void> | undefined;
+  #failed = false;
+
+  constructor(options: NodeOptions, lock: DirectoryLock, catalog: Catalog, recovered: Recovered) {
+    this.options = options;
+    this.#lock = lock;
+    this.catalog = catalog;
+    this.recovered = recovered;
+    const { app, dataDirectory, log } = options;
+    const warn = (fields: object, message: string): void => log.warn(fields, message);
+    const folder = path.join(dataDirectory, "log");
+    this.logIndex = new LogIndex(folder);
+    const { run, runId, slots, firstFile, doubtfulThrough } = recovered;
+    const onFailed = (error: unknown): void => this.#fatal(error);
+    this.commitLog = new CommitLog({
+      folder,
+      run,
+      firstFile,
+      onFailed,
+      ...(options.io && { io: options.io }),
+      ...(options.logFileBytes !== undefined && { fileBytes: options.logFileBytes }),
+    });
+    this.#gate = options.gate ?? ((lsn, done) => this.commitLog.wait(lsn, done));
+    this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
+    this.commitLog.onFile = () => void this.ledger.flush();
+    const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
+    this.host = new Host({
+      app,
+      directory: dataDirectory,
+      committer,
+      ledger: this.ledger,
+      durability: options.durability,
+      run,
+      doubtfulThrough,
+      maxOpen: options.maxOpenCells ?? defaultMaxOpen(),
+      pathOfLogFile: (file) => this.logIndex.pathOf(file),
+      warn,
+      fatal: onFailed,
+    });
+    this.control = controlOf(this);
+  }
+
+  /** Answers a request with the app's `fetch`; nothing is told before it is as durable as was asked. */
+  async handle(request: Request, info: { remoteAddress: string }): Promise<Response> {
+    const { fetch } = this.options.app.definition;
+    if (fetch === undefined) return new Response("this app answers no requests\n", { status: 404 });
+    const session = new Session();
+    try {
+      return await fetch(request, { get: this.host.stubs.getFor(session), remoteAddress: info.remoteAddress });
+    } finally {
+      if (session.lsn > this.commitLog.durable) await session.told(this.#gate);
+    }
+  }
+
+  state(): NodeState {
+    if (this.#stopping !== undefined || this.#failed) return { ready: false, refuse: "stopping" };
+    return this.commitLog.backlogged ? { ready: false, refuse: "overloaded" } : { ready: true };
+  }
+
+  /** Starts what the app runs beside its front door. */
+  async startServices(): Promise<void> {
+    const { app, log, dataDirectory } = this.options;
+    const get = gatedGet(app, this.host, this.#gate);
+    this.#stopService = await app.definition.start?.({ get, log, dataDirectory });
+  }
+
+  /** Stops gracefully: services, running verbs, flush, close, mark clean. Safe to call again. */
+  stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs);
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    try {
+      await this.#stopService?.();
+    } catch (error) {
+      this.options.log.error({ err: error }, "a service of the app did not stop cleanly");
+    }
+    await this.host.settle(Date.now() + graceMs);
+    await this.commitLog.flushed();
+    await this.ledger.flush();
+    await this.commitLog.close();
+    this.host.closeAll();
+    const synced = await syncFileSystem(this.options.dataDirectory);
+    const row = this.catalog.runs().find((known) => known.run === this.recovered.run);
+    if (row !== undefined && !this.#failed) this.catalog.putRun({ ...row, ended: "clean", synced });
+    this.catalog.close();
+    this.#lock.release();
+  }
+
+  #fatal(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.options.log.error({ err: error }, "the node cannot go on; it recovers at its next start");
+    if (this.options.onFatal) this.options.onFatal(error);
+    else process.exit(EXIT_FATAL);
+  }
+}
+
+/**
+ * Opens a data directory and recovers what is in it. Throws DATA_LOCKED while another node uses it, DATA_NEWER and
+ * DATA_DAMAGED for a directory that this program must not touch.
+ */
+export async function openNode(options: NodeOptions): Promise<Node> {
+  if (!(options.app instanceof App)) throw new FrondError("NOT_AN_APP", "openNode needs what frond({ cells, ... }) returns");
+  const lock = openDirectory(options.dataDirectory);
+  try {
+    const catalog = new Catalog(path.join(options.dataDirectory, "catalog.db"));
+    const recovered = recover(options.dataDirectory, catalog, options.boot ?? bootId());
+    for (const report of recovered.reports) {
+      const level = report.kind === "damage" ? "error" : "warn";
+      options.log[level]({ file: report.file, offset: report.offset }, report.text);
+    }
+    return new Node(options, lock, catalog, recovered);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+// `sync -f` flushes one file system; without it a clean stop still counts, but not over a loss of power.
+async function syncFileSystem(directory: string): Promise<boolean> {
+  try {
+    await promisify(execFile)("sync", ["-f", directory]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Three descriptors a cell, a quarter of all kept for sockets and files. */
+function defaultMaxOpen(): number {
+  let limit = 1024;
+  try {
+    const line = /^Max open files\s+(\d+|unlimited)/m.exec(fs.readFileSync("/proc/self/limits", "utf8"))?.[1];
+    if (line !== undefined) limit = line === "unlimited" ? 65_536 : Number(line);
+  } catch {
+    // Not Linux: the smallest common limit.
+  }
+  return Math.max(16, Math.min(4096, Math.floor((limit * 0.75) / 3)));
+}

@@ -1,0 +1,93 @@
+// What a node offers to its operator: cells, SQL, calls, exports. Carried by the control socket, or used directly.
+//
+// Rule: tools go through the same cells, transactions and gates as everybody else; an answer is given only when what it
+// tells is durable. A tool never makes a cell that does not exist, except by calling a verb.
+
+import fs from "node:fs";
+import path from "node:path";
+import { parseAddress } from "../address.ts";
+import { FrondError } from "../errors.ts";
+import { VERSION } from "../version.ts";
+import type { Node } from "./node.ts";
+import type { CellInfo, NodeControl, SqlResult } from "./nodeControl.ts";
+import { Session } from "./session.ts";
+
+/** The operator's view of a node. */
+export function controlOf(node: Node): NodeControl {
+  const { host, options, commitLog } = node;
+  const directory = options.dataDirectory;
+  return {
+    version: () => ({
+      version: VERSION,
+      pid: process.pid,
+      run: node.recovered.run,
+      startedMs: node.startedMs,
+      ...(node.listen !== undefined && { listen: node.listen }),
+      dataDirectory: path.resolve(directory),
+    }),
+    status() {
+      const log = node.logIndex.usage();
+      const reports = node.recovered.reports.map((report) => `${report.kind}: ${report.text}`);
+      return {
+        ready: node.state().ready,
+        cells: node.ledger.count(),
+        openCells: host.openCells,
+        logBytes: log.bytes,
+        logFiles: log.files,
+        durability: options.durability,
+        reports,
+      };
+    },
+    cells: (after, limit) => listCells(node, after ?? "", limit),
+    async sql(address, sql, args, write) {
+      const result = await host.withCell(address, (cell): SqlResult => {
+        const prepared = cell.db.statements.prepare(sql);
+        if (prepared.writes && !write) {
+          throw new FrondError("SQL_DENIED", "the statement changes the cell; say so with --write");
+        }
+        return cell.execute(prepared, args, (statement, values) => {
+          const { columns } = statement;
+          if (columns.length === 0) return { columns: [], rows: [], changes: statement.run(values).changes };
+          const rows = statement.all(values);
+          return {
+            columns: [...columns],
+            rows: rows.map((row) => columns.map((name) => (row as Record<string, unknown>)[name])),
+            changes: statement.writes ? rows.length : 0,
+          };
+        });
+      });
+      await commitLog.flushed();
+      return result;
+    },
+    async call(address, verb, args) {
+      const pairs = parseAddress(address);
+      const pair = pairs[0];
+      const kind = pair && options.app.kinds.get(pair.kind);
+      if (pair === undefined || pairs.length > 1 || kind === undefined) {
+        throw new FrondError("UNKNOWN_KIND", `${address} is not a KIND/NAME address of this app; its kinds are: ${[...options.app.kinds.keys()].join(", ")}`);
+      }
+      if (verb === "fetch") throw new FrondError("UNKNOWN_VERB", "fetch takes a request; use HTTP");
+      try {
+        return await host.call(new Session(), kind, pair.name, verb, args);
+      } finally {
+        await commitLog.flushed();
+      }
+    },
+    async exportTo(address, file) {
+      await host.withCell(address, (cell) => cell.db.exportTo(file));
+      return { bytes: fs.statSync(file).size };
+    },
+  };
+}
+
+function listCells(node: Node, after: string, limit: number): CellInfo[] {
+  return node.ledger.list(after, limit).map((entry) => ({
+    address: entry.address,
+    slot: entry.slot,
+    epoch: entry.epoch,
+    txid: entry.txid,
+    bytes: entry.pageCount * entry.pageSize,
+    open: node.host.isOpen(entry.address),
+    changedMs: entry.changedMs,
+  }));
+}

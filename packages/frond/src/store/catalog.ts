@@ -1,0 +1,204 @@
+// The catalog: what a node knows of its cells without opening them. It is the slot index of the design, for one node.
+//
+// Rule: derived from the records of the log and from nothing else, so it may be deleted and is rebuilt by a scan. It never
+// knows of a record that is not durable, and a row never goes back to an older position.
+// It also remembers the runs of this directory and how each ended, which decides whether a cell's file may be believed.
+// Rows change with every commit, so open cells carry their row in memory and write it back when a log file is full.
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { FrondError } from "../errors.ts";
+import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+
+/** What is known of one cell. Mutable: an open cell keeps it current; `dirty` says that the file does not know yet. */
+export interface CellEntry {
+  readonly address: Address;
+  readonly slot: Slot;
+  epoch: Epoch;
+  txid: Txid;
+  /** Time of the first and of the last record, in ms since 1970. */
+  createdMs: number;
+  changedMs: number;
+  pageSize: number;
+  pageCount: number;
+  /** Place of the cell's last record. */
+  place: LogPlace;
+  walSalt1: number;
+  walSalt2: number;
+  walEnd: number;
+  /** The run in which the cell's file was last made from the log or opened as trustworthy. 0 = never. */
+  fileRun: RunNumber;
+  deleted: boolean;
+  dirty: boolean;
+}
+
+/** One life of a node on this directory. */
+export interface RunRow {
+  readonly run: RunNumber;
+  /** 32 hexadecimal digits. */
+  readonly id: string;
+  /** Which boot of the machine it ran in; "" = unknown. */
+  readonly boot: string;
+  readonly startedMs: number;
+  /** Null while it runs (or after a crash, until the next start); "clean" = stopped, everything in the log. */
+  readonly ended: "clean" | "unclean" | null;
+  /** A clean stop also brought every cell's file to stable storage. */
+  readonly synced: boolean;
+}
+
+/** Epoch and last txid of a slot. */
+export interface SlotRow {
+  readonly slot: Slot;
+  readonly epoch: Epoch;
+  readonly txid: Txid;
+}
+
+const FORMAT = 1;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS run (
+    run INTEGER PRIMARY KEY, id TEXT NOT NULL, boot TEXT NOT NULL, started INTEGER NOT NULL, ended TEXT, synced INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS slot (slot INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, txid INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS cell (
+    address TEXT PRIMARY KEY, slot INTEGER NOT NULL, epoch INTEGER NOT NULL, txid INTEGER NOT NULL,
+    created INTEGER NOT NULL, changed INTEGER NOT NULL, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL,
+    place INTEGER NOT NULL, wal_salt1 INTEGER NOT NULL, wal_salt2 INTEGER NOT NULL, wal_end INTEGER NOT NULL,
+    file_run INTEGER NOT NULL, deleted INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;`;
+
+type Row = Record<string, number | string | null>;
+
+/** The open catalog of a data directory. */
+export class Catalog {
+  readonly #db: DatabaseSync;
+  readonly #find: StatementSync;
+  readonly #put: StatementSync;
+  readonly #putSlot: StatementSync;
+
+  constructor(file: string) {
+    this.#db = new DatabaseSync(file);
+    this.#db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    const format = this.#db.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (format.user_version > FORMAT) {
+      this.#db.close();
+      throw new FrondError("DATA_NEWER", `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`);
+    }
+    this.#db.exec(`${SCHEMA}; PRAGMA user_version = ${FORMAT}`);
+    this.#find = this.#db.prepare("SELECT * FROM cell WHERE address = ?");
+    this.#put = this.#db.prepare(
+      `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid, created = excluded.created,
+         changed = excluded.changed, page_size = excluded.page_size, page_count = excluded.page_count,
+         place = excluded.place, wal_salt1 = excluded.wal_salt1, wal_salt2 = excluded.wal_salt2,
+         wal_end = excluded.wal_end, file_run = excluded.file_run, deleted = excluded.deleted
+       WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND excluded.txid >= txid)`,
+    );
+    this.#putSlot = this.#db.prepare(
+      `INSERT INTO slot VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid
+       WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND excluded.txid >= txid)`,
+    );
+  }
+
+  /** The row of a cell, or undefined when none is known. */
+  find(address: Address): CellEntry | undefined {
+    const row = this.#find.get(address) as Row | undefined;
+    return row && entryOf(row);
+  }
+
+  /** Rows with an address behind `after`, in order of address, deleted ones left out. */
+  list(after: string, limit: number): CellEntry[] {
+    const rows = this.#db
+      .prepare("SELECT * FROM cell WHERE address > ? AND deleted = 0 ORDER BY address LIMIT ?")
+      .all(after, limit) as Row[];
+    return rows.map(entryOf);
+  }
+
+  /** Cells that exist. Count. */
+  count(): number {
+    return (this.#db.prepare("SELECT count(*) AS n FROM cell WHERE deleted = 0").get() as { n: number }).n;
+  }
+
+  slots(): SlotRow[] {
+    return this.#db.prepare("SELECT slot, epoch, txid FROM slot").all() as unknown as SlotRow[];
+  }
+
+  runs(): RunRow[] {
+    const rows = this.#db.prepare("SELECT * FROM run ORDER BY run").all() as Row[];
+    return rows.map((row) => ({
+      run: row["run"] as RunNumber,
+      id: row["id"] as string,
+      boot: row["boot"] as string,
+      startedMs: row["started"] as number,
+      ended: row["ended"] as RunRow["ended"],
+      synced: row["synced"] === 1,
+    }));
+  }
+
+  /** Writes a run's row; durable when this returns. Everything else here may lag behind the log, this may not. */
+  putRun(row: RunRow): void {
+    this.#db.exec("PRAGMA synchronous = FULL");
+    this.#db
+      .prepare("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)")
+      .run(row.run, row.id, row.boot, row.startedMs, row.ended, row.synced ? 1 : 0);
+    this.#db.exec("PRAGMA synchronous = NORMAL");
+  }
+
+  /** The log file from which a scan must begin: all files before it are in the catalog. 0 = from the first. */
+  get coveredFile(): number {
+    const row = this.#db.prepare("SELECT value FROM meta WHERE key = 'covered'").get() as { value: number } | undefined;
+    return row?.value ?? 0;
+  }
+
+  /** Runs `write` as one transaction. */
+  batch(write: () => void): void {
+    this.#db.exec("BEGIN");
+    try {
+      write();
+      this.#db.exec("COMMIT");
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  put(e: CellEntry): void {
+    this.#put.run(
+      e.address, e.slot, e.epoch, e.txid, e.createdMs, e.changedMs, e.pageSize, e.pageCount,
+      e.place, e.walSalt1, e.walSalt2, e.walEnd, e.fileRun, e.deleted ? 1 : 0,
+    );
+  }
+
+  putSlot(row: SlotRow): void {
+    this.#putSlot.run(row.slot, row.epoch, row.txid);
+  }
+
+  /** States that every record in files before `file` is in the catalog. */
+  cover(file: number): void {
+    this.#db.prepare("INSERT OR REPLACE INTO meta VALUES ('covered', ?)").run(file);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function entryOf(row: Row): CellEntry {
+  return {
+    address: row["address"] as Address,
+    slot: row["slot"] as Slot,
+    epoch: row["epoch"] as Epoch,
+    txid: row["txid"] as Txid,
+    createdMs: row["created"] as number,
+    changedMs: row["changed"] as number,
+    pageSize: row["page_size"] as number,
+    pageCount: row["page_count"] as number,
+    place: row["place"] as LogPlace,
+    walSalt1: row["wal_salt1"] as number,
+    walSalt2: row["wal_salt2"] as number,
+    walEnd: row["wal_end"] as number,
+    fileRun: row["file_run"] as RunNumber,
+    deleted: row["deleted"] === 1,
+    dirty: false,
+  };
+}

@@ -1,0 +1,164 @@
+// One cell's database: SQLite opened the one way that makes a commit cheap and captureable.
+//
+// Rule: EXCLUSIVE is the first pragma (no -shm file, no other process), WAL, no syncs and no automatic checkpoints: the
+// commit log makes commits durable, this file is a cache of it. The file is closed or checkpointed only when the log
+// holds everything in it, because both move WAL frames into the main file for good.
+// To discard a file whose content must not survive, unlink first, then close: closing would checkpoint.
+
+import fs from "node:fs";
+import path from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { assert } from "../assert.ts";
+import { FrondError } from "../errors.ts";
+import { PAGE_CACHE_KIB } from "../limits.ts";
+import { SqlGuard } from "./authorizer.ts";
+import { Capture } from "./capture.ts";
+import { removeCell } from "./restore.ts";
+import { wrapSqlError } from "./sqlerror.ts";
+import { Statements } from "./statements.ts";
+
+/** An open cell file. Synchronous throughout; owned by one live cell. */
+export class CellDatabase {
+  readonly file: string;
+  readonly statements: Statements;
+  readonly capture: Capture;
+  readonly pageSize: number;
+  readonly #db: DatabaseSync;
+  readonly #guard: SqlGuard;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+
+  private constructor(file: string, db: DatabaseSync, pageSize: number) {
+    this.file = file;
+    this.#db = db;
+    this.pageSize = pageSize;
+    this.#guard = new SqlGuard();
+    db.setAuthorizer(this.#guard.callback);
+    this.#begin = this.#internal("BEGIN");
+    this.#commit = this.#internal("COMMIT");
+    this.#rollback = this.#internal("ROLLBACK");
+    this.statements = new Statements(db, this.#guard);
+    this.capture = new Capture(file, pageSize);
+  }
+
+  /** Opens a cell's file, creating it with `pageSize` when it is not there. Throws CELL_DAMAGED when it is no database. */
+  static open(file: string, pageSize: number): CellDatabase {
+    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    let db: DatabaseSync | undefined;
+    try {
+      db = new DatabaseSync(file, { allowExtension: false });
+      db.exec(
+        `PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = ${pageSize}; PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${PAGE_CACHE_KIB};
+         PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF`,
+      );
+      const size = db.prepare("PRAGMA page_size").get() as { page_size: number };
+      const opened = new CellDatabase(file, db, size.page_size);
+      opened.capture.skipToEnd();
+      return opened;
+    } catch (error) {
+      db?.close();
+      throw wrapSqlError(error, `open ${file}`);
+    }
+  }
+
+  /** A transaction is open. Statements such as INSERT OR ROLLBACK may have ended it behind the runtime's back. */
+  get inTransaction(): boolean {
+    return this.#db.isTransaction;
+  }
+
+  begin(): void {
+    this.#run(this.#begin, "BEGIN");
+  }
+
+  /**
+   * Commits; what changed is then to be captured. Throws SQL_CONSTRAINT for a deferred constraint and DISK_FULL; the
+   * transaction is then still open and is to be rolled back.
+   */
+  commit(): void {
+    this.#run(this.#commit, "COMMIT");
+    assert(!this.#db.isTransaction, "COMMIT ends the transaction");
+  }
+
+  /** Ends the transaction without a trace, if one is open. */
+  rollback(): void {
+    if (!this.#db.isTransaction) return;
+    this.#run(this.#rollback, "ROLLBACK");
+    // A rolled-back CREATE or ALTER may have been seen by cached statements.
+    this.statements.clear();
+  }
+
+  /** Runs one of frond's own statements, which the guard of user SQL would refuse. */
+  exec(sql: string): void {
+    this.#guard.internal = true;
+    try {
+      this.#db.exec(sql);
+    } catch (error) {
+      throw wrapSqlError(error, sql);
+    } finally {
+      this.#guard.internal = false;
+    }
+  }
+
+  /** Runs a script of the app (a migration) under the guard of user SQL. Throws SQL_DENIED, SQL_ERROR, SQL_CONSTRAINT. */
+  execScript(sql: string): void {
+    this.#guard.beginStatement();
+    try {
+      this.#db.exec(sql);
+    } catch (error) {
+      const { denied } = this.#guard.takeVerdict();
+      throw denied === undefined ? wrapSqlError(error, sql) : new FrondError("SQL_DENIED", denied, { cause: error });
+    }
+    this.statements.clear();
+  }
+
+  /** Prepares one of frond's own statements. */
+  prepare(sql: string): StatementSync {
+    return this.#internal(sql);
+  }
+
+  /** Moves the WAL into the main file. Only when the log durably holds all of it; no transaction may be open. */
+  checkpoint(): void {
+    assert(!this.#db.isTransaction, "no checkpoint inside a transaction");
+    this.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    this.capture.restart();
+  }
+
+  /** Writes a plain copy, without WAL, as of the last commit. `target` must not exist. */
+  exportTo(target: string): void {
+    this.exec(`VACUUM INTO '${target.replaceAll("'", "''")}'`);
+  }
+
+  /** Closes, which checkpoints: only when the log durably holds everything. */
+  close(): void {
+    this.statements.clear();
+    this.capture.close();
+    this.#db.close();
+  }
+
+  /** Removes the file and closes, so that nothing of it remains. */
+  discard(): void {
+    removeCell(this.file);
+    this.close();
+  }
+
+  #internal(sql: string): StatementSync {
+    this.#guard.internal = true;
+    try {
+      return this.#db.prepare(sql);
+    } catch (error) {
+      throw wrapSqlError(error, sql);
+    } finally {
+      this.#guard.internal = false;
+    }
+  }
+
+  #run(statement: StatementSync, sql: string): void {
+    try {
+      statement.run();
+    } catch (error) {
+      throw error instanceof FrondError ? error : wrapSqlError(error, sql);
+    }
+  }
+}
