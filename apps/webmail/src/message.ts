@@ -82,7 +82,7 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
     sender: cleanLine(formatAddresses(email.from === undefined ? [] : [email.from])),
     recipients: cleanLine(formatAddresses([...(email.to ?? []), ...(email.cc ?? [])])),
     sent: timeOf(email.date),
-    text: cleanText(email.text ?? textOfHtml(email.html ?? "")),
+    text: cleanText(textOf(email, raw)),
     html: email.html === undefined ? undefined : cleanText(email.html),
     files: email.attachments.map(mailFile),
   };
@@ -117,6 +117,15 @@ export function cleanText(text: string): string {
       .replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, " ")
       .toWellFormed()
   );
+}
+
+function textOf(email: Email, raw: Uint8Array): string {
+  if (email.text !== undefined) return email.text;
+  if (email.html !== undefined) return textOfHtml(email.html);
+  if (email.attachments.length > 0) return "";
+  // The parser found no part in the body, as with a multipart without its boundary: then the body as it stands.
+  const text = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8");
+  return text.slice(/\r?\n\r?\n/.exec(text)?.index ?? text.length).trimStart();
 }
 
 function cleanLine(text: string): string {

@@ -6,6 +6,8 @@
 export const DEFAULT_MAX_BYTES = 20 * 1024 * 1024;
 /** Most recipients of one message on one connection: as many as Postfix takes. Count. */
 export const MAX_RECIPIENTS = 1000;
+/** Longest address that an SMTP path can hold, in characters (in bytes where it becomes the name of a mailbox). */
+export const MAX_ADDRESS_LENGTH = 253;
 /** SMTP connections that are served at once. Count. */
 export const MAX_CLIENTS = 100;
 /** Messages on their way from the network to their mailboxes, in bytes; a further one is put off with 452. */

@@ -10,8 +10,7 @@ import type { AddressInfo } from "node:net";
 import { FrondError, type ServiceLog } from "frond";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "smtp-server";
 import { NotAMessage } from "./message.ts";
-import { MAX_ADDRESS_LENGTH } from "./recipients.ts";
-import { MAX_BYTES_IN_WORK, MAX_CLIENTS, MAX_RECIPIENTS, type Settings } from "./settings.ts";
+import { MAX_ADDRESS_LENGTH, MAX_BYTES_IN_WORK, MAX_CLIENTS, MAX_RECIPIENTS, type Settings } from "./settings.ts";
 
 /** Time that a stop gives to messages under way, in ms. */
 const STOP_GRACE_MS = 5000;

@@ -20,13 +20,13 @@
 // Rejected: the address parsers of the mail libraries. They guess: each finds an address in text that holds none, each
 // elsewhere. One of them checks this file over the whole corpus (test/recipients.test.ts, README).
 
+import { MAX_ADDRESS_LENGTH } from "../settings.ts";
+
 const WORD = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
 const USABLE = new RegExp(`^${WORD}(?:\\.${WORD})*@${LABEL}(?:\\.${LABEL})*$`);
 const QUOTED_LOCAL = /^"((?:[^"\\]|\\.)*)"@/s;
 const ROUTE = /^@[^:]*:/;
-/** Longest address that an SMTP path can hold, in characters. */
-export const MAX_ADDRESS_LENGTH = 253;
 
 /** What a message is sent with. An empty sender is the null sender. */
 export interface Envelope {

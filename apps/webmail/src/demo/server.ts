@@ -1,0 +1,107 @@
+// The demo's server: the mail app under `frond start`, in a process of its own, as an operator would run it.
+//
+// Rule: it is a real process with a real process id, so that it can be killed with -9; nothing of it lives in the demo.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const HOST = "127.0.0.1";
+const POLL_MS = 50;
+/** Lines of the server's log that are shown when it does not start. */
+const SHOWN_LOG_LINES = 12;
+
+/** Where the server keeps its things and where it listens. */
+export interface ServerOptions {
+  /** Folder for the data directory and the log. */
+  readonly folder: string;
+  readonly port: number;
+  readonly smtpPort: number;
+  /** Further environment, for tests. */
+  readonly environment?: Record<string, string>;
+}
+
+/** A running mail server. */
+export interface MailServer {
+  readonly pid: number;
+  readonly host: string;
+  readonly port: number;
+  readonly smtpPort: number;
+  readonly dataDirectory: string;
+  /** Resolves when the process has ended: to its exit code, or to the signal that killed it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  /** Ends it gracefully and waits until it has. */
+  stop(): Promise<void>;
+}
+
+/** Starts the server and waits until it is ready. Throws with the end of its log if it ends before that. */
+export async function startServer(options: ServerOptions): Promise<MailServer> {
+  const dataDirectory = path.join(options.folder, "data");
+  const logFile = path.join(options.folder, "server.log");
+  mkdirSync(options.folder, { recursive: true });
+  const log = openSync(logFile, "w");
+  const child = spawn(process.execPath, commandLine(dataDirectory, options.port), {
+    env: { ...process.env, SMTP_LISTEN: `${HOST}:${options.smtpPort}`, ...options.environment },
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? code ?? 1));
+  });
+  await untilReady(child, options.port, logFile);
+  return {
+    pid: child.pid as number,
+    host: HOST,
+    port: options.port,
+    smtpPort: options.smtpPort,
+    dataDirectory,
+    ended,
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+/** The wanted port if nobody has it, else any free one. Between this answer and its use somebody else may take it. */
+export async function freePort(wanted = 0): Promise<number> {
+  return (await tryPort(wanted)) ?? (await tryPort(0)) ?? wanted;
+}
+
+function tryPort(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(undefined));
+    probe.listen({ port, host: HOST, exclusive: true }, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" ? address?.port : undefined));
+    });
+  });
+}
+
+function commandLine(dataDirectory: string, port: number): string[] {
+  const frond = createRequire(import.meta.url).resolve("frond/package.json");
+  return [
+    "--conditions=frond-source",
+    path.join(path.dirname(frond), "bin", "frond.js"),
+    "start",
+    path.join(import.meta.dirname, "..", "app.ts"),
+    "--data",
+    dataDirectory,
+    "--listen",
+    `${HOST}:${port}`,
+  ];
+}
+
+async function untilReady(child: ChildProcess, port: number, logFile: string): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const response = await fetch(`http://${HOST}:${port}/_frond/ready`).catch(() => undefined);
+    if (response?.ok === true) return;
+    await sleep(POLL_MS);
+  }
+  const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-SHOWN_LOG_LINES).join("\n");
+  throw new Error(`the server did not start:\n${tail}`);
+}
