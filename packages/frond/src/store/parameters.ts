@@ -203,7 +203,8 @@ class Resolver {
       if (this.#text() !== "=" && this.#text() !== "==") return;
       this.#at++;
       const start = this.#at;
-      const isRow = isList && this.#text() === "(" && !/^(SELECT|VALUES|WITH)$/.test(this.#tokens[start + 1]?.upper ?? "");
+      const isRow =
+        isList && this.#text() === "(" && !/^(SELECT|VALUES|WITH)$/.test(this.#tokens[start + 1]?.upper ?? "");
       const values = isRow ? this.#items() : [start];
       const behind = isRow ? this.#at : start + 1;
       this.#skipExpression();
@@ -232,7 +233,7 @@ class Resolver {
     const end = behindParenthesis(this.#tokens, this.#at);
     const items: (number | undefined)[] = [];
     let start = this.#at + 1;
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const { text } = this.#tokens[at] as Token;
       if (text === "," || at === end - 1) {
         items.push(at === start + 1 ? start : undefined);

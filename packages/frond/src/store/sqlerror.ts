@@ -16,6 +16,9 @@ const SQLITE_TOOBIG = 18;
 const SQLITE_CONSTRAINT = 19;
 const SQLITE_AUTH = 23;
 const SQLITE_NOTADB = 26;
+/** "Corrupt" of a virtual table (an FTS5 index that disagrees with its content) and of sqlite_sequence: the user's rows. */
+const SQLITE_CORRUPT_VTAB = 267;
+const SQLITE_CORRUPT_SEQUENCE = 523;
 
 /** Longest part of a statement that a message shows, in characters. */
 const HEAD_LENGTH = 120;
@@ -56,6 +59,7 @@ export function wrapSqlError(error: unknown, sql: string): unknown {
 }
 
 function frondCode(code: number): ErrorCode {
+  if (code === SQLITE_CORRUPT_VTAB || code === SQLITE_CORRUPT_SEQUENCE) return "SQL_ERROR";
   switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
       return "SQL_CONSTRAINT";

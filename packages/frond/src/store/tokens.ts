@@ -135,7 +135,8 @@ function blobEnd(sql: string, at: number): number {
   return isHex ? close + 1 : -(close + 1);
 }
 
-const NUMBER = /0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?/y;
+const NUMBER =
+  /0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?/y;
 
 function numberEnd(sql: string, at: number): number {
   NUMBER.lastIndex = at;

@@ -41,11 +41,12 @@ export function checkValue(value: unknown, index: number, target: ParameterTarge
       break;
     case "number":
       if (target === null || target.affinity === "blob") {
-        if (Number.isSafeInteger(value)) return value >= 0 && value < SMALL ? (smallIntegers[value] as bigint) : BigInt(value);
-        if (value === value) return value;
+        if (Number.isSafeInteger(value))
+          return value >= 0 && value < SMALL ? (smallIntegers[value] as bigint) : BigInt(value);
+        if (!Number.isNaN(value)) return value;
       } else if (target.affinity === "integer") {
         if (Number.isSafeInteger(value)) return value;
-      } else if (target.affinity !== "text" && value === value) {
+      } else if (target.affinity !== "text" && !Number.isNaN(value)) {
         return value;
       }
       break;
@@ -92,7 +93,8 @@ function complaint(value: unknown, target: ParameterTarget | null): string {
     case "number":
       return numberComplaint(value, target);
     case "bigint":
-      if (target?.affinity === "text") return `is the bigint ${shown(value)} but the column holds TEXT; use String(value)`;
+      if (target?.affinity === "text")
+        return `is the bigint ${shown(value)} but the column holds TEXT; use String(value)`;
       if (target?.affinity === "real") return `is the bigint ${shown(value)}, which a REAL column cannot hold exactly`;
       return `is the bigint ${shown(value)}, beyond the 64-bit integers of SQLite`;
     case "boolean":
@@ -117,7 +119,8 @@ function numberComplaint(value: number, target: ParameterTarget | null): string 
 function objectComplaint(value: object): string {
   if (value instanceof Date) return "is a Date; store date.getTime() as INTEGER or date.toISOString() as TEXT";
   if (Array.isArray(value)) return "is an array; use one parameter for each item, or JSON.stringify(value)";
-  if (value instanceof ArrayBuffer || value instanceof Uint8Array) return "is a buffer that was transferred away (detached)";
+  if (value instanceof ArrayBuffer || value instanceof Uint8Array)
+    return "is a buffer that was transferred away (detached)";
   if (ArrayBuffer.isView(value)) {
     return `is a ${kindOf(value)}; bind its bytes: new Uint8Array(view.buffer, view.byteOffset, view.byteLength)`;
   }
@@ -133,7 +136,8 @@ function kindOf(value: object): string {
 }
 
 function shown(value: string | bigint): string {
-  if (typeof value === "string") return JSON.stringify(value.length > SHOWN_LENGTH ? `${value.slice(0, SHOWN_LENGTH)}...` : value);
+  if (typeof value === "string")
+    return JSON.stringify(value.length > SHOWN_LENGTH ? `${value.slice(0, SHOWN_LENGTH)}...` : value);
   const text = value.toString();
   return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}...` : text;
 }
