@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { checkKind } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { DEFAULT_PAGE_SIZE } from "../limits.ts";
+import { splitStatements } from "../store/split.ts";
 import type { Durability } from "../types.ts";
 import { Cell, type CellClass } from "./cell.ts";
 import type { Get } from "./stub.ts";
@@ -51,7 +52,7 @@ export interface AppDefinition {
 
 /** One migration of a class. */
 export interface Migration {
-  readonly sql: string;
+  readonly statements: readonly string[];
   readonly checksum: string;
 }
 
@@ -138,7 +139,7 @@ function describe(kind: string, type: CellClass): CellKind {
     kind,
     type,
     verbs: verbsOf(type),
-    migrations: migrations.map((sql: string) => ({ sql, checksum: checksum(sql) })),
+    migrations: migrations.map((sql: string) => ({ statements: splitStatements(sql), checksum: checksum(sql) })),
     durability,
     pageSize,
   };

@@ -6,7 +6,8 @@
 import { FrondError } from "../errors.ts";
 import { MAX_SQL_LENGTH } from "../limits.ts";
 import { splitStatements } from "../store/split.ts";
-import type { Prepared, Row } from "../store/statements.ts";
+import type { Row } from "../store/rows.ts";
+import type { Prepared } from "../store/statements.ts";
 import { KeyValues } from "./kv.ts";
 import type { LiveCell } from "./live.ts";
 import { type Sql, sqlOf } from "./sql.ts";

@@ -175,7 +175,7 @@ export class LiveCell {
     } catch (error) {
       if (this.#tx === invocation && this.db.inTransaction) {
         this.db.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`);
-        this.db.statements.clear();
+        this.db.statements.rolledBack();
       }
       throw error;
     } finally {
@@ -298,7 +298,7 @@ export class LiveCell {
   #stillStands(invocation: Invocation, sql: string): void {
     if (this.#tx !== invocation || this.db.inTransaction) return;
     this.#tx = undefined;
-    this.db.statements.clear();
+    this.db.statements.rolledBack();
     if (invocation.held !== undefined) release(invocation, false);
     invocation.failed = new FrondError(
       "TX_ABORTED",

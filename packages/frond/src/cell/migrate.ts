@@ -26,7 +26,7 @@ export function migrate(kind: CellKind, address: string, db: CellDatabase, fresh
   for (const [i, migration] of missing.entries()) {
     const n = applied.length + i + 1;
     try {
-      db.execScript(migration.sql);
+      for (const sql of migration.statements) db.statements.prepare(sql).run([]);
     } catch (error) {
       if (error instanceof FrondError && error.retryable) throw error;
       throw new FrondError("MIGRATION_FAILED", `migration ${n} of ${kind.type.name} failed on ${address}: ${(error as Error).message}`, { cause: error });

@@ -4,7 +4,8 @@
 // and `.one` read rows, and `.one` insists on exactly one, so a forgotten case is an error and not an undefined.
 
 import { FrondError } from "../errors.ts";
-import type { Prepared, Row } from "../store/statements.ts";
+import type { Row } from "../store/rows.ts";
+import type { Prepared } from "../store/statements.ts";
 import type { LiveCell } from "./live.ts";
 
 /** What a statement without rows did. */

@@ -24,7 +24,6 @@ export class CellDatabase {
   readonly capture: Capture;
   readonly pageSize: number;
   readonly #db: DatabaseSync;
-  readonly #guard: SqlGuard;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
@@ -33,12 +32,12 @@ export class CellDatabase {
     this.file = file;
     this.#db = db;
     this.pageSize = pageSize;
-    this.#guard = new SqlGuard();
-    db.setAuthorizer(this.#guard.callback);
-    this.#begin = this.#internal("BEGIN");
-    this.#commit = this.#internal("COMMIT");
-    this.#rollback = this.#internal("ROLLBACK");
-    this.statements = new Statements(db, this.#guard);
+    const guard = new SqlGuard();
+    db.setAuthorizer(guard.callback);
+    this.#begin = this.prepare("BEGIN");
+    this.#commit = this.prepare("COMMIT");
+    this.#rollback = this.prepare("ROLLBACK");
+    this.statements = new Statements(db, guard);
     this.capture = new Capture(file, pageSize);
   }
 
@@ -85,37 +84,25 @@ export class CellDatabase {
   rollback(): void {
     if (!this.#db.isTransaction) return;
     this.#run(this.#rollback, "ROLLBACK");
-    // A rolled-back CREATE or ALTER may have been seen by cached statements.
-    this.statements.clear();
+    this.statements.rolledBack();
   }
 
-  /** Runs one of frond's own statements, which the guard of user SQL would refuse. */
+  /** Runs one of frond's own statements, which the guard of user SQL does not judge. */
   exec(sql: string): void {
-    this.#guard.internal = true;
     try {
       this.#db.exec(sql);
     } catch (error) {
       throw wrapSqlError(error, sql);
-    } finally {
-      this.#guard.internal = false;
     }
-  }
-
-  /** Runs a script of the app (a migration) under the guard of user SQL. Throws SQL_DENIED, SQL_ERROR, SQL_CONSTRAINT. */
-  execScript(sql: string): void {
-    this.#guard.beginStatement();
-    try {
-      this.#db.exec(sql);
-    } catch (error) {
-      const { denied } = this.#guard.takeVerdict();
-      throw denied === undefined ? wrapSqlError(error, sql) : new FrondError("SQL_DENIED", denied, { cause: error });
-    }
-    this.statements.clear();
   }
 
   /** Prepares one of frond's own statements. */
   prepare(sql: string): StatementSync {
-    return this.#internal(sql);
+    try {
+      return this.#db.prepare(sql);
+    } catch (error) {
+      throw wrapSqlError(error, sql);
+    }
   }
 
   /** Moves the WAL into the main file. Only when the log durably holds all of it; no transaction may be open. */
@@ -141,17 +128,6 @@ export class CellDatabase {
   discard(): void {
     removeCell(this.file);
     this.close();
-  }
-
-  #internal(sql: string): StatementSync {
-    this.#guard.internal = true;
-    try {
-      return this.#db.prepare(sql);
-    } catch (error) {
-      throw wrapSqlError(error, sql);
-    } finally {
-      this.#guard.internal = false;
-    }
   }
 
   #run(statement: StatementSync, sql: string): void {
