@@ -84,8 +84,12 @@ export async function listenHttp(options: HttpOptions): Promise<HttpFront> {
   return front;
 }
 
-/** Thrown to the adapter when the answer is ours to write; its error handler then writes nothing. */
-const TAKEN_OVER = new Error("the answer is written by frond");
+/**
+ * What the adapter gets in place of a Response, since the answer is ours to write: a promise that never settles and that
+ * nothing holds, so what waits for it is collected. (Throwing to its error handler costs 2 us a request.)
+ */
+// oxlint-disable-next-line unicorn/no-thenable
+const TAKEN_OVER = { then(): void {} };
 
 const URL_TOO_LONG: Refusal = { status: 414, code: "URL_TOO_LONG", message: "the request target is too long" };
 const BODY_TOO_LARGE: Refusal = { status: 413, code: "BODY_TOO_LARGE", message: "the request body is too large" };
@@ -245,7 +249,7 @@ class Front implements HttpFront {
     else writeJson(outgoing, 503, { ready: false, reason });
   }
 
-  #run(request: Request, outgoing: Outgoing): never {
+  #run(request: Request, outgoing: Outgoing): unknown {
     const info = outgoing[INFO] as Info;
     info.pending++;
     try {
@@ -260,7 +264,7 @@ class Front implements HttpFront {
       this.#fail(error, outgoing, info);
       this.#partDone(info);
     }
-    throw TAKEN_OVER;
+    return TAKEN_OVER;
   }
 
   async #settle(result: Promise<Response>, outgoing: Outgoing, info: Info): Promise<void> {
@@ -304,8 +308,7 @@ class Front implements HttpFront {
   }
 
   /** What the adapter could not do: a Host header or target that is no URL. It writes the Response that it gets. */
-  #adapterFailed(error: unknown): Response | undefined {
-    if (error === TAKEN_OVER) return undefined;
+  #adapterFailed(error: unknown): Response {
     const { code, message, status } = BAD_HOST;
     this.#options.log.debug({ err: error }, "a request was malformed");
     return Response.json({ error: { code, message } }, { status, headers: { connection: "close" } });

@@ -80,16 +80,19 @@ export function readableLine(line: string, colour: boolean): string {
   const dim = (text: string): string => (colour && text !== "" ? `\u001b[2m${text}\u001b[0m` : text);
   const level = colour ? `\u001b[${code}m${name}\u001b[0m` : name;
   const error = record["err"] as { stack?: string; message?: string } | undefined;
-  const trace = error === undefined ? "" : `\n${dim(indent(error.stack ?? error.message ?? String(error)))}`;
-  return `${dim(time)} ${level} ${escapeControls(String(record["msg"] ?? ""))}${dim(fields)}${trace}\n`;
-}
-
-function indent(text: string): string {
-  return text.replace(/^/gm, "    ");
+  const stack = error?.stack ?? error?.message ?? JSON.stringify(error);
+  const trace =
+    error === undefined
+      ? []
+      : String(stack)
+          .split("\n")
+          .map((text) => dim(`    ${escapeControls(text)}`));
+  const sentence = escapeControls(String(record["msg"] ?? ""));
+  return `${[`${dim(time)} ${level} ${sentence}${dim(escapeControls(fields))}`, ...trace].join("\n")}\n`;
 }
 
 /** Text from outside could move the cursor or hide lines of a terminal: control characters are shown as escapes. */
-function escapeControls(text: string): string {
+export function escapeControls(text: string): string {
   // oxlint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { describe, expect, test } from "vitest";
 import { FrondError } from "../../src/errors.ts";
-import { listenHttp } from "../../src/server/http.ts";
+import type { DoorState } from "../../src/server/http.ts";
 import { exchange, gate, openDoor, rawClient } from "./doors.ts";
 
 const CLOSE = "Host: a.example\r\nConnection: close\r\n\r\n";
@@ -160,7 +160,7 @@ describe("streams", () => {
     });
     const answer = await fetch(`${url}/tape?token=1`);
     begun.open();
-    await expect(answer.text()).rejects.toThrow();
+    await expect(answer.text()).rejects.toThrow("terminated");
     expect(log).toMatchObject([{ level: 50, path: "/tape", err: { message: "the tape tore" } }]);
   });
 
@@ -392,7 +392,7 @@ describe("what is not for the app", () => {
   });
 
   test("the probes tell life from readiness, whatever the door refuses", async () => {
-    let state: ReturnType<Parameters<typeof listenHttp>[0]["state"]> = { ready: false };
+    let state: DoorState = { ready: false };
     const { url } = await openDoor(() => new Response("app"), { state: () => state });
     const ask = async (path: string) => {
       const answer = await fetch(url + path);
