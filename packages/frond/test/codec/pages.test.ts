@@ -11,9 +11,9 @@ test("keeps the last version of each page, however many there are, and is empty 
   const step = fc.record({ number: fc.integer({ min: 1, max: 60 }), offset: fc.nat() });
   fc.assert(
     fc.property(
-      fc.array(step, { maxLength: 200 }),
+      fc.array(step, { minLength: 40, maxLength: 200, size: "max" }),
       fc.integer({ min: 0, max: 60 }),
-      fc.array(step),
+      fc.array(step, { maxLength: 100, size: "max" }),
       (first, last, more) => {
         const source = new Uint8Array(1);
         set.reset(source, 512);
