@@ -10,6 +10,16 @@ export const RECORD_CRC_BYTES = 4;
 export const SECTION_HEADER_BYTES = 8;
 export const RUN_ID_BYTES = 16;
 
+/** Types of records. */
+export const TYPE_COMMIT = 1;
+export const TYPE_CLAIM = 2;
+
+/** Types of sections, and the flag of those that a reader must not pass over. */
+export const SECTION_CELL = 1;
+export const SECTION_CHANGE = 2;
+export const SECTION_CLAIM = 3;
+export const MUST_UNDERSTAND = 1;
+
 /** Where the fields of a record's header start, in bytes. */
 export const RECORD_HEADER = {
   magic: 0,
