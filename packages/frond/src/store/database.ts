@@ -48,8 +48,9 @@ export class CellDatabase {
     try {
       db = new DatabaseSync(file, { allowExtension: false });
       db.exec(
-        `PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = ${pageSize}; PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${PAGE_CACHE_KIB};
+        // No syncs before the change to WAL, which would otherwise sync the new file three times.
+        `PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA page_size = ${pageSize};
+         PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${PAGE_CACHE_KIB};
          PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF`,
       );
       const size = db.prepare("PRAGMA page_size").get() as { page_size: number };
