@@ -214,6 +214,10 @@ describe("texts", () => {
     const locked = (where: string): string => `{ "packages": { "a": { "resolved": "${where}" } } }`;
     expect(findings({ "package-lock.json": locked("https://a.example/a.tgz") })[0]).toContain("the lockfile");
     expect(findings({ "package-lock.json": locked("packages/frond") })).toEqual([]);
+    const optional = (name: string): string =>
+      JSON.stringify({ packages: { "node_modules/a": { optionalDependencies: { b: "1.0.0" } }, [name]: {} } });
+    expect(findings({ "package-lock.json": optional("node_modules/c") })[0]).toContain("lacks b");
+    expect(findings({ "package-lock.json": optional("x/node_modules/b") })).toEqual([]);
   });
 
   test("a dependency is one version, and a decision gives its reason", () => {

@@ -22,6 +22,7 @@ export function checkPlaces(tree: Tree): Finding[] {
     if (path === "package-lock.json") {
       const at = text.search(/"resolved": "https?:/);
       if (at !== -1) findings.push(finding("places", path, text, at, "the lockfile names the server of a package"));
+      findings.push(...checkLock(path, text));
       continue;
     }
     for (const match of text.matchAll(MACHINE_PATH)) {
@@ -32,6 +33,23 @@ export function checkPlaces(tree: Tree): Finding[] {
     }
   }
   return findings;
+}
+
+/**
+ * A package that has one binary per platform lists them all as optional; `npm ci` refuses a lockfile that lacks one. A
+ * lockfile comes to lack one when it is made where that version is not to be had, or from a filled node_modules.
+ */
+function checkLock(path: string, text: string): Finding[] {
+  const locked = (JSON.parse(text) as { packages: Record<string, { optionalDependencies?: Record<string, string> }> })
+    .packages;
+  const names = new Set(Object.keys(locked).map((key) => key.replace(/^.*node_modules\//, "")));
+  return Object.entries(locked).flatMap(([key, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter((name) => !names.has(name))
+      .map((name) =>
+        finding("places", path, text, Math.max(0, text.indexOf(`"${key}"`)), `the lockfile lacks ${name}`),
+      ),
+  );
 }
 
 /** Every dependency is pinned to one version and named, in backticks, in a decision. */
