@@ -3,6 +3,7 @@
 // Rule: a value is a structured clone, stored in the cell's own database, in the transaction of the verb that puts it.
 // The table begins to exist with the first put, so a cell that uses none pays nothing.
 
+import type { StatementSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";
 import { FrondError } from "../errors.ts";
 import { MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES } from "../limits.ts";
@@ -27,6 +28,7 @@ const TABLE = "CREATE TABLE IF NOT EXISTS _frond_kv (key TEXT PRIMARY KEY, value
 /** Keys and values of one cell. Synchronous. */
 export class KeyValues {
   readonly #cell: LiveCell;
+  #find: StatementSync | undefined;
 
   constructor(cell: LiveCell) {
     this.#cell = cell;
@@ -71,7 +73,9 @@ export class KeyValues {
   }
 
   #there(): boolean {
-    return this.#cell.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_frond_kv'").get() !== undefined;
+    // Asked each time: a roll-back may have taken the table away again.
+    this.#find ??= this.#cell.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_frond_kv'");
+    return this.#find.get() !== undefined;
   }
 }
 

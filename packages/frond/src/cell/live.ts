@@ -91,7 +91,7 @@ export class LiveCell {
 
   /** Runs a verb. Returns its result, or a promise of it; throws what it threw. */
   invoke(name: string, verb: Verb, args: unknown[]): unknown {
-    if (this.gate !== undefined) return this.gate.then(() => this.invoke(name, verb, args));
+    if (this.gate !== undefined) return this.#later(this.gate, name, verb, args);
     if (this.broken !== undefined) throw this.broken;
     this.used = true;
     const invocation = new Invocation(this, name);
@@ -106,7 +106,7 @@ export class LiveCell {
     }
     if (isThenable(result)) {
       invocation.sync = false;
-      return this.#settle(invocation, result);
+      return this.#settle(invocation, Promise.resolve(result));
     }
     this.#end(invocation);
     return name === "fetch" ? result : cloneResult(result, name);
@@ -193,7 +193,16 @@ export class LiveCell {
     return this.#tx === invocation;
   }
 
-  #settle(invocation: Invocation, result: PromiseLike<unknown>): PromiseLike<unknown> {
+  /** A call that waits counts as running, so that the cell is not closed meanwhile. */
+  #later(gate: Promise<void>, name: string, verb: Verb, args: unknown[]): Promise<unknown> {
+    this.running += 1;
+    return gate.then(() => {
+      this.running -= 1;
+      return this.invoke(name, verb, args);
+    });
+  }
+
+  #settle(invocation: Invocation, result: Promise<unknown>): Promise<unknown> {
     return result.then(
       (value) => {
         if (this.#tx === invocation) this.#commitStretch(invocation);

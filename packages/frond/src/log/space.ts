@@ -51,6 +51,7 @@ export class LogSpace {
     this.#io = io;
     this.#nextFile = firstFile;
     this.#fileBytes = fileBytes;
+    // Made durable, with its name, by whoever wrote the run down.
     fs.mkdirSync(this.folder, { recursive: true, mode: 0o700 });
   }
 

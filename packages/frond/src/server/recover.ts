@@ -11,7 +11,7 @@ import type { DecodedRecord } from "../codec/record.ts";
 import { doubtfulThrough, planTail, type TailStep } from "../core/recovery.ts";
 import { SlotTable } from "../core/slots.ts";
 import { FrondError } from "../errors.ts";
-import { type LogFileEntry, listLogFiles, listRuns } from "../log/files.ts";
+import { type LogFileEntry, listLogFiles, listRuns, runFolder } from "../log/files.ts";
 import { type FileScan, scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
 import { newEntry } from "../cell/commit.ts";
@@ -68,6 +68,8 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
   const runId = randomBytes(16);
   const row = { run, id: runId.toString("hex"), boot, startedMs: Date.now(), ended: null, synced: false };
   catalog.putRun(row);
+  fs.mkdirSync(runFolder(logFolder, run), { mode: 0o700 });
+  syncFolder(logFolder);
 
   const slots = new SlotTable();
   for (const known of catalog.slots()) slots.load(known.slot, known);
