@@ -17,6 +17,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
   limits: 0,
   types: 0,
   address: 0,
+  version: 0,
   core: 1,
   codec: 1,
   bucket: 2,
