@@ -1,0 +1,186 @@
+// The control socket: how the operator's commands reach a running node.
+//
+// Rule: whoever may use the data directory may use the node, and nobody else: a unix socket of mode 0600 in it, made
+// under a umask so that there is no moment with another mode. No secret, no port, nothing that a browser can reach.
+// A socket file that is already there is a dead node's, since its maker held the directory's lock and we hold it now.
+//
+// It speaks HTTP/1.1 with JSON: POST /METHOD with the list of arguments, answered {"ok": result} or {"error": {...}}; an
+// export is answered with the bytes of the file. Rejected: a framing of our own, a TCP port with a token.
+
+import { randomUUID } from "node:crypto";
+import { createReadStream, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { open, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pipeline } from "node:stream/promises";
+import { FrondError } from "../errors.ts";
+import { CELLS_PER_PAGE, MAX_CONTROL_BYTES, MAX_SOCKET_PATH_BYTES } from "../limits.ts";
+import type { NodeControl } from "./nodeControl.ts";
+import { errorToWire, fromWire, toWire } from "./wire.ts";
+
+/** Name of the socket in the data directory, and of the file that tells where it is when the path is too long for one. */
+export const SOCKET_NAME = "control.sock";
+export const POINTER_NAME = "control.json";
+
+export interface ControlFront {
+  /** Path of the socket. */
+  readonly path: string;
+  /** Closes the socket and removes its file. Calls in work are cut. */
+  stop(): Promise<void>;
+}
+
+/** Serves `control` on the socket of `directory`, whose lock the caller holds. */
+export async function serveControl(directory: string, control: NodeControl): Promise<ControlFront> {
+  const socket = placeSocket(directory);
+  const server = createServer((incoming, outgoing) => {
+    answer(incoming, outgoing, directory, control).catch((error: unknown) => {
+      if (outgoing.headersSent) outgoing.destroy();
+      else sendJson(outgoing, 500, { error: errorToWire(error) });
+    });
+  });
+  // A verb may take its time; whoever connects here is the operator.
+  server.requestTimeout = 0;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    const umask = process.umask(0o177);
+    try {
+      // The file is made within this call, before it returns.
+      server.listen(socket, resolve);
+    } finally {
+      process.umask(umask);
+    }
+  });
+  return {
+    path: socket,
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+      removeOld(directory);
+    },
+  };
+}
+
+/** Where the socket goes: into the directory or, when that path is too long, into a private folder that it points to. */
+function placeSocket(directory: string): string {
+  removeOld(directory);
+  const direct = path.join(directory, SOCKET_NAME);
+  if (Buffer.byteLength(direct) <= MAX_SOCKET_PATH_BYTES) return direct;
+  const folder = mkdtempSync(path.join(tmpdir(), SHORT_PREFIX));
+  const socket = path.join(folder, SOCKET_NAME);
+  const pointer = path.join(directory, POINTER_NAME);
+  const temporary = `${pointer}.new`;
+  writeFileSync(temporary, JSON.stringify({ socket }), { mode: 0o600 });
+  renameSync(temporary, pointer);
+  return socket;
+}
+
+const SHORT_PREFIX = "frond-control-";
+
+function removeOld(directory: string): void {
+  rmSync(path.join(directory, SOCKET_NAME), { force: true });
+  const pointer = path.join(directory, POINTER_NAME);
+  const socket = readPointer(directory);
+  // Only what this file made is removed with its folder, whatever the pointer says.
+  if (socket !== undefined && path.basename(path.dirname(socket)).startsWith(SHORT_PREFIX)) {
+    rmSync(socket, { force: true });
+    rmSync(path.dirname(socket), { force: true, recursive: true });
+  }
+  rmSync(pointer, { force: true });
+}
+
+/** The path of a socket that did not fit into `directory`, if its pointer is there. */
+export function readPointer(directory: string): string | undefined {
+  try {
+    const { socket } = JSON.parse(readFileSync(path.join(directory, POINTER_NAME), "utf8")) as { socket?: unknown };
+    return typeof socket === "string" ? socket : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function answer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  directory: string,
+  control: NodeControl,
+): Promise<void> {
+  const method = (incoming.url ?? "").slice(1);
+  const args = await readArguments(incoming);
+  if (method === "exportTo") return sendExport(outgoing, directory, control, text(args, 0, "address"));
+  const call = Object.hasOwn(CALLS, method) ? CALLS[method] : undefined;
+  if (call === undefined || incoming.method !== "POST") {
+    const { version } = control.version();
+    throw new FrondError("BAD_OPTION", `the running node (frond ${version}) does not know "${method}": is it older?`);
+  }
+  sendJson(outgoing, 200, { ok: toWire(await call(control, args)) });
+}
+
+const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unknown[]) => unknown>> = {
+  version: (control) => control.version(),
+  status: (control) => control.status(),
+  cells(control, args) {
+    const after = args[0] === undefined || args[0] === null ? undefined : text(args, 0, "after");
+    const limit = typeof args[1] === "number" ? args[1] : CELLS_PER_PAGE;
+    return control.cells(after, Math.max(1, Math.min(CELLS_PER_PAGE, Math.trunc(limit))));
+  },
+  sql: (control, args) =>
+    control.sql(text(args, 0, "address"), text(args, 1, "sql"), list(args, 2, "args"), args[3] === true),
+  call: (control, args) => control.call(text(args, 0, "address"), text(args, 1, "verb"), list(args, 2, "args")),
+};
+
+async function sendExport(
+  outgoing: ServerResponse,
+  directory: string,
+  control: NodeControl,
+  address: string,
+): Promise<void> {
+  const folder = path.join(directory, "tmp");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, `export-${randomUUID()}.db`);
+  try {
+    const { bytes } = await control.exportTo(address, file);
+    const handle = await open(file, "r");
+    // Open is enough to read it; without a name it cannot be left behind.
+    await rm(file);
+    outgoing.writeHead(200, { "content-type": "application/vnd.sqlite3", "content-length": bytes });
+    await pipeline(createReadStream("", { fd: handle }), outgoing);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+async function readArguments(incoming: IncomingMessage): Promise<unknown[]> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_CONTROL_BYTES) {
+      throw new FrondError("BODY_TOO_LARGE", `the arguments of a command may hold ${MAX_CONTROL_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  const args: unknown = bytes === 0 ? [] : JSON.parse(Buffer.concat(chunks).toString());
+  if (!Array.isArray(args)) throw new FrondError("BAD_OPTION", "the arguments of a command are a JSON list");
+  return fromWire(args) as unknown[];
+}
+
+function text(args: readonly unknown[], index: number, name: string): string {
+  const value = args[index];
+  if (typeof value !== "string") throw new FrondError("BAD_OPTION", `argument ${index} (${name}) is a text`);
+  return value;
+}
+
+function list(args: readonly unknown[], index: number, name: string): unknown[] {
+  const value = args[index] ?? [];
+  if (!Array.isArray(value)) throw new FrondError("BAD_OPTION", `argument ${index} (${name}) is a list`);
+  return value;
+}
+
+function sendJson(outgoing: ServerResponse, status: number, value: unknown): void {
+  const body = JSON.stringify(value);
+  outgoing.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
+  outgoing.end(body);
+}
