@@ -84,13 +84,16 @@ export function readRows(
   bound: RowBound,
   sql: string,
 ): SQLOutputValue[][] {
-  const rows: SQLOutputValue[][] = [];
   let bytes = 0;
   // The statement was told to return arrays, which the types of node:sqlite do not show.
-  const found = (isSmall(bound, args) ? statement.all(...args) : statement.iterate(...args)) as unknown as Iterable<
-    SQLOutputValue[]
-  >;
-  for (const row of found) {
+  if (isSmall(bound, args)) {
+    const all = statement.all(...args) as unknown as SQLOutputValue[][];
+    for (let i = 0; i < all.length; i++) bytes += sizeOf(all[i] as SQLOutputValue[]);
+    if (bytes > MAX_RESULT_BYTES) throw tooLarge(all.length, sql);
+    return all;
+  }
+  const rows: SQLOutputValue[][] = [];
+  for (const row of statement.iterate(...args) as unknown as Iterable<SQLOutputValue[]>) {
     bytes += sizeOf(row);
     if (bytes > MAX_RESULT_BYTES) throw tooLarge(rows.length, sql);
     rows.push(row);

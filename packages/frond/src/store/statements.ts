@@ -102,7 +102,8 @@ export class Statements {
    */
   rolledBack(): void {
     if (!this.#schemaChanged) return;
-    this.#schemaChanged = false;
+    // After a rollback to a savepoint the change may stand before it and go with the whole transaction.
+    this.#schemaChanged = this.#db.isTransaction;
     this.clear();
   }
 
