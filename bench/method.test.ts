@@ -1,3 +1,5 @@
+// The statistics and the order of slices, tried with scripted rates: what counts, what is flagged, who drops out.
+
 import { describe, expect, test } from "vitest";
 import { readSlice } from "./driver.ts";
 import { counts, measure, median, ratio, spread, summarize } from "./method.ts";
