@@ -9,6 +9,10 @@ import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
 import { Mailbox } from "./mailbox.ts";
 import { storedMail } from "./message.ts";
 
+/** Mailboxes that take one message at the same time, and the bytes that their copies of it may hold meanwhile. */
+const MAX_MAILBOXES_AT_ONCE = 32;
+const MAX_BYTES_AT_ONCE = 16 * 1024 * 1024;
+
 /** Brings raw messages into mailboxes. */
 export class Delivery {
   readonly #get: Get;
@@ -20,19 +24,27 @@ export class Delivery {
     this.#notes = new Notes((entries) => get(Directory, DIRECTORY_NAME).note(entries));
   }
 
-  /** Delivers to all mailboxes. Throws NotAMessage, or what the first failing mailbox threw once all have answered. */
+  /** Delivers to all mailboxes. Throws NotAMessage, or what the first failing mailbox threw once all have been tried. */
   async deliver(raw: Uint8Array, mailboxes: readonly string[]): Promise<void> {
     const mail = await storedMail(raw);
-    const outcomes = await Promise.allSettled(
-      mailboxes.map(async (name) => {
-        const { messages } = await this.#get(Mailbox, name).deliver(mail);
-        return { name, messages };
-      }),
-    );
+    const entries: DirectoryEntry[] = [];
+    const failures: unknown[] = [];
+    const queue = mailboxes.values();
+    const drain = async (): Promise<void> => {
+      for (const name of queue) {
+        try {
+          const { messages } = await this.#get(Mailbox, name).deliver(mail);
+          entries.push({ name, messages });
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    };
+    const atOnce = Math.max(1, Math.min(MAX_MAILBOXES_AT_ONCE, Math.floor(MAX_BYTES_AT_ONCE / raw.length)));
+    await Promise.all(Array.from({ length: atOnce }, drain));
     // Mailboxes that have it are listed even if another one failed.
-    await this.#notes.add(outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : [])));
-    const failure = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+    await this.#notes.add(entries);
+    if (failures.length > 0) throw failures[0];
   }
 }
 

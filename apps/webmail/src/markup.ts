@@ -1,6 +1,6 @@
 // HTML that escapes by itself, and the frame that every page stands in.
 //
-// Rule: a value that is put into `html` is text and is escaped; only what `html` made goes in as it is. So no page can
+// Rule: a value that is put into `markup` is text and is escaped; only what `markup` made goes in as it is. So no page can
 // forget to escape. Every answer carries a Content Security Policy under which nothing runs and nothing is fetched but
 // this server's own style sheet.
 
@@ -16,7 +16,7 @@ export class Html {
 export type Part = Html | string | number | undefined | false | readonly Part[];
 
 /** HTML from a template; all values are escaped except Html. */
-export function html(strings: TemplateStringsArray, ...parts: Part[]): Html {
+export function markup(strings: TemplateStringsArray, ...parts: Part[]): Html {
   return new Html(strings.reduce((text, string, i) => text + render(parts[i - 1]) + string));
 }
 
@@ -52,26 +52,24 @@ export const COMMON_HEADERS = {
 
 /** A whole page. `trail` are the places above it: text and link. */
 export function page(title: string, trail: readonly (readonly [string, string])[], body: Html, status = 200): Response {
-  const document = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>${title} · frond webmail</title>
-        <link rel="stylesheet" href="/style.css" />
-      </head>
-      <body>
-        <header class="top">
-          <nav aria-label="Where you are">
-            <a class="brand" href="/">frond webmail</a>${trail.map(
-              ([text, href]) => html`<span class="step"><a href="${href}">${text}</a></span>`,
-            )}
-          </nav>
-        </header>
-        <main>${body}</main>
-      </body>
-    </html> `;
+  const steps = trail.map(([text, href]) => markup`<span class="step"><a href="${href}">${text}</a></span>`);
+  const document = markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · frond webmail</title>
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<header class="top"><nav aria-label="Where you are"><a class="brand" href="/">frond webmail</a>${steps}</nav></header>
+<main>
+${body}
+</main>
+</body>
+</html>
+`;
   return new Response(document.text, {
     status,
     headers: { ...COMMON_HEADERS, "content-type": "text/html; charset=utf-8" },

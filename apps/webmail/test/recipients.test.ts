@@ -102,7 +102,7 @@ const KINDS: readonly (readonly [string, (address: string, fields: readonly stri
   [
     "last word of <Undisclosed Recipients@host>",
     (address, fields) =>
-      /^recipients@/.test(address) && fields.some((field) => /<Undisclosed Recipients@/i.test(field)),
+      address.startsWith("recipients@") && fields.some((field) => /<Undisclosed Recipients@/i.test(field)),
   ],
   ["no local part", (address) => /^(?:"")?@/.test(address)],
   ["dot first, last or doubled", (address) => /^\.|\.@|\.$|\.\./.test(address)],

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+const MAIL_APP = path.join(import.meta.dirname, "..", "app.ts");
 const HOST = "127.0.0.1";
 const POLL_MS = 50;
 /** Lines of the server's log that are shown when it does not start. */
@@ -20,8 +21,9 @@ export interface ServerOptions {
   readonly folder: string;
   readonly port: number;
   readonly smtpPort: number;
-  /** Further environment, for tests. */
+  /** Further environment, and another app for the same cells: for tests. */
   readonly environment?: Record<string, string>;
+  readonly app?: string;
 }
 
 /** A running mail server. */
@@ -43,7 +45,7 @@ export async function startServer(options: ServerOptions): Promise<MailServer> {
   const logFile = path.join(options.folder, "server.log");
   mkdirSync(options.folder, { recursive: true });
   const log = openSync(logFile, "w");
-  const child = spawn(process.execPath, commandLine(dataDirectory, options.port), {
+  const child = spawn(process.execPath, commandLine(options.app ?? MAIL_APP, dataDirectory, options.port), {
     env: { ...process.env, SMTP_LISTEN: `${HOST}:${options.smtpPort}`, ...options.environment },
     stdio: ["ignore", log, log],
   });
@@ -82,13 +84,13 @@ function tryPort(port: number): Promise<number | undefined> {
   });
 }
 
-function commandLine(dataDirectory: string, port: number): string[] {
+function commandLine(app: string, dataDirectory: string, port: number): string[] {
   const frond = createRequire(import.meta.url).resolve("frond/package.json");
   return [
     "--conditions=frond-source",
-    path.join(path.dirname(frond), "bin", "frond.js"),
+    process.env.FROND_MAIN ?? path.join(path.dirname(frond), "bin", "frond.js"),
     "start",
-    path.join(import.meta.dirname, "..", "app.ts"),
+    app,
     "--data",
     dataDirectory,
     "--listen",
