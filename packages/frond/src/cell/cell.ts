@@ -59,6 +59,14 @@ export abstract class Cell {
     return CellContext.cellOf(this.ctx).transaction(work);
   }
 
+  /**
+   * Gives the space of deleted rows back to the disk, as a commit of its own. Throws TX_ABORTED after a write of the same
+   * verb, and RECORD_TOO_LARGE for a database above MAX_COMMIT_BYTES.
+   */
+  vacuum(): void {
+    CellContext.cellOf(this.ctx).vacuum();
+  }
+
   /** Answers a request that was passed to this cell: `get(Class, name).fetch(request)`. */
   fetch?(request: Request): Response | Promise<Response>;
 }

@@ -10,7 +10,7 @@
 
 import { assert, AssertionError } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { CHECKPOINT_BYTES } from "../limits.ts";
+import { CHECKPOINT_BYTES, MAX_COMMIT_BYTES } from "../limits.ts";
 import type { PageSet } from "../codec/pages.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
@@ -180,6 +180,27 @@ export class LiveCell {
       throw error;
     } finally {
       this.#savepoints -= 1;
+    }
+  }
+
+  /** Gives unused pages back. A commit of its own, so it cannot be part of a transaction. */
+  vacuum(): void {
+    const invocation = this.enter();
+    if (this.#tx === invocation) {
+      throw new FrondError("TX_ABORTED", `${this.address}.${invocation.verb} called vacuum inside its transaction; call it before the first write`);
+    }
+    if (!this.exists) return;
+    const bytes = (this.entry?.pageCount ?? 0) * this.db.pageSize;
+    if (bytes > MAX_COMMIT_BYTES) {
+      throw new FrondError("RECORD_TOO_LARGE", `${this.address} has ${bytes} bytes; vacuum writes all of them as one commit, which holds at most ${MAX_COMMIT_BYTES}`);
+    }
+    this.host.committer.log.admit();
+    this.db.exec("VACUUM");
+    try {
+      this.#emit(this.db.capture.read());
+    } catch (error) {
+      this.#break(error);
+      throw error;
     }
   }
 
