@@ -67,7 +67,7 @@ export interface CellKind {
   readonly durability: Durability | undefined;
   readonly pageSize: number;
   /** Only for tools that open cells without their class: the schema is left alone. */
-  readonly raw?: true;
+  readonly raw: boolean;
 }
 
 export type Verb = (this: Cell, ...args: unknown[]) => unknown;
@@ -82,7 +82,7 @@ export class App {
   readonly definition: AppDefinition;
   readonly #byType: ReadonlyMap<CellClass, CellKind>;
 
-  constructor(definition: AppDefinition) {
+  constructor(definition: AppDefinition, raw = false) {
     if (definition === null || typeof definition !== "object" || typeof definition.cells !== "object") {
       throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start? }");
     }
@@ -92,12 +92,18 @@ export class App {
       }
     }
     this.definition = definition;
-    const kinds = Object.entries(definition.cells).map(([kind, type]) => describe(kind, type));
+    const kinds = Object.entries(definition.cells).map(([kind, type]) => ({ ...describe(kind, type), raw }));
     this.kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
     this.#byType = new Map(kinds.map((kind) => [kind.type, kind]));
     if (this.#byType.size < kinds.length) {
       throw new FrondError("BAD_OPTION", "a class stands under two kinds; derive a class for the second one");
     }
+  }
+
+  /** An app of kinds without their classes: for tools that read a data directory alone. */
+  static withoutClasses(kinds: readonly string[]): App {
+    const cells = Object.fromEntries(kinds.map((kind) => [kind, class extends Cell {}]));
+    return new App({ cells }, true);
   }
 
   /** The kind of a class. Throws UNKNOWN_KIND when the class is not in `cells`. */
@@ -120,7 +126,7 @@ export function frond(definition: AppDefinition): App {
   return new App(definition);
 }
 
-function describe(kind: string, type: CellClass): CellKind {
+function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {
   checkKind(kind);
   if (typeof type !== "function" || !(type.prototype instanceof Cell)) {
     throw new FrondError("BAD_OPTION", `cells.${kind} is not a class that extends Cell`);

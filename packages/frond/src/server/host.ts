@@ -199,7 +199,7 @@ export class Host implements CellHost, CallPort {
     const file = cellPath(path.join(this.#o.directory, "cells"), slot, address);
     const db = this.#openFile(kind, address, entry, file);
     const durability = kind.durability ?? this.#o.durability;
-    const cell = activate(this, { kind, name, address, slot, durability, db, entry, raw: kind.raw === true });
+    const cell = activate(this, { kind, name, address, slot, durability, db, entry, raw: kind.raw });
     this.#open.get(kind)?.set(name, cell);
     this.#ring.add(cell);
     if (this.#ring.size > this.#o.maxOpen) this.#makeRoom();

@@ -114,6 +114,12 @@ export class Catalog {
     return rows.map(entryOf);
   }
 
+  /** The kinds of all cells that there are, or were. */
+  kinds(): string[] {
+    const rows = this.#db.prepare("SELECT DISTINCT substr(address, 1, instr(address, '/') - 1) AS kind FROM cell").all();
+    return rows.map((row) => row["kind"] as string);
+  }
+
   /** Cells that exist. Count. */
   count(): number {
     return (this.#db.prepare("SELECT count(*) AS n FROM cell WHERE deleted = 0").get() as { n: number }).n;
