@@ -40,11 +40,17 @@ export function closingLine({ passed, failed }: TestCount): string {
   return `${passed} passed, ${failed} failed`;
 }
 
-/** The lines with which vitest ends: from "Test Files" on; empty if it never got there. */
+/** The lines with which vitest sums up: from "Test Files" to "Duration"; empty if it never got there. */
 export function summaryLines(output: string): string {
   const lines = output.split("\n");
   // oxlint-disable-next-line no-control-regex
   const plain = lines.map((line) => line.replaceAll(/\u001b\[[0-9;]*m/g, ""));
   const from = plain.findLastIndex((line) => /^\s*Test Files\s/.test(line));
-  return from === -1 ? "" : `${lines.slice(from).join("\n").trimEnd()}\n`;
+  const to = plain.findLastIndex((line) => /^\s*Duration\s/.test(line));
+  return from === -1
+    ? ""
+    : `${lines
+        .slice(from, to < from ? undefined : to + 1)
+        .join("\n")
+        .trimEnd()}\n`;
 }
