@@ -4,6 +4,7 @@
 // unpacked into a scratch folder outside the checkout and its declared dependencies, and only those, are linked in from
 // the checkout; a dependency that is used but not declared therefore fails here.
 
+import { spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -19,6 +20,9 @@ import { ROOT, run, type Result } from "./run.ts";
 
 /** Largest packed file, in bytes: it is fetched on every install, and a sudden jump means that something got in. */
 const MAX_PACKED_BYTES = 400 * 1024;
+
+/** Longest life of the app that is started from the packed file, in ms: only what hangs lives so long. */
+const MAX_SERVE_MS = 60_000;
 
 const PACKAGE = `${ROOT}/packages/frond`;
 const REQUIRED = ["package.json", "README.md", "LICENSE", "bin/frond.js", "dist/index.js", "dist/index.d.ts"];
@@ -76,6 +80,7 @@ async function install(tarball: string, folder: string): Promise<void> {
   for (const [name, path] of Object.entries(manifest.bin)) symlinkSync(`../frond/${path}`, `${modules}/.bin/${name}`);
   writeFileSync(`${folder}/package.json`, JSON.stringify({ name: "scratch", private: true, type: "module" }));
   await use(folder, manifest.version);
+  await serve(folder);
 }
 
 async function use(folder: string, version: string): Promise<void> {
@@ -98,6 +103,44 @@ async function use(folder: string, version: string): Promise<void> {
   if (!stdout.includes(version)) throw new Error(`npx frond version said ${JSON.stringify(stdout)}, not ${version}`);
 }
 
+/** Starts the app from the packed file, speaks to it as its clients and its operator do, and stops it. */
+async function serve(folder: string): Promise<void> {
+  const frond = `${folder}/node_modules/.bin/frond`;
+  const args = ["start", "app.ts", "--data", "data", "--listen", "127.0.0.1:0"];
+  const server = spawn(frond, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  const ended = new Promise<number | null>((resolve) => server.on("close", resolve));
+  const ready = new Promise<string>((resolve, reject) => {
+    const hear = (text: string): void => {
+      said += text;
+      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
+      if (url !== undefined) resolve(url);
+    };
+    server.stdout.setEncoding("utf8").on("data", hear);
+    server.stderr.setEncoding("utf8").on("data", hear);
+    server.on("error", reject);
+    void ended.then(() => reject(new Error("it ended")));
+  });
+  const timer = setTimeout(() => server.kill("SIGKILL"), MAX_SERVE_MS);
+  try {
+    const url = await ready;
+    await fetch(`${url}/alice`, { method: "POST", body: "hello" });
+    const mail = await (await fetch(`${url}/alice`)).text();
+    if (!mail.includes("hello")) throw new Error(`it answered ${mail}`);
+    const cells = await must("frond cells", run(frond, ["cells", "--data", "data"], { cwd: folder }));
+    if (!cells.stdout.includes("mailbox/alice")) throw new Error(`frond cells said ${cells.stdout}`);
+    server.kill("SIGTERM");
+    const code = await ended;
+    if (code !== 0) throw new Error(`after SIGTERM it ended with ${code}`);
+  } catch (error) {
+    console.log(said.trimEnd());
+    throw new Error("the app of the README does not run from the packed file", { cause: error });
+  } finally {
+    clearTimeout(timer);
+    server.kill("SIGKILL");
+  }
+}
+
 /** The first ts block of the README: what every reader tries first must work from the packed file. */
 function firstExample(readme: string): string {
   const block = /^```ts\n([^]*?)^```$/m.exec(readme)?.[1];
@@ -114,7 +157,7 @@ try {
   mkdirSync(scratch);
   await install(tarball, scratch);
 } catch (error) {
-  console.log(error instanceof Error ? error.message : error);
+  console.log(error instanceof Error && error.cause === undefined ? error.message : error);
   process.exitCode = 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
