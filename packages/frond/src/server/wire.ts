@@ -48,16 +48,17 @@ export interface WireError {
   readonly remote: boolean;
 }
 
-/** What a caller in another process learns of a failure. An error without a code is named by its class. */
+/** What a caller in another process learns of a failure. What was thrown without a code has the code THROWN. */
 export function errorToWire(error: unknown): WireError {
   if (!(error instanceof Error)) {
     const message = typeof error === "string" ? error : JSON.stringify(toWire(error));
     return { code: "THROWN", message: String(message), retryable: false, overloaded: false, remote: true };
   }
   const facts = error as Error & { code?: unknown; retryable?: unknown; overloaded?: unknown; remote?: unknown };
+  const coded = typeof facts.code === "string" && facts.code !== "";
   return {
-    code: typeof facts.code === "string" ? facts.code : error.name,
-    message: error.message,
+    code: coded ? (facts.code as string) : "THROWN",
+    message: coded || error.name === "Error" ? error.message : `${error.name}: ${error.message}`,
     retryable: facts.retryable === true,
     overloaded: facts.overloaded === true,
     remote: facts.remote === true,

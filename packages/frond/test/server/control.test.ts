@@ -185,7 +185,7 @@ describe("what crosses it", () => {
     expect(new Set(seen).size).toBe(2_500);
   });
 
-  test("errors keep code, message and traits; an error without a code is named by its class", async () => {
+  test("errors keep code, message and traits; what was thrown without a code is THROWN", async () => {
     const errors: unknown[] = [
       new FrondError("DISK_FULL", "no room"),
       Object.assign(new TypeError("no such user"), { remote: true }),
@@ -209,8 +209,8 @@ describe("what crosses it", () => {
       remote: false,
     });
     await expect(ask()).rejects.toMatchObject({
-      code: "TypeError",
-      message: "no such user",
+      code: "THROWN",
+      message: "TypeError: no such user",
       remote: true,
       retryable: false,
     });

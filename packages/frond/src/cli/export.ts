@@ -1,0 +1,69 @@
+// `frond export`: one cell as a plain SQLite file.
+
+import type { Command } from "commander";
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { link, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { parseAddress } from "../address.ts";
+import { FrondError } from "../errors.ts";
+import { DATA_HELP, withNode } from "./operator.ts";
+import { dataOption, jsonOption } from "./options.ts";
+import { print, printJson, showBytes } from "./output.ts";
+
+interface Options {
+  readonly data?: string;
+  readonly json?: true;
+  readonly force?: true;
+}
+
+export function addExport(program: Command): void {
+  program
+    .command("export")
+    .description("write a cell as a plain SQLite file that any tool opens")
+    .argument("<address>", "KIND/NAME of the cell")
+    .argument("<file>", "where to write it")
+    .option("--force", "replace the file if it exists")
+    .addOption(dataOption("data directory"))
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `\n${DATA_HELP}\n\nExample:\n  frond export mailbox/alice alice.db && sqlite3 alice.db .schema`,
+    )
+    .action(async (address: string, name: string, { data, json, force }: Options) => {
+      parseAddress(address);
+      const file = path.resolve(name);
+      refuseOld(file, force === true);
+      const temporary = `${file}.${randomUUID().slice(0, 8)}.tmp`;
+      const { bytes } = await withNode(data, (view) => view.exportTo(address, temporary));
+      try {
+        await place(temporary, file, force === true);
+      } finally {
+        await rm(temporary, { force: true });
+      }
+      return json ? printJson({ address, file, bytes }) : print(`${address} is in ${file} (${showBytes(bytes)})\n`);
+    });
+}
+
+/** A journal that belongs to an older database would be played into the new one by whoever opens it. */
+function refuseOld(file: string, force: boolean): void {
+  if (existsSync(file) && !force) throw new FrondError("FILE_EXISTS", `${file} exists; --force replaces it`);
+  const left = ["-wal", "-journal", "-shm"].map((suffix) => file + suffix).find((name) => existsSync(name));
+  if (left !== undefined) {
+    throw new FrondError("FILE_EXISTS", `${left} is left of another database; remove it, or choose another file`);
+  }
+}
+
+async function place(temporary: string, file: string, force: boolean): Promise<void> {
+  if (force) return rename(temporary, file);
+  try {
+    // Unlike a rename, a link never replaces what somebody put there meanwhile.
+    await link(temporary, file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") throw new FrondError("FILE_EXISTS", `${file} exists; --force replaces it`);
+    // File systems without links: the check before was all there is.
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error;
+    await rename(temporary, file);
+  }
+}

@@ -1,0 +1,118 @@
+// `frond cells`, `frond status`, `frond version`: what is there.
+
+import type { Command } from "commander";
+import { CELLS_PER_PAGE } from "../limits.ts";
+import type { CellInfo, NodeVersion } from "../server/nodeControl.ts";
+import { VERSION } from "../version.ts";
+import { DATA_HELP, findRunningNode, withNode } from "./operator.ts";
+import { dataOption, jsonOption } from "./options.ts";
+import { print, printJson, showBytes, showTime, showValue, tableLines, widthsOf } from "./output.ts";
+
+interface Options {
+  readonly data?: string;
+  readonly json?: true;
+}
+
+export function addInspection(program: Command): void {
+  program
+    .command("cells")
+    .description("list the cells: address, size, position in the history, last change, whether open")
+    .addOption(dataOption("data directory"))
+    .addOption(jsonOption())
+    .addHelpText("after", `\n${DATA_HELP}\n\nExamples:\n  frond cells\n  frond cells --json | jq -r '.[].address'`)
+    .action(({ data, json }: Options) =>
+      withNode(data, (view) => listCells((after) => view.cells(after, CELLS_PER_PAGE), json)),
+    );
+  program
+    .command("status")
+    .description("tell how the node is: cells, log, durability, what recovery reported")
+    .addOption(dataOption("data directory"))
+    .addOption(jsonOption())
+    .addHelpText("after", `\n${DATA_HELP}`)
+    .action(({ data, json }: Options) =>
+      withNode(data, async (view) => {
+        const [version, status] = [await view.version(), await view.status()];
+        if (json) return printJson({ ...version, ...status });
+        const lines: [string, string][] = [
+          ["ready", status.ready ? "yes" : "no"],
+          ...describeNode(version),
+          ["durability", status.durability],
+          ["cells", `${status.cells} (${status.openCells} open)`],
+          ["log", `${showBytes(status.logBytes)} in ${status.logFiles} files`],
+          ...status.reports.map((report): [string, string] => ["report", report]),
+        ];
+        return print(
+          tableLines(
+            lines.map((line) => line.map(showValue)),
+            [12],
+          ),
+        );
+      }),
+    );
+  program
+    .command("version")
+    .description("tell the versions of frond and Node, and which node runs")
+    .addOption(dataOption("data directory"))
+    .addOption(jsonOption())
+    .addHelpText("after", `\n${DATA_HELP}`)
+    .action(async ({ data, json }: Options) => {
+      const view = await findRunningNode(data);
+      const running = view && (await view.version());
+      await view?.close();
+      if (json) return printJson({ version: VERSION, node: process.version, running: running ?? null });
+      const lines = [
+        ["frond", VERSION],
+        ["Node", process.version],
+        ...(running ? describeNode(running) : [["running", "no"]]),
+      ];
+      return print(
+        tableLines(
+          lines.map((line) => line.map(showValue)),
+          [12],
+        ),
+      );
+    });
+}
+
+function describeNode(version: NodeVersion): [string, string][] {
+  const here = version.pid === process.pid;
+  const node = here ? "no; opened for this command" : `frond ${version.version}, process ${version.pid}`;
+  return [
+    ["running", node],
+    ...(version.listen === undefined ? [] : ([["listen", version.listen]] as [string, string][])),
+    ["data", version.dataDirectory],
+    ["run", `${version.run}, since ${showTime(version.startedMs)}`],
+  ];
+}
+
+const HEADS = ["ADDRESS", "SIZE", "POSITION", "CHANGED", "OPEN"];
+const RIGHT: ReadonlySet<number> = new Set([1, 2]);
+
+/** Prints page after page, so that memory and the first line do not depend on the number of cells. */
+async function listCells(
+  fetchPage: (after: string | undefined) => Promise<CellInfo[]>,
+  json: true | undefined,
+): Promise<void> {
+  let page = await fetchPage(undefined);
+  if (!json && page.length === 0) return print("there are no cells yet\n");
+  let widths: number[] | undefined;
+  let separator = "[";
+  while (page.length > 0) {
+    if (json) {
+      await print(separator + page.map((cell) => JSON.stringify(cell)).join(",\n"));
+      separator = ",\n";
+    } else {
+      const rows = page.map(rowOf);
+      const heads = widths === undefined ? [HEADS] : [];
+      widths ??= widthsOf(HEADS, rows);
+      await print(tableLines([...heads, ...rows], widths, RIGHT));
+    }
+    page = await fetchPage(page.at(-1)?.address);
+  }
+  if (json) await print(separator === "[" ? "[]\n" : "]\n");
+}
+
+function rowOf(cell: CellInfo): string[] {
+  const position = `${cell.epoch}-${cell.txid}`;
+  return [showValue(cell.address), showBytes(cell.bytes), position, showTime(cell.changedMs), cell.open ? "yes" : ""];
+}
