@@ -32,7 +32,13 @@ export interface Verdict {
   readonly denied: string | undefined;
 }
 
-/** Verbs that a statement may begin with. None of SELECT and VALUES can change anything. */
+/**
+ * Verbs of statements that change nothing, whatever the authorizer sees while they are prepared (opening an R*Tree
+ * prepares that table's own INSERTs). Of the pragmas some do: see PRAGMAS.
+ */
+const QUERIES = new Set(["SELECT", "VALUES", "EXPLAIN", "PRAGMA"]);
+
+/** Verbs that are left to the authorizer. */
 const VERBS = new Set(
   "SELECT VALUES WITH INSERT REPLACE UPDATE DELETE CREATE DROP ALTER REINDEX ANALYZE PRAGMA EXPLAIN".split(" "),
 );
@@ -138,7 +144,7 @@ const ACTIONS: ReadonlyMap<number, Action> = new Map([
 export class SqlGuard {
   #isUser = false;
   #isPreparing = false;
-  #verb = "";
+  #isQuery = false;
   #writes = false;
   #schema = false;
   #denied: string | undefined;
@@ -168,7 +174,7 @@ export class SqlGuard {
     this.#isPreparing = true;
     this.#writes = false;
     this.#schema = false;
-    this.#verb = tokens[mainVerbIndex(tokens)]?.upper ?? "";
+    this.#isQuery = QUERIES.has(tokens[mainVerbIndex(tokens)]?.upper ?? "");
     this.#denied = this.#judgeTokens(tokens);
   }
 
@@ -176,9 +182,7 @@ export class SqlGuard {
   takeVerdict(): Verdict {
     this.#isUser = false;
     this.#isPreparing = false;
-    // A query cannot write, whatever the authorizer saw: opening an R*Tree prepares that table's own INSERTs too.
-    const isQuery = this.#verb === "SELECT" || this.#verb === "VALUES" || this.#verb === "EXPLAIN";
-    return { writes: this.#writes && !isQuery, schema: this.#schema && !isQuery, denied: this.#denied };
+    return { writes: this.#writes, schema: this.#schema, denied: this.#denied };
   }
 
   /** Call before a statement of the user is executed. */
@@ -219,8 +223,10 @@ export class SqlGuard {
     const found = ACTIONS.get(code);
     if (found === undefined) return this.#judgeSpecial(code, first, second);
     if (found.effect === "temp") return "TEMP objects are not part of the cell's file: use an ordinary table";
-    if (found.effect !== "none") this.#writes = true;
-    if (found.effect === "schema") this.#schema = true;
+    if (found.effect !== "none" && !this.#isQuery) {
+      this.#writes = true;
+      this.#schema ||= found.effect === "schema";
+    }
     if ((found.names === "first" || found.names === "both") && isOwnName(first)) return ownName(first);
     if ((found.names === "second" || found.names === "both") && isOwnName(second)) return ownName(second);
     if (code === constants.SQLITE_CREATE_VTABLE && !MODULES.has(second.toLowerCase())) {

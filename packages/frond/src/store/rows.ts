@@ -93,10 +93,18 @@ export function readRows(
     return all;
   }
   const rows: SQLOutputValue[][] = [];
-  for (const row of statement.iterate(...args) as unknown as Iterable<SQLOutputValue[]>) {
-    bytes += sizeOf(row);
-    if (bytes > MAX_RESULT_BYTES) throw tooLarge(rows.length, sql);
-    rows.push(row);
+  const iterator = statement.iterate(...args);
+  try {
+    for (const row of iterator as unknown as Iterable<SQLOutputValue[]>) {
+      bytes += sizeOf(row);
+      if (bytes > MAX_RESULT_BYTES) throw tooLarge(rows.length, sql);
+      rows.push(row);
+    }
+  } catch (error) {
+    // After an error of its own, node:sqlite leaves the statement in the middle of its execution: it would hold up a
+    // checkpoint, and report the same error again when it is next executed.
+    iterator.return?.();
+    throw error;
   }
   return rows;
 }
