@@ -55,8 +55,19 @@ export class Capture {
    * the log will not have, so the caller must discard the file.
    */
   read(): PageSet | undefined {
-    if (this.#state === undefined && !this.#begin()) return undefined;
-    const state = this.#state as WalState;
+    this.#state ??= this.#begin();
+    if (this.#state === undefined) return undefined;
+    const pages = this.#readFrom(this.#state);
+    if (pages !== undefined) return pages;
+    // Nothing behind the last commit: nothing changed, or SQLite began the file anew (it may, once all of it was
+    // checkpointed). Only the header tells, and a commit that is overlooked would be lost.
+    const present = this.#begin();
+    if (present === undefined || (present.salt1 === this.#state.salt1 && present.salt2 === this.#state.salt2)) return undefined;
+    this.#state = present;
+    return this.#readFrom(present);
+  }
+
+  #readFrom(state: WalState): PageSet | undefined {
     const frame = WAL_FRAME_HEADER_BYTES + this.#pageSize;
     let buffer = shared;
     let have = 0;
@@ -96,19 +107,20 @@ export class Capture {
     this.#fd = -1;
   }
 
-  #begin(): boolean {
+  /** The state at the start of the WAL, or undefined while it holds nothing. */
+  #begin(): WalState | undefined {
     if (this.#fd === -1) {
       try {
         this.#fd = fs.openSync(this.#wal, "r");
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
         throw error;
       }
     }
-    if (fs.readSync(this.#fd, shared, 0, WAL_HEADER_BYTES, 0) < WAL_HEADER_BYTES) return false;
-    this.#state = readWalHeader(shared.subarray(0, WAL_HEADER_BYTES), this.#wal);
-    assert(this.#state.pageSize === this.#pageSize, "a WAL has the page size of its database");
-    return true;
+    if (fs.readSync(this.#fd, shared, 0, WAL_HEADER_BYTES, 0) < WAL_HEADER_BYTES) return undefined;
+    const state = readWalHeader(shared.subarray(0, WAL_HEADER_BYTES), this.#wal);
+    assert(state.pageSize === this.#pageSize, "a WAL has the page size of its database");
+    return state;
   }
 
   #checked(pages: PageSet): PageSet {

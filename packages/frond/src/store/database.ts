@@ -109,8 +109,9 @@ export class CellDatabase {
   /** Moves the WAL into the main file. Only when the log durably holds all of it; no transaction may be open. */
   checkpoint(): void {
     assert(!this.#db.isTransaction, "no checkpoint inside a transaction");
-    this.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    this.capture.restart();
+    const { busy } = this.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+    // Where it could not finish, the WAL goes on from where it is.
+    if (busy === 0) this.capture.restart();
   }
 
   /** Writes a plain copy, without WAL, as of the last commit. `target` must not exist. */
