@@ -1,3 +1,5 @@
+// Log file and batch headers: what was written comes back, and whatever was changed or cut is damage.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { crc32 } from "node:zlib";

@@ -1,3 +1,5 @@
+// PageSet, over many commits: it keeps the last version of each page and nothing of the commit before.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { PageSet } from "../../src/codec/pages.ts";

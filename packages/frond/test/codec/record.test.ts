@@ -1,3 +1,6 @@
+// Records: what was written comes back; every flipped byte and every truncation is damage; under a right checksum each
+// field is refused or means exactly what it says.
+
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

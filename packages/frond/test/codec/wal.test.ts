@@ -1,3 +1,6 @@
+// The WAL reader against WALs that SQLite itself wrote: what it finds, applied page by page, must be the database that
+// SQLite shows. Rejected: WALs made by hand, which hold what their maker thought of.
+
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

@@ -1,3 +1,5 @@
+// The control socket as the operator's commands use it: who may reach it, what crosses it, what it refuses.
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {

@@ -1,3 +1,6 @@
+// The front door over real sockets: what a client gets for what an app returns, throws or never ends, and where the
+// bounds of limits.ts are met.
+
 import { request as httpRequest } from "node:http";
 import { describe, expect, test } from "vitest";
 import { FrondError } from "../../src/errors.ts";

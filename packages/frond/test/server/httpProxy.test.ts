@@ -1,3 +1,5 @@
+// Proxy headers: they count from those who are trusted, and from nobody else.
+
 import { describe, expect, test } from "vitest";
 import { parseTrustProxy, readForwarded } from "../../src/server/proxy.ts";
 import { exchange, openDoor } from "./doors.ts";

@@ -1,3 +1,5 @@
+// The log as operators and programs read it: its lines, and what must never stand in them.
+
 import { expect, test } from "vitest";
 import { createLogger } from "../../src/server/logger.ts";
 import type { LoggerOptions } from "../../src/server/logger.ts";

@@ -1,3 +1,5 @@
+// Where a parameter's value arrives: resolved by frond, checked against what SQLite stores.
+
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,3 +1,5 @@
+// Scripts and tokens, cut by frond and by SQLite: both must cut at the same places.
+
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

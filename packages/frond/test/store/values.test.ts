@@ -1,3 +1,5 @@
+// Value checks at the write: what is refused, and that what is bound reads back as it was.
+
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
