@@ -73,7 +73,7 @@ export type ErrorCode = keyof typeof ERROR_CODES;
  * An operating error of frond. The message says what is wrong, where, and what to do.
  *
  * `retryable`: a later attempt can succeed. `overloaded`: refused because of load or space, without effect.
- * `remote`: raised by the code of the cell that was called, not by the machinery between caller and cell.
+ * `remote`: a verb had begun and ended with it; false: it was raised before any code of the called cell ran.
  */
 export class FrondError extends Error {
   override readonly name = "FrondError";

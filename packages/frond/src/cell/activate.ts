@@ -33,16 +33,12 @@ export interface Activation {
 export function activate(host: CellHost, a: Activation): LiveCell {
   const cell = new LiveCell(host, a.kind, a.name, a.address, a.slot, a.durability, a.db, a.entry);
   const fresh = !cell.exists;
-  const invocation = new Invocation(cell, "constructor");
+  const invocation = new Invocation(cell, "constructor", true);
   try {
-    cell.within(
-      invocation,
-      () => {
-        if (!a.raw) migrate(a.kind, a.address, a.db, fresh, () => cell.write(() => {}));
-        cell.instance = construct(cell);
-      },
-      [],
-    );
+    cell.within(invocation, () => {
+      if (!a.raw) migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
+      cell.instance = construct(cell);
+    }, []);
   } catch (error) {
     if (cell.broken === undefined) {
       if (fresh) a.db.discard();
@@ -60,6 +56,10 @@ function construct(cell: LiveCell): LiveCell["instance"] {
     return new cell.kind.type(new CellContext(cell));
   } catch (error) {
     if (error instanceof FrondError && error.retryable) throw error;
-    throw new FrondError("ACTIVATION_FAILED", `the constructor of ${cell.kind.type.name} threw for ${cell.address}: ${(error as Error).message}`, { cause: error });
+    throw new FrondError(
+      "ACTIVATION_FAILED",
+      `the constructor of ${cell.kind.type.name} threw for ${cell.address}: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }

@@ -111,7 +111,10 @@ export class App {
     const kind = this.#byType.get(type);
     if (kind === undefined) {
       const name = typeof type === "function" ? type.name || "this class" : String(type);
-      throw new FrondError("UNKNOWN_KIND", `${name} is not among the cells of the app; add it: frond({ cells: { kind: ${name} } })`);
+      throw new FrondError(
+        "UNKNOWN_KIND",
+        `${name} is not among the cells of the app; add it: frond({ cells: { kind: ${name} } })`,
+      );
     }
     return kind;
   }
@@ -136,7 +139,10 @@ function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {
     throw new FrondError("BAD_OPTION", `${type.name}.migrations is not a list of SQL texts`);
   }
   if (durability !== undefined && !DURABILITIES.includes(durability)) {
-    throw new FrondError("BAD_OPTION", `${type.name}.durability is ${JSON.stringify(durability)}; it can be "memory" or "disk"`);
+    throw new FrondError(
+      "BAD_OPTION",
+      `${type.name}.durability is ${JSON.stringify(durability)}; it can be "memory" or "disk"`,
+    );
   }
   if (!Number.isInteger(pageSize) || pageSize < 512 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) {
     throw new FrondError("BAD_OPTION", `${type.name}.pageSize is ${pageSize}; it is a power of two from 512 to 65536`);
@@ -153,10 +159,14 @@ function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {
 
 function verbsOf(type: CellClass): Map<string, Verb> {
   const verbs = new Map<string, Verb>();
+  const hidden = new Set<string>();
   for (let level: object = type.prototype; level !== Cell.prototype; level = Object.getPrototypeOf(level) as object) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
-      if (typeof property.value !== "function" || name.startsWith("_") || HOOKS.has(name) || verbs.has(name)) continue;
-      if (name in Cell.prototype || name === "then") {
+      // What a class redefines hides what it inherits, also with something that is no method.
+      if (hidden.has(name)) continue;
+      hidden.add(name);
+      if (typeof property.value !== "function" || name.startsWith("_") || HOOKS.has(name)) continue;
+      if (name in Cell.prototype || name === "ctx" || name === "then") {
         throw new FrondError("BAD_OPTION", `${type.name}.${name} hides a member of Cell; give the verb another name`);
       }
       verbs.set(name, property.value as Verb);

@@ -7,7 +7,14 @@
 
 import { assert } from "../assert.ts";
 import { PageSet } from "../codec/pages.ts";
-import { claimLength, commitLength, encodeClaim, encodeCommit, type CellImage, type IndexChange } from "../codec/record.ts";
+import {
+  claimLength,
+  commitLength,
+  encodeClaim,
+  encodeCommit,
+  type CellImage,
+  type IndexChange,
+} from "../codec/record.ts";
 import type { SlotTable } from "../core/slots.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -39,7 +46,14 @@ export class Committer {
    * Logs the commit whose pages were just captured from `db`. Returns the cell's catalog entry, a new one at its first
    * record, and leaves it marked dirty. Throws DISK_FULL or RECORD_TOO_LARGE when the log did not take it.
    */
-  emit(address: Address, addressBytes: Uint8Array, slot: Slot, entry: CellEntry | undefined, db: CellDatabase, pages: PageSet): CellEntry {
+  emit(
+    address: Address,
+    addressBytes: Uint8Array,
+    slot: Slot,
+    entry: CellEntry | undefined,
+    db: CellDatabase,
+    pages: PageSet,
+  ): CellEntry {
     const now = Date.now();
     if (!this.#slots.isClaimed(slot)) this.#claim(slot, now);
     const created = entry === undefined || entry.deleted;
@@ -142,4 +156,3 @@ export class PendingPages {
     return set;
   }
 }
-

@@ -3,10 +3,11 @@
 // Rule: names, results and order are as there where frond has the feature; what it has not is absent, not a stub.
 // Cursors hold their rows: a statement is finished when `exec` returns, so none is open across a commit.
 
+import type { SQLOutputValue } from "node:sqlite";
 import { FrondError } from "../errors.ts";
 import { MAX_SQL_LENGTH } from "../limits.ts";
 import { splitStatements } from "../store/split.ts";
-import type { Row } from "../store/rows.ts";
+import { type Row, toObjects } from "../store/rows.ts";
 import type { Prepared } from "../store/statements.ts";
 import { KeyValues } from "./kv.ts";
 import type { LiveCell } from "./live.ts";
@@ -19,19 +20,20 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
   readonly rowsRead: number;
   /** Rows that the statement changed. Count. */
   readonly rowsWritten: number;
-  readonly #rows: T[];
+  readonly #values: SQLOutputValue[][];
+  #objects: T[] | undefined;
   #next = 0;
 
-  constructor(columnNames: string[], rows: T[], rowsWritten: number) {
+  constructor(columnNames: string[], values: SQLOutputValue[][], rowsWritten: number) {
     this.columnNames = columnNames;
-    this.#rows = rows;
-    this.rowsRead = rows.length;
+    this.#values = values;
+    this.rowsRead = values.length;
     this.rowsWritten = rowsWritten;
   }
 
   next(): IteratorResult<T, undefined> {
-    if (this.#next >= this.#rows.length) return { done: true, value: undefined };
-    return { done: false, value: this.#rows[this.#next++] as T };
+    if (this.#next >= this.#values.length) return { done: true, value: undefined };
+    return { done: false, value: this.#rows()[this.#next++] as T };
   }
 
   [Symbol.iterator](): this {
@@ -40,8 +42,8 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
 
   /** The rows not yet read. */
   toArray(): T[] {
-    const rest = this.#next === 0 ? this.#rows : this.#rows.slice(this.#next);
-    this.#next = this.#rows.length;
+    const rest = this.#rows().slice(this.#next);
+    this.#next = this.#values.length;
     return rest;
   }
 
@@ -49,12 +51,20 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
   one(): T {
     const rows = this.toArray();
     if (rows.length === 1) return rows[0] as T;
-    throw new FrondError("SQL_ONE_ROW", `expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}`);
+    throw new FrondError(
+      "SQL_ONE_ROW",
+      `expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}`,
+    );
   }
 
   /** The rows not yet read, each as an array of its values in the order of `columnNames`. */
   *raw(): IterableIterator<unknown[]> {
-    for (const row of this) yield this.columnNames.map((name) => (row as Record<string, unknown>)[name]);
+    while (this.#next < this.#values.length) yield this.#values[this.#next++] as unknown[];
+  }
+
+  // Only when asked for: of two columns with one name an object keeps the last, `raw` both.
+  #rows(): T[] {
+    return (this.#objects ??= toObjects(this.#values, this.columnNames) as T[]);
   }
 }
 
@@ -83,7 +93,7 @@ export class SqlStorage {
   }
 
   #run(sql: string, values: unknown[]): SqlCursor {
-    return this.#cell.execute(this.#cell.db.statements.prepare(sql), values, toCursor);
+    return this.#cell.execute(sql, values, toCursor);
   }
 
   #split(query: string): string[] {
@@ -103,7 +113,7 @@ export class SqlStorage {
 
 function toCursor(prepared: Prepared, values: unknown[]): SqlCursor {
   if (prepared.columns.length === 0) return new SqlCursor([], [], prepared.run(values).changes);
-  const rows = prepared.all(values);
+  const rows = prepared.values(values);
   return new SqlCursor([...prepared.columns], rows, prepared.writes ? rows.length : 0);
 }
 

@@ -46,9 +46,10 @@ export class KeyValues {
   /** Sets a key. Throws KEY_TOO_LARGE, and NOT_CLONEABLE for what structured clones cannot hold. */
   put(key: string, value: unknown): void {
     checkKey(key);
-    if (value === undefined) throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
+    if (value === undefined)
+      throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
     const bytes = encode(key, value);
-    this.#cell.write(() => {
+    this.#cell.write("kv.put", () => {
       this.#cell.db.exec(TABLE);
       this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)").run(key, bytes);
     });
@@ -59,14 +60,17 @@ export class KeyValues {
     checkKey(key);
     this.#cell.enter();
     if (!this.#there()) return false;
-    return this.#cell.write(() => this.#cell.db.prepare("DELETE FROM _frond_kv WHERE key = ?").run(key).changes === 1);
+    return this.#cell.write(
+      "kv.delete",
+      () => this.#cell.db.prepare("DELETE FROM _frond_kv WHERE key = ?").run(key).changes === 1,
+    );
   }
 
   /** Entries in order of their keys. */
   list<T = unknown>(options: KvListOptions = {}): Iterable<[string, T]> {
     this.#cell.enter();
-    if (!this.#there()) return [];
     const { where, values } = conditions(options);
+    if (!this.#there()) return [];
     const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
     const rows = this.#cell.db.prepare(sql).all(...values, options.limit ?? -1);
     return rows.map((row) => [row["key"] as string, deserialize(row["value"] as Uint8Array) as T]);
@@ -79,8 +83,18 @@ export class KeyValues {
   }
 }
 
+const LIST_OPTIONS = new Set(["start", "startAfter", "end", "prefix", "reverse", "limit"]);
+
 function conditions(options: KvListOptions): { where: string; values: string[] } {
-  const { start, startAfter, end, prefix } = options;
+  for (const name of Object.keys(options)) {
+    if (!LIST_OPTIONS.has(name))
+      throw new FrondError("BAD_OPTION", `kv.list takes ${[...LIST_OPTIONS].join(", ")}, not ${name}`);
+  }
+  const { start, startAfter, end, prefix, limit } = options;
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
+    throw new FrondError("BAD_OPTION", `the limit of kv.list is a number of entries, not ${String(limit)}`);
+  }
+  for (const bound of [start, startAfter, end, prefix]) if (bound !== undefined) checkText(bound);
   if (start !== undefined && startAfter !== undefined) {
     throw new FrondError("BAD_OPTION", "kv.list takes start or startAfter, not both");
   }
@@ -106,19 +120,33 @@ function encode(key: string, value: unknown): Buffer {
   try {
     bytes = serialize(value);
   } catch (error) {
-    throw new FrondError("NOT_CLONEABLE", `kv.put(${JSON.stringify(key)}): the value cannot be cloned: ${(error as Error).message}`, { cause: error });
+    throw new FrondError(
+      "NOT_CLONEABLE",
+      `kv.put(${JSON.stringify(key)}): the value cannot be cloned: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
   if (bytes.length > MAX_KV_VALUE_BYTES) {
-    throw new FrondError("KEY_TOO_LARGE", `kv.put(${JSON.stringify(key)}): the value takes ${bytes.length} bytes; at most ${MAX_KV_VALUE_BYTES}, larger ones belong into a table`);
+    throw new FrondError(
+      "KEY_TOO_LARGE",
+      `kv.put(${JSON.stringify(key)}): the value takes ${bytes.length} bytes; at most ${MAX_KV_VALUE_BYTES}, larger ones belong into a table`,
+    );
   }
   return bytes;
 }
 
+function checkText(key: string): void {
+  if (typeof key === "string" && key.isWellFormed() && !key.includes("\0")) return;
+  const shown = typeof key === "string" ? JSON.stringify(key) : typeof key;
+  throw new FrondError("BAD_VALUE", `a key of kv is text without NUL or half surrogate pairs, not ${shown}`);
+}
+
 function checkKey(key: string): void {
-  if (typeof key !== "string" || !key.isWellFormed() || key.includes("\0")) {
-    throw new FrondError("BAD_VALUE", `a key of kv is text without NUL or half surrogate pairs, not ${JSON.stringify(key)}`);
-  }
+  checkText(key);
   if (Buffer.byteLength(key) > MAX_KV_KEY_BYTES) {
-    throw new FrondError("KEY_TOO_LARGE", `a key of kv is at most ${MAX_KV_KEY_BYTES} bytes long; ${JSON.stringify(key.slice(0, 40))}... is longer`);
+    throw new FrondError(
+      "KEY_TOO_LARGE",
+      `a key of kv is at most ${MAX_KV_KEY_BYTES} bytes long; ${JSON.stringify(key.slice(0, 40))}... is longer`,
+    );
   }
 }

@@ -14,19 +14,22 @@ import { CHECKPOINT_BYTES, MAX_COMMIT_BYTES } from "../limits.ts";
 import type { PageSet } from "../codec/pages.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
+import { headOf, isSqliteIoError, wrapSqlError } from "../store/sqlerror.ts";
 import type { Prepared } from "../store/statements.ts";
 import type { Address, Durability, Lsn, Slot } from "../types.ts";
 import type { CellKind, Verb } from "./app.ts";
 import type { Cell } from "./cell.ts";
 import { cloneError, cloneResult } from "./clone.ts";
 import { type Committer, PendingPages } from "./commit.ts";
-import { Invocation, invocations } from "./invocation.ts";
+import { call, dropCalls, Invocation, invocations, isAsync, isThenable, releaseCalls } from "./invocation.ts";
 import type { Stubs } from "./stub.ts";
 
 /** What a live cell needs of its node. */
 export interface CellHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
+  /** Throws where no write should be begun: DISK_FULL, OVERLOADED, STOPPING. */
+  admit(): void;
   /** The cell's file must not be used again: forget it and make it anew from the log. */
   discard(cell: LiveCell): void;
   /** The program is wrong or its disk fails: end the process. */
@@ -55,7 +58,7 @@ export class LiveCell {
   lastLsn = 0 as Lsn;
   /** Invocations that have not ended. Count. */
   running = 0;
-  /** New invocations wait for this. */
+  /** New invocations wait for this, in their order. */
   gate: Promise<void> | undefined;
   /** The failure for which the instance was discarded. */
   broken: FrondError | undefined;
@@ -66,7 +69,16 @@ export class LiveCell {
   #savepoints = 0;
   #pending: PendingPages | undefined;
 
-  constructor(host: CellHost, kind: CellKind, name: string, address: Address, slot: Slot, durability: Durability, db: CellDatabase, entry: CellEntry | undefined) {
+  constructor(
+    host: CellHost,
+    kind: CellKind,
+    name: string,
+    address: Address,
+    slot: Slot,
+    durability: Durability,
+    db: CellDatabase,
+    entry: CellEntry | undefined,
+  ) {
     this.host = host;
     this.kind = kind;
     this.name = name;
@@ -86,15 +98,27 @@ export class LiveCell {
 
   /** Nothing runs here, and everything is in the durable log: the file may be closed. */
   get idle(): boolean {
-    return this.running === 0 && this.gate === undefined && this.#tx === undefined && this.lastLsn <= this.host.committer.log.durable;
+    return (
+      this.running === 0 &&
+      this.gate === undefined &&
+      this.#tx === undefined &&
+      this.lastLsn <= this.host.committer.log.durable
+    );
   }
 
-  /** Runs a verb. Returns its result, or a promise of it; throws what it threw. */
+  /** What a new invocation has to wait for before it may run here; undefined: nothing. */
+  get busy(): Promise<void> | undefined {
+    return this.gate ?? (this.#isMidway ? Promise.resolve() : undefined);
+  }
+
+  /** Runs a verb, unless the cell is `busy`. Returns its result, or a promise of it; throws what it threw. */
   invoke(name: string, verb: Verb, args: unknown[]): unknown {
-    if (this.gate !== undefined) return this.#later(this.gate, name, verb, args);
+    assert(this.busy === undefined, "no verb begins in the middle of another");
+    // Fields that the open stretch has set can be read from now on, so what it wrote must be in the log.
+    this.commitOpenStretch();
     if (this.broken !== undefined) throw this.broken;
     this.used = true;
-    const invocation = new Invocation(this, name);
+    const invocation = new Invocation(this, name, !isAsync(verb));
     this.running += 1;
     let result: unknown;
     try {
@@ -104,43 +128,67 @@ export class LiveCell {
       if (error instanceof AssertionError) this.host.fatal(error);
       throw cloneError(error);
     }
-    if (isThenable(result)) {
-      invocation.sync = false;
-      return this.#settle(invocation, Promise.resolve(result));
-    }
+    if (result instanceof Promise) return this.#settle(invocation, result);
     this.#end(invocation);
-    return name === "fetch" ? result : cloneResult(result, name);
+    return result;
   }
 
   /** Runs the first stretch of an invocation and ends its transaction. Throws what it threw, after the roll-back. */
   within(invocation: Invocation, verb: Verb, args: unknown[]): unknown {
     try {
-      const result = invocations.run(invocation, call, verb, this.instance, args);
+      let result = invocations.run(invocation, call, verb, this.instance, args);
+      if (result instanceof Promise) {
+        invocation.sync = false;
+        // A stretch that cannot be committed is the verb's failure, told when the verb has ended: nothing runs on unseen.
+        this.#endStretch(invocation);
+        return result;
+      }
       if (invocation.failed !== undefined) throw invocation.failed;
-      if (this.#tx === invocation) this.#commit(invocation);
+      // Before the commit: a result that cannot be given is a verb that did not happen.
+      if (invocation.verb !== "fetch") result = cloneResult(result, invocation.verb);
+      this.#endStretch(invocation);
+      if (invocation.failed !== undefined) throw invocation.failed;
       return result;
     } catch (error) {
       if (this.#tx === invocation) this.#rollback(invocation);
+      dropCalls(invocation, 0);
       throw invocation.failed ?? error;
     }
   }
 
-  /** Executes a statement of the code that is running. Throws STRAY_STATEMENT outside an invocation of this cell. */
-  execute<T>(prepared: Prepared, args: unknown[], run: (prepared: Prepared, args: unknown[]) => T): T {
+  /**
+   * Executes a statement of the code that is running. Throws STRAY_STATEMENT outside an invocation of this cell, and
+   * TX_ABORTED when the statement ended its own transaction.
+   */
+  execute<T>(sql: string, args: unknown[], run: (prepared: Prepared, args: unknown[]) => T): T {
     const invocation = this.enter();
+    const prepared = this.db.statements.prepare(sql);
     if (!prepared.writes) return run(prepared, args);
     this.#open(invocation);
+    let failure: unknown;
     try {
       return run(prepared, args);
+    } catch (error) {
+      failure = error;
+      throw error;
     } finally {
-      this.#stillStands(invocation, prepared.sql);
+      this.#stillStands(invocation, sql, failure);
     }
   }
 
-  /** Runs frond's own statements that write, as part of the code that is running. */
-  write<T>(work: () => T): T {
-    this.#open(this.enter());
-    return work();
+  /** Runs frond's own statements that write, as part of the code that is running. `what` names them in errors. */
+  write<T>(what: string, work: () => T): T {
+    const invocation = this.enter();
+    this.#open(invocation);
+    let failure: unknown;
+    try {
+      return work();
+    } catch (error) {
+      failure = wrapSqlError(error, what);
+      throw failure;
+    } finally {
+      this.#stillStands(invocation, what, failure);
+    }
   }
 
   /** The invocation that is running, which may use this cell's database now. */
@@ -149,7 +197,9 @@ export class LiveCell {
     if (invocation === undefined || invocation.cell !== this || invocation.done) throw this.#stray(invocation);
     if (invocation.failed !== undefined) throw invocation.failed;
     if (this.broken !== undefined) throw this.broken;
-    if (this.#tx !== undefined && this.#tx !== invocation) this.#commitStretch(this.#tx);
+    if (this.#tx === undefined || this.#tx === invocation) return invocation;
+    if (this.#isMidway) throw this.#stray(invocation);
+    this.#commitStretch(this.#tx);
     if (this.broken !== undefined) throw this.broken;
     return invocation;
   }
@@ -160,41 +210,44 @@ export class LiveCell {
     const outermost = this.#tx !== invocation;
     this.#open(invocation);
     // Outermost in a sync verb, it is part of the verb's transaction but must be undone alone: a savepoint too.
-    const savepoint = `frond_${++this.#savepoints}`;
+    const savepoint = `frond_${this.#savepoints + 1}`;
     this.db.exec(`SAVEPOINT ${savepoint}`);
+    this.#savepoints += 1;
+    const calls = invocation.held?.length ?? 0;
+    let result: T;
     try {
-      const result = work();
-      if (isThenable(result)) {
-        result.then(undefined, () => {});
-        throw new FrondError("TX_ASYNC", `a transaction of ${this.address} was given an async function; it must end before the first await`);
-      }
+      result = work();
+      if (isThenable(result)) throw this.#refuseAsync(invocation, result);
       if (invocation.failed !== undefined) throw invocation.failed;
       this.db.exec(`RELEASE ${savepoint}`);
-      if (outermost && !invocation.sync) this.#commitOrThrow(invocation);
-      return result;
     } catch (error) {
       if (this.#tx === invocation && this.db.inTransaction) {
         this.db.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`);
         this.db.statements.rolledBack();
       }
+      dropCalls(invocation, calls);
       throw error;
     } finally {
       this.#savepoints -= 1;
     }
+    if (outermost && !invocation.sync) this.#commitOrThrow(invocation);
+    return result;
   }
 
   /** Gives unused pages back. A commit of its own, so it cannot be part of a transaction. */
   vacuum(): void {
     const invocation = this.enter();
     if (this.#tx === invocation) {
-      throw new FrondError("TX_ABORTED", `${this.address}.${invocation.verb} called vacuum inside its transaction; call it before the first write`);
+      const what = `${this.address}.${invocation.verb} called vacuum inside its transaction`;
+      throw new FrondError("TX_ABORTED", `${what}; call it before the first write`);
     }
     if (!this.exists) return;
     const bytes = (this.entry?.pageCount ?? 0) * this.db.pageSize;
     if (bytes > MAX_COMMIT_BYTES) {
-      throw new FrondError("RECORD_TOO_LARGE", `${this.address} has ${bytes} bytes; vacuum writes all of them as one commit, which holds at most ${MAX_COMMIT_BYTES}`);
+      const what = `${this.address} has ${bytes} bytes; vacuum writes all of them as one commit`;
+      throw new FrondError("RECORD_TOO_LARGE", `${what}, which holds at most ${MAX_COMMIT_BYTES}`);
     }
-    this.host.committer.log.admit();
+    this.host.admit();
     this.db.exec("VACUUM");
     try {
       this.#emit(this.db.capture.read());
@@ -209,31 +262,27 @@ export class LiveCell {
     if (this.#tx !== undefined) this.#commitStretch(this.#tx);
   }
 
-  /** A call made by this invocation now would leave before its transaction is committed. */
+  /** A call made by this invocation now leaves when its transaction is committed, and not if it is rolled back. */
   holdsCalls(invocation: Invocation): boolean {
-    return this.#tx === invocation;
+    return !invocation.done && (invocation.sync || this.#tx === invocation);
   }
 
-  /** A call that waits counts as running, so that the cell is not closed meanwhile. */
-  #later(gate: Promise<void>, name: string, verb: Verb, args: unknown[]): Promise<unknown> {
-    this.running += 1;
-    return gate.then(() => {
-      this.running -= 1;
-      return this.invoke(name, verb, args);
-    });
+  /** Code is on the stack whose transaction nobody else may end: a sync verb, or the work of `transaction`. */
+  get #isMidway(): boolean {
+    return this.#savepoints > 0 || this.#tx?.sync === true;
   }
 
   #settle(invocation: Invocation, result: Promise<unknown>): Promise<unknown> {
     return result.then(
       (value) => {
-        if (this.#tx === invocation) this.#commitStretch(invocation);
+        this.commitOpenStretch();
         this.#end(invocation);
         if (invocation.failed !== undefined) throw cloneError(invocation.failed);
         return invocation.verb === "fetch" ? value : cloneResult(value, invocation.verb);
       },
       (error: unknown) => {
         // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
-        if (this.#tx === invocation) this.#commitStretch(invocation);
+        this.commitOpenStretch();
         this.#end(invocation);
         throw cloneError(invocation.failed ?? error);
       },
@@ -248,7 +297,7 @@ export class LiveCell {
 
   #open(invocation: Invocation): void {
     if (this.#tx !== undefined) return;
-    this.host.committer.log.admit();
+    this.host.admit();
     this.db.begin();
     this.#tx = invocation;
     const number = ++this.#txNumber;
@@ -259,11 +308,17 @@ export class LiveCell {
     });
   }
 
-  /** Commits a stretch of an async verb whose code is not running: a failure is kept for its answer. */
+  #endStretch(invocation: Invocation): void {
+    if (this.#tx === invocation) this.#commitStretch(invocation);
+    else releaseCalls(invocation);
+  }
+
+  /** Commits; a failure is kept for the answer of the invocation, whose code is not running. */
   #commitStretch(invocation: Invocation): void {
     try {
       this.#commitOrThrow(invocation);
     } catch (error) {
+      if (error instanceof AssertionError) this.host.fatal(error);
       invocation.failed ??= error;
     }
   }
@@ -286,10 +341,10 @@ export class LiveCell {
       this.#emit(this.db.capture.read());
     } catch (error) {
       this.#break(error);
-      if (invocation.held !== undefined) release(invocation, false);
+      dropCalls(invocation, 0);
       throw error;
     }
-    if (invocation.held !== undefined) release(invocation, true);
+    releaseCalls(invocation);
   }
 
   #emit(pages: PageSet | undefined): void {
@@ -309,8 +364,13 @@ export class LiveCell {
 
   #rollback(invocation: Invocation): void {
     this.#tx = undefined;
-    this.db.rollback();
-    if (invocation.held !== undefined) release(invocation, false);
+    dropCalls(invocation, 0);
+    try {
+      this.db.rollback();
+    } catch (error) {
+      // What SQLite holds now is unknown; the log is not.
+      this.#break(error);
+    }
   }
 
   /** The file holds a commit that the log has not: nobody may see it. */
@@ -325,16 +385,29 @@ export class LiveCell {
     if (!(error instanceof FrondError)) this.host.fatal(error);
   }
 
-  #stillStands(invocation: Invocation, sql: string): void {
+  /** SQLite ends a transaction by itself for OR ROLLBACK, RAISE(ROLLBACK), and some failures of the disk. */
+  #stillStands(invocation: Invocation, sql: string, failure: unknown): void {
+    if (isSqliteIoError(failure)) this.host.fatal(failure);
     if (this.#tx !== invocation || this.db.inTransaction) return;
     this.#tx = undefined;
     this.db.statements.rolledBack();
-    if (invocation.held !== undefined) release(invocation, false);
-    invocation.failed = new FrondError(
-      "TX_ABORTED",
-      `the transaction of ${this.address}.${invocation.verb} was rolled back by its own statement (OR ROLLBACK or RAISE(ROLLBACK)): ${sql.slice(0, 80)}`,
-    );
+    dropCalls(invocation, 0);
+    if (isFrondError(failure, "DISK_FULL")) invocation.failed = failure;
+    else {
+      const why = `was rolled back by its own statement (OR ROLLBACK or RAISE(ROLLBACK)): ${headOf(sql)}`;
+      const message = `the transaction of ${this.address}.${invocation.verb} ${why}`;
+      invocation.failed = new FrondError("TX_ABORTED", message, { cause: failure });
+    }
     throw invocation.failed;
+  }
+
+  /** Whatever an async function does after its first await cannot be taken back, so none of it may happen. */
+  #refuseAsync(invocation: Invocation, result: PromiseLike<unknown>): FrondError {
+    result.then(undefined, () => {});
+    const message = `a transaction of ${this.address} was given an async function; it must end before the first await`;
+    const error = new FrondError("TX_ASYNC", message);
+    invocation.failed ??= error;
+    return error;
   }
 
   /** Moves the WAL into the file once the log holds all of it; new invocations wait for that. */
@@ -347,10 +420,13 @@ export class LiveCell {
           if (this.lastLsn > log.durable) return log.wait(this.lastLsn, attempt);
           this.#checkpoint();
         }
-        this.gate = undefined;
         resolve();
       };
       log.wait(this.lastLsn, attempt);
+    });
+    // The first to be told, so that calls which came later do not overtake those that wait.
+    void this.gate.then(() => {
+      this.gate = undefined;
     });
   }
 
@@ -364,29 +440,16 @@ export class LiveCell {
   }
 
   #stray(invocation: Invocation | undefined): FrondError {
-    const where =
-      invocation === undefined
-        ? "outside of any verb (a timer or an event that no verb waits for?)"
-        : invocation.cell === this
-          ? `after its verb ${invocation.verb} had ended; await what it starts`
-          : `by ${invocation.cell.address}; a cell is reached through a stub: this.get(...)`;
+    let where = "outside of any verb (a timer or an event that no verb waits for?)";
+    if (invocation !== undefined) {
+      if (invocation.cell !== this) {
+        where = `by ${invocation.cell.address}; a cell is reached through a stub: this.get(...)`;
+      } else if (invocation.done) {
+        where = `after its verb ${invocation.verb} had ended; await what it starts`;
+      } else {
+        where = `by its verb ${invocation.verb} in the middle of ${this.#tx?.verb ?? "another"}, which called into it`;
+      }
+    }
     return new FrondError("STRAY_STATEMENT", `${this.address} was used ${where}`);
   }
-}
-
-function call(verb: Verb, instance: Cell, args: unknown[]): unknown {
-  return verb.apply(instance, args);
-}
-
-function release(invocation: Invocation, committed: boolean): void {
-  const held = invocation.held;
-  invocation.held = undefined;
-  for (const one of held ?? []) {
-    if (committed) one.leave();
-    else one.drop();
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

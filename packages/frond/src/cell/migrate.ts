@@ -29,10 +29,17 @@ export function migrate(kind: CellKind, address: string, db: CellDatabase, fresh
       for (const sql of migration.statements) db.statements.prepare(sql).run([]);
     } catch (error) {
       if (error instanceof FrondError && error.retryable) throw error;
-      throw new FrondError("MIGRATION_FAILED", `migration ${n} of ${kind.type.name} failed on ${address}: ${(error as Error).message}`, { cause: error });
+      throw new FrondError(
+        "MIGRATION_FAILED",
+        `migration ${n} of ${kind.type.name} failed on ${address}: ${(error as Error).message}`,
+        { cause: error },
+      );
     }
     if (!db.inTransaction) {
-      throw new FrondError("MIGRATION_FAILED", `migration ${n} of ${kind.type.name} ended its own transaction on ${address}`);
+      throw new FrondError(
+        "MIGRATION_FAILED",
+        `migration ${n} of ${kind.type.name} ended its own transaction on ${address}`,
+      );
     }
   }
   const record = db.prepare("INSERT INTO _frond_migration VALUES (?, ?)");
@@ -49,7 +56,10 @@ function readApplied(db: CellDatabase): Applied[] {
 function checkApplied(kind: CellKind, address: string, applied: readonly Applied[]): void {
   for (const [i, row] of applied.entries()) {
     if (row.n !== i + 1) {
-      throw new FrondError("MIGRATION_GAP", `${address} has a record of migration ${row.n} but none of ${i + 1}: its file was changed from outside`);
+      throw new FrondError(
+        "MIGRATION_GAP",
+        `${address} has a record of migration ${row.n} but none of ${i + 1}: its file was changed from outside`,
+      );
     }
     const migration = kind.migrations[i];
     if (migration === undefined) {

@@ -33,16 +33,19 @@ const texts = new WeakMap<TemplateStringsArray, string>();
 /** The tag for one cell. */
 export function sqlOf(cell: LiveCell): Sql {
   const all = (strings: TemplateStringsArray, values: unknown[]): Row[] =>
-    cell.execute(cell.db.statements.prepare(textOf(strings)), values, readAll);
+    cell.execute(textOf(strings), values, readAll);
   const tag = (strings: TemplateStringsArray, ...values: unknown[]): Changes =>
-    cell.execute(cell.db.statements.prepare(textOf(strings)), values, runOnly);
+    cell.execute(textOf(strings), values, runOnly);
   return Object.assign(tag, {
     all: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values),
     first: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values)[0],
     one(strings: TemplateStringsArray, ...values: unknown[]) {
       const rows = all(strings, values);
       if (rows.length === 1) return rows[0];
-      throw new FrondError("SQL_ONE_ROW", `sql.one got ${rows.length} rows, not one, from: ${textOf(strings).trim().slice(0, 120)}`);
+      throw new FrondError(
+        "SQL_ONE_ROW",
+        `sql.one got ${rows.length} rows, not one, from: ${textOf(strings).trim().slice(0, 120)}`,
+      );
     },
   }) as unknown as Sql;
 }
@@ -51,7 +54,10 @@ function textOf(strings: TemplateStringsArray): string {
   let text = texts.get(strings);
   if (text === undefined) {
     if (!Array.isArray(strings) || !("raw" in strings)) {
-      throw new FrondError("SQL_ERROR", "sql is a template tag: write sql`SELECT ...`, or use ctx.storage.sql.exec(text, ...values)");
+      throw new FrondError(
+        "SQL_ERROR",
+        "sql is a template tag: write sql`SELECT ...`, or use ctx.storage.sql.exec(text, ...values)",
+      );
     }
     text = strings.join("?");
     texts.set(strings, text);
@@ -65,7 +71,10 @@ function readAll(prepared: Prepared, values: unknown[]): Row[] {
 
 function runOnly(prepared: Prepared, values: unknown[]): Changes {
   if (prepared.columns.length > 0) {
-    throw new FrondError("SQL_ERROR", `the statement gives rows; read them with sql.all, sql.first or sql.one: ${prepared.sql.trim().slice(0, 120)}`);
+    throw new FrondError(
+      "SQL_ERROR",
+      `the statement gives rows; read them with sql.all, sql.first or sql.one: ${prepared.sql.trim().slice(0, 120)}`,
+    );
   }
   return prepared.run(values);
 }

@@ -10,13 +10,21 @@ import type { App, CellKind } from "./app.ts";
 import type { Cell, CellClass } from "./cell.ts";
 import type { Caller } from "./invocation.ts";
 
+type Hook = "alarm" | "webSocketMessage" | "webSocketClose" | "webSocketError";
+
 type VerbNames<T extends Cell> = {
-  [K in Exclude<keyof T, keyof Cell>]: K extends `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never;
-}[Exclude<keyof T, keyof Cell>];
+  [K in Exclude<keyof T, keyof Cell | Hook>]: K extends `_${string}`
+    ? never
+    : T[K] extends (...args: never[]) => unknown
+      ? K
+      : never;
+}[Exclude<keyof T, keyof Cell | Hook>];
 
 /** A typed handle on a cell: its verbs, each returning a promise, and `fetch`. */
 export type Stub<T extends Cell> = {
-  readonly [K in VerbNames<T>]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+  readonly [K in VerbNames<T>]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
 } & {
   /** Passes a request to the cell's `fetch`. */
   fetch(request: Request): Promise<Response>;
@@ -81,11 +89,12 @@ function stubMaker(kind: CellKind, port: CallPort): StubMaker {
   return CellStub;
 }
 
-// Reached only for names that are no verbs. `then` stays absent, so that a stub can be awaited and returned.
+// Reached only for names that are no verbs. `then` and `toJSON` stay absent, so that a stub can be awaited and logged.
 function unknownVerbs(kind: CellKind): object {
   return new Proxy(Object.prototype, {
     get(target, name, receiver) {
-      if (typeof name === "symbol" || name === "then" || name in target) return Reflect.get(target, name, receiver);
+      if (typeof name === "symbol" || name === "then" || name === "toJSON" || name in target)
+        return Reflect.get(target, name, receiver);
       return () => Promise.reject(unknownVerb(kind, name));
     },
   });
@@ -94,5 +103,8 @@ function unknownVerbs(kind: CellKind): object {
 /** UNKNOWN_VERB with the verbs that there are. */
 export function unknownVerb(kind: CellKind, name: string): FrondError {
   const known = [...kind.verbs.keys()].join(", ") || "none";
-  return new FrondError("UNKNOWN_VERB", `${kind.type.name} has no verb ${JSON.stringify(name)}; its verbs are: ${known}`);
+  return new FrondError(
+    "UNKNOWN_VERB",
+    `${kind.type.name} has no verb ${JSON.stringify(name)}; its verbs are: ${known}`,
+  );
 }

@@ -12,7 +12,7 @@ import { activate } from "../cell/activate.ts";
 import type { App, CellKind } from "../cell/app.ts";
 import { cloneArguments } from "../cell/clone.ts";
 import type { Committer } from "../cell/commit.ts";
-import { type Caller, invocations } from "../cell/invocation.ts";
+import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
 import { type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
 import { FrondError, isFrondError } from "../errors.ts";
@@ -49,8 +49,8 @@ export class Host implements CellHost, CallPort {
   readonly #open = new Map<CellKind, Map<string, LiveCell>>();
   readonly #ring = new Set<LiveCell>();
   #hand: IterableIterator<LiveCell> | undefined;
-  /** Cells whose file was discarded, until the log holds what they are made anew from. */
-  readonly #gone = new Map<Address, Promise<void>>();
+  /** What the calls of a cell that cannot be opened yet wait for, in their order. */
+  readonly #waits = new Map<Address, Promise<void>>();
 
   constructor(options: HostOptions) {
     this.#o = options;
@@ -78,22 +78,15 @@ export class Host implements CellHost, CallPort {
     } catch (error) {
       return Promise.reject(error);
     }
-    // Whoever calls, a cell must not run in the middle of another's stretch.
-    const invocation = caller.invocation ?? invocations.getStore();
+    // The code that is running calls, whoever the stub was made for: a stub in a field serves every verb of its cell.
+    const invocation = invocations.getStore() ?? caller.invocation;
     if (invocation === undefined) return this.#enter(caller, kind, name, verb, copies);
+    if (invocation.failed !== undefined) return Promise.reject(invocation.failed);
+    // A cell must not run in the middle of another's stretch.
     if (!invocation.cell.holdsCalls(invocation)) {
-      return Promise.resolve().then(() => this.#enter(caller, kind, name, verb, copies));
+      return Promise.resolve().then(() => this.#enter(invocation, kind, name, verb, copies));
     }
-    const promise = new Promise<unknown>((resolve, reject) => {
-      invocation.held ??= [];
-      invocation.held.push({
-        leave: () => queueMicrotask(() => this.#enter(caller, kind, name, verb, copies).then(resolve, reject)),
-        drop: () => reject(new FrondError("TX_ABORTED", `the call of ${kind.kind}/${name} was dropped: the transaction it was made in was rolled back`)),
-      });
-    });
-    // A dropped call that nobody awaits is no unhandled rejection: the roll-back itself was reported.
-    promise.catch(() => {});
-    return promise;
+    return this.#hold(invocation, kind, name, verb, copies);
   }
 
   /** Runs `work` as a verb of a cell that exists. For tools. Throws UNKNOWN_KIND, CELL_MISSING. */
@@ -103,36 +96,39 @@ export class Host implements CellHost, CallPort {
     const kind = pair && this.#o.app.kinds.get(pair.kind);
     if (pair === undefined || pairs.length > 1 || kind === undefined) {
       const known = [...this.#o.app.kinds.keys()].join(", ");
-      throw new FrondError("UNKNOWN_KIND", `${address} is not a KIND/NAME address of this app, whose kinds are: ${known}`);
+      throw new FrondError(
+        "UNKNOWN_KIND",
+        `${address} is not a KIND/NAME address of this app, whose kinds are: ${known}`,
+      );
     }
     for (;;) {
       const cell = this.#find(kind, pair.name);
-      const wait = cell instanceof Promise ? cell : cell.gate;
-      if (wait !== undefined) {
-        await wait;
+      if (cell instanceof Promise) {
+        await cell;
         continue;
       }
-      const found = cell as LiveCell;
-      if (!found.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
+      if (!cell.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
       // Bare results: rows are for the tool alone, and reach it as they are.
-      return (await found.invoke("fetch", () => work(found), [])) as T;
+      return (await cell.invoke("fetch", () => work(cell), [])) as T;
     }
   }
 
   discard(cell: LiveCell): void {
     this.#forget(cell);
     cell.db.discard();
-    const flushed = this.committer.log.flushed().then(() => {
-      this.#gone.delete(cell.address);
-    });
-    this.#gone.set(cell.address, flushed);
+    this.#waitForLog(cell.address);
+  }
+
+  admit(): void {
+    if (this.stopping) throw stopping();
+    this.committer.log.admit();
   }
 
   fatal(error: unknown): void {
     this.#o.fatal(error);
   }
 
-  /** Waits until no verb runs, at most until `deadline` (ms since 1970), then opens no cell any more. */
+  /** Waits until no verb runs, at most until `deadline` (ms since 1970); after that nothing is opened or written. */
   async settle(deadline: number): Promise<void> {
     while ([...this.#ring].some((cell) => cell.running > 0 || cell.gate !== undefined) && Date.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -143,7 +139,23 @@ export class Host implements CellHost, CallPort {
 
   /** Closes every cell. The log must hold everything. */
   closeAll(): void {
-    for (const cell of [...this.#ring]) this.#close(cell);
+    for (const cell of this.#ring) this.#close(cell);
+  }
+
+  /** Keeps a call until the transaction it was made in is committed. */
+  #hold(invocation: Invocation, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    invocation.held ??= [];
+    invocation.held.push({
+      leave: () => queueMicrotask(() => resolve(this.#enter(invocation, kind, name, verb, args))),
+      drop: () => {
+        // Nobody has to await it: what made the roll-back is told by the verb.
+        promise.catch(() => {});
+        const why = "the transaction it was made in was rolled back";
+        reject(new FrondError("TX_ABORTED", `the call of ${verb} on ${kind.kind}/${name} was dropped: ${why}`));
+      },
+    });
+    return promise;
   }
 
   #enter(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
@@ -159,10 +171,20 @@ export class Host implements CellHost, CallPort {
   /** The open cell, opening it if need be, or what to wait for before asking again. */
   #find(kind: CellKind, name: string): LiveCell | Promise<void> {
     const cell = this.#open.get(kind)?.get(name);
-    if (cell !== undefined) return cell;
-    if (this.stopping) throw new FrondError("STOPPING", "the node is stopping; try again on its successor");
+    if (cell !== undefined) return cell.busy ?? cell;
+    if (this.stopping) throw stopping();
     const address = rootAddress(kind.kind, name);
-    return this.#gone.get(address) ?? this.#activate(kind, name, address);
+    const wait = this.#waits.get(address) ?? (this.#hasRoom() ? undefined : this.#waitForLog(address));
+    return wait ?? this.#activate(kind, name, address);
+  }
+
+  /** Calls of this cell wait until everything logged so far is durable. */
+  #waitForLog(address: Address): Promise<void> {
+    const flushed = this.committer.log.flushed();
+    this.#waits.set(address, flushed);
+    // The first to be told, so that calls which came later do not overtake those that wait.
+    void flushed.then(() => this.#waits.delete(address));
+    return flushed;
   }
 
   #run(caller: Caller, cell: LiveCell, name: string, args: unknown[]): Promise<unknown> {
@@ -202,7 +224,6 @@ export class Host implements CellHost, CallPort {
     const cell = activate(this, { kind, name, address, slot, durability, db, entry, raw: kind.raw });
     this.#open.get(kind)?.set(name, cell);
     this.#ring.add(cell);
-    if (this.#ring.size > this.#o.maxOpen) this.#makeRoom();
     return cell;
   }
 
@@ -236,9 +257,13 @@ export class Host implements CellHost, CallPort {
     this.#o.ledger.touch(entry);
   }
 
-  /** Closes idle cells that were not called lately: the clock algorithm, a few steps at a time. */
-  #makeRoom(): void {
-    for (let steps = 0; steps < 64 && this.#ring.size > this.#o.maxOpen; steps++) {
+  /**
+   * Closes idle cells that were not called lately, by the clock algorithm, a few steps at a time. False when cells would be
+   * idle if only the log were written; cells in which verbs run are not waited for (they may wait for this very call).
+   */
+  #hasRoom(): boolean {
+    let resting = 0;
+    for (let steps = 0; steps < 64 && this.#ring.size >= this.#o.maxOpen; steps++) {
       this.#hand ??= this.#ring.values();
       const next = this.#hand.next();
       if (next.done === true) {
@@ -248,11 +273,15 @@ export class Host implements CellHost, CallPort {
       const cell = next.value;
       if (cell.used) cell.used = false;
       else if (cell.idle) this.#close(cell);
+      else if (cell.running === 0) resting += 1;
     }
+    return resting === 0 || this.#ring.size < this.#o.maxOpen;
   }
 
   #close(cell: LiveCell): void {
     this.#forget(cell);
+    // Only at the end of the node, for verbs that outlasted its grace.
+    if (cell.running > 0) cell.broken = stopping();
     if (cell.exists) cell.db.close();
     else cell.db.discard();
   }
@@ -267,8 +296,10 @@ export class Host implements CellHost, CallPort {
 /** The caller hears what the cell knows: merged for an answer and for an error alike. */
 function heard(caller: Caller, cell: LiveCell): void {
   if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
-  const asking = caller.invocation?.cell;
-  if (asking !== undefined && cell.lsn > asking.lsn) asking.lsn = cell.lsn;
+}
+
+function stopping(): FrondError {
+  return new FrondError("STOPPING", "the node is stopping; try again on its successor");
 }
 
 function fetchOf(cell: LiveCell): ((...args: unknown[]) => unknown) | undefined {

@@ -45,7 +45,7 @@ export function controlOf(node: Node): NodeControl {
         if (prepared.writes && !write) {
           throw new FrondError("SQL_DENIED", "the statement changes the cell; say so with --write");
         }
-        return cell.execute(prepared, args, (statement, values) => {
+        return cell.execute(sql, args, (statement, values) => {
           const { columns } = statement;
           if (columns.length === 0) return { columns: [], rows: [], changes: statement.run(values).changes };
           const rows = statement.all(values);
