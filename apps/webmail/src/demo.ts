@@ -64,7 +64,7 @@ function numberOption(name: string, text: string | undefined, most: number): num
 async function main(): Promise<number> {
   const options = readOptions();
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
 
   const server = await startServer({
     folder: options.folder,

@@ -2,7 +2,7 @@
 //
 // Rule: a value that is put into `markup` is text and is escaped; only what `markup` made goes in as it is. So no page can
 // forget to escape. Every answer carries a Content Security Policy under which nothing runs and nothing is fetched but
-// this server's own style sheet.
+// this server's own style sheet and icon.
 
 /** Finished HTML. */
 export class Html {
@@ -38,7 +38,7 @@ export function escapeText(text: string): string {
 }
 
 const PAGE_POLICY =
-  "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+  "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /** Headers of every answer. */
 export const COMMON_HEADERS = {
@@ -60,6 +60,7 @@ export function page(title: string, trail: readonly (readonly [string, string])[
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · frond webmail</title>
+<link rel="icon" href="/icon.svg">
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>

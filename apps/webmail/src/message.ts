@@ -30,7 +30,7 @@ export interface ParsedMail {
   /** From and To/Cc, decoded, as `Name <address>, ...`. */
   readonly sender: string;
   readonly recipients: string;
-  /** Time of the Date field, in ms since 1970, or null if there is none that can be read. */
+  /** Time of the Date field, in ms since 1970; null if there is none that can be read, or one before that (year 102). */
   readonly sent: number | null;
   /** The text part, or else the text of the HTML. */
   readonly text: string;
@@ -144,7 +144,7 @@ function formatAddresses(addresses: readonly Address[]): string {
 
 function timeOf(date: string | undefined): number | null {
   const time = date === undefined ? Number.NaN : Date.parse(date);
-  return Number.isNaN(time) ? null : time;
+  return time >= 0 ? time : null;
 }
 
 function mailFile(attachment: Attachment, index: number): MailFile {

@@ -11,7 +11,7 @@ import { Mailbox, type MailRow } from "./mailbox.ts";
 import { COMMON_HEADERS, page } from "./markup.ts";
 import { parseMail, type ParsedMail } from "./message.ts";
 import { MAX_QUERY_LENGTH, searchQuery } from "./query.ts";
-import { MAIL_STYLE, STYLE } from "./style.ts";
+import { ICON, MAIL_STYLE, STYLE } from "./style.ts";
 import { boxLink, failureView, listView, pickView, readView } from "./views.ts";
 
 /** Mailboxes on a page, and messages on one. */
@@ -45,6 +45,7 @@ async function route(url: URL, get: Get): Promise<Response | undefined> {
   if (rest.length > 0) return undefined;
   if (first === "" && name === undefined) return pick(url, get);
   if (first === "style.css" && name === undefined) return text(STYLE, "text/css; charset=utf-8");
+  if (first === "icon.svg" && name === undefined) return text(ICON, "image/svg+xml");
   if (first === "totals" && name === undefined) return Response.json(await get(Directory, DIRECTORY_NAME).totals());
   if (first !== "mailbox" || name === undefined || name === "") return undefined;
   if (id === undefined) return list(url, get, name);

@@ -1,4 +1,4 @@
-// The style sheet of the pages. One file without a build: system fonts, two colour schemes, from phone to desk.
+// How the pages look. One style sheet without a build: system fonts, two colour schemes, from phone to desk; and an icon.
 
 export const STYLE = `
 :root {
@@ -60,6 +60,7 @@ form.search button, .button {
 .clip::after { content: "\\1F4CE"; font-size: .8em; margin-left: .4em; filter: grayscale(1); }
 mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 0 .1em; }
 .pager { display: flex; gap: 1.25rem; margin: 1rem 0 0; }
+h1 + .blank { margin-top: 1rem; }
 .blank { background: var(--panel); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1.25rem; color: var(--soft); text-align: center; }
 .blank p { margin: .35rem 0; overflow-wrap: anywhere; }
 .blank strong { color: var(--ink); font-weight: 600; }
@@ -92,3 +93,6 @@ export const MAIL_STYLE = `
 body { margin: 12px; background: #fff; color: #1d2420; font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 `;
+
+/** The icon of the pages: a frond. */
+export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f8f5f" stroke-width="3" stroke-linecap="round"><path d="M16 30V5M16 24l-9-6M16 24l9-6M16 16l-7-5M16 16l7-5M16 9l-4-4M16 9l4-4"/></svg>`;

@@ -5,7 +5,7 @@ import { envelopeOf, type Envelope } from "./recipients.ts";
 
 /** The messages of a corpus and where they belong. */
 export interface Plan {
-  /** Envelopes by message name, in order; only messages that name somebody. */
+  /** Envelopes by message name, in order of delivery; only messages that name somebody. */
   readonly envelopes: ReadonlyMap<string, Envelope>;
   /** Messages that name nobody. Count. */
   readonly nobody: number;
@@ -15,13 +15,16 @@ export interface Plan {
   readonly copies: number;
 }
 
-/** Reads the envelopes of the first `limit` messages of the corpus. */
+/**
+ * Reads the envelopes of the corpus, the last message first, at most `limit`: its spam stands at its end, and what
+ * arrives last is what a reader sees first.
+ */
 export function corpusPlan(limit = Number.POSITIVE_INFINITY): Plan {
   const envelopes = new Map<string, Envelope>();
   const mailboxes = new Map<string, number>();
   let nobody = 0;
   let copies = 0;
-  for (const name of corpusNames().slice(0, limit)) {
+  for (const name of corpusNames().toReversed().slice(0, limit)) {
     const envelope = envelopeOf(corpusMessage(name));
     if (envelope.recipients.length === 0) {
       nobody++;

@@ -48,6 +48,8 @@ export async function startServer(options: ServerOptions): Promise<MailServer> {
   const child = spawn(process.execPath, commandLine(options.app ?? MAIL_APP, dataDirectory, options.port), {
     env: { ...process.env, SMTP_LISTEN: `${HOST}:${options.smtpPort}`, ...options.environment },
     stdio: ["ignore", log, log],
+    // A group of its own: Ctrl-C reaches the demo alone, which then stops the server gracefully.
+    detached: true,
   });
   closeSync(log);
   const ended = new Promise<number | NodeJS.Signals>((resolve) => {
@@ -87,8 +89,7 @@ function tryPort(port: number): Promise<number | undefined> {
 function commandLine(app: string, dataDirectory: string, port: number): string[] {
   const frond = createRequire(import.meta.url).resolve("frond/package.json");
   return [
-    "--conditions=frond-source",
-    process.env.FROND_MAIN ?? path.join(path.dirname(frond), "bin", "frond.js"),
+    path.join(path.dirname(frond), "bin", "frond.js"),
     "start",
     app,
     "--data",
