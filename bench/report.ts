@@ -87,15 +87,13 @@ function conditionLines({ name, conditions: c, settings }: Results): string {
 function goalTable(results: Results): string {
   const rows = GOALS.map(({ text, workload, goal, rival }) => {
     const outcomes = results.workloads[workload]?.outcomes;
-    const own = outcomes?.[SUBJECT]?.ratio.median;
-    const other = rival === undefined ? 1 : outcomes?.[rival]?.ratio.median;
-    const value = own === undefined || other === undefined ? undefined : own / other;
-    return [
-      text,
-      `at least ${goal}`,
-      value?.toFixed(2) ?? "not measured",
-      verdict(value, value !== undefined && value >= goal),
-    ];
+    const own = outcomes?.[SUBJECT];
+    const other = rival === undefined ? undefined : outcomes?.[rival];
+    const measured = own !== undefined && (rival === undefined || other !== undefined);
+    const value = measured ? own.ratio.median / (other?.ratio.median ?? 1) : undefined;
+    const doubt = own?.flag === undefined && other?.flag === undefined ? "" : ", too few pairs";
+    const shown = value === undefined ? "not measured" : value.toFixed(2) + doubt;
+    return [text, `at least ${goal}`, shown, verdict(value, value !== undefined && value >= goal)];
   });
   for (const workload of results.settings.workloads) {
     const p99 = results.workloads[workload]?.outcomes[SUBJECT]?.p99.median;
