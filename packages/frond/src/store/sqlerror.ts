@@ -7,6 +7,7 @@
 
 import { FrondError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
+import { MAX_RESULT_BYTES } from "../limits.ts";
 
 /** SQLite's primary result codes that mean more than "the statement was wrong". */
 const SQLITE_IOERR = 10;
@@ -20,6 +21,8 @@ const SQLITE_NOTADB = 26;
 const SQLITE_CORRUPT_VTAB = 267;
 const SQLITE_CORRUPT_SEQUENCE = 523;
 
+/** The bound that statements.ts sets for a single value. */
+const MAX_VALUE = `${MAX_RESULT_BYTES / 1024 / 1024} MiB`;
 /** Longest part of a statement that a message shows, in characters. */
 const HEAD_LENGTH = 120;
 
@@ -54,7 +57,8 @@ export function wrapSqlError(error: unknown, sql: string): unknown {
   }
   const code = sqliteCode(error);
   if (code === undefined || isSqliteIoError(error)) return error;
-  const { message } = error as Error;
+  const message =
+    (code & 0xff) === SQLITE_TOOBIG ? `a value or a row is larger than ${MAX_VALUE}` : (error as Error).message;
   return new FrondError(frondCode(code), `${message} (SQLite code ${code}) in: ${headOf(sql)}`, { cause: error });
 }
 

@@ -153,11 +153,10 @@ class CachedStatement implements Prepared {
   readonly writes: boolean;
   readonly schema: boolean;
   readonly targets: readonly (ParameterTarget | null)[];
-  /** It was looked up since {@link Statements} last searched for one to drop. */
-  used = true;
+  /** It was looked up again since it came, or since {@link Statements} last passed it over. */
+  used = false;
 
   readonly #opened: Opened;
-  readonly #tokens: readonly Token[];
   readonly #verb: string;
   readonly #onSchemaChange: () => void;
   #statement: StatementSync;
@@ -177,7 +176,6 @@ class CachedStatement implements Prepared {
     this.schema = opened.schema;
     this.targets = targets;
     this.#opened = opened;
-    this.#tokens = tokens;
     this.#verb = tokens[mainVerbIndex(tokens)]?.upper ?? "";
     this.#onSchemaChange = onSchemaChange;
     this.#statement = opened.statement;
@@ -246,7 +244,7 @@ class CachedStatement implements Prepared {
   /** A pragma such as defer_foreign_keys takes effect when it is prepared: that must be inside the transaction. */
   #prepareAgain(): void {
     const { db, guard } = this.#opened;
-    this.#statement = open(db, guard, this.sql, this.#tokens).statement;
+    this.#statement = open(db, guard, this.sql, tokenize(this.sql)).statement;
   }
 
   #proveOneRow(): void {
