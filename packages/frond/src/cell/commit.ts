@@ -138,7 +138,8 @@ export class PendingPages {
   add(pages: PageSet): void {
     for (let i = 0; i < pages.count; i++) {
       const offset = pages.offsets[i] as number;
-      this.#pages.set(pages.numbers[i] as number, pages.source.slice(offset, offset + pages.pageSize));
+      // Buffer.from copies; the `slice` of a Buffer would be a view of what the next capture overwrites.
+      this.#pages.set(pages.numbers[i] as number, Buffer.from(pages.source.subarray(offset, offset + pages.pageSize)));
     }
   }
 
