@@ -1,40 +1,10 @@
-// `frond dev`: `frond start` for whoever is writing the app.
-//
-// Rule: every change gives a new process, started only when the old one has stopped gracefully (the data directory has
-// one user at a time) and on the same port. An app that cannot start is shown with its error and waits for the next
-// change; what no change of the app can cure (a port in use, a locked directory) ends the command.
+// `frond dev`: the command line. What it does stands in devLoop.ts.
 
 import type { Command } from "commander";
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import path from "node:path";
-import { STOP_GRACE_MS } from "../limits.ts";
-import { createLogger } from "../server/logger.ts";
-import type { LogFormat, LogLevel, Logger } from "../server/logger.ts";
-import { DEV_VARIABLE } from "./devChannel.ts";
-import type { DevMessage } from "./devChannel.ts";
-import { EXIT_FAILED } from "./exits.ts";
-import { checkAppFile } from "./loadApp.ts";
+import type { DevOptions } from "./devLoop.ts";
 import { DEV_DATA } from "./operator.ts";
-import {
-  dataOption,
-  durabilityOption,
-  listenFromEnvironment,
-  listenOption,
-  logFormatOption,
-  logLevelOption,
-} from "./options.ts";
-import type { Listen } from "./options.ts";
+import { dataOption, durabilityOption, listenOption, logFormatOption, logLevelOption } from "./options.ts";
 import { LISTEN_HELP } from "./start.ts";
-import { Watch } from "./watch.ts";
-
-interface DevOptions {
-  readonly data: string;
-  readonly listen?: Listen;
-  readonly durability: string;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
-}
 
 const DEV_HELP = `${LISTEN_HELP}
 
@@ -55,117 +25,8 @@ export function addDev(program: Command): void {
     .addOption(logLevelOption("info"))
     .addOption(logFormatOption().default("text"))
     .addHelpText("after", DEV_HELP)
-    .action((app: string, options: DevOptions) => new Dev(app, options).run());
-}
-
-/** A process of the app takes a little longer than its requests to stop; then it is ended. */
-const KILL_MS = STOP_GRACE_MS + 5_000;
-/** Failures that another version of the app can cure. */
-const CURABLE: ReadonlySet<string | undefined> = new Set([undefined, "APP_FAILED", "NOT_AN_APP"]);
-
-class Dev {
-  readonly #file: string;
-  readonly #options: DevOptions;
-  readonly #log: Logger;
-  readonly #watch: Watch;
-  #listen: Listen;
-  #child: ChildProcess | undefined;
-  #stopping = false;
-  /** Ends the wait for a change when the command is stopped. */
-  #wake: (() => void) | undefined;
-
-  constructor(file: string, options: DevOptions) {
-    checkAppFile(file);
-    this.#file = file;
-    this.#options = options;
-    this.#listen = options.listen ?? listenFromEnvironment(process.env);
-    this.#log = createLogger({ level: options.logLevel, format: options.logFormat });
-    this.#watch = new Watch(path.dirname(path.resolve(file)), path.resolve(options.data));
-  }
-
-  async run(): Promise<void> {
-    process.on("SIGINT", () => this.#stop(130));
-    process.on("SIGTERM", () => this.#stop(143));
-    let change = this.#watch.next();
-    while (!this.#stopping) {
-      const ended = this.#startChild();
-      const first = await Promise.race([change, ended]);
-      if (this.#stopping) await ended;
-      else if (Array.isArray(first)) await this.#endChild(ended);
-      else if (!(await this.#waitAfter(first, change))) break;
-      if (this.#stopping) break;
-      this.#log.info({ changed: this.#shown(await change) }, "restarting");
-      change = this.#watch.next();
-    }
-    this.#watch.close();
-  }
-
-  /** Starts the app; resolves when its process has ended. */
-  #startChild(): Promise<Ended> {
-    const { data, durability, logLevel, logFormat } = this.#options;
-    const { host, port } = this.#listen;
-    const listen = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    const program = [...process.execArgv, process.argv[1] as string, "start", this.#file];
-    const options = ["--data", data, "--listen", listen, "--durability", durability];
-    const logging = ["--log-level", logLevel, "--log-format", logFormat];
-    const child = spawn(process.execPath, [...program, ...options, ...logging], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-      env: { ...process.env, [DEV_VARIABLE]: "1" },
+    .action(async (app: string, options: DevOptions) => {
+      const { Dev } = await import("./devLoop.ts");
+      await new Dev(app, options).run();
     });
-    this.#child = child;
-    let failed: string | undefined;
-    let listened = false;
-    child.on("message", (message: DevMessage) => {
-      if (message.loaded !== undefined) this.#watch.addFile(message.loaded);
-      if (message.failed !== undefined) failed = message.failed;
-      if (message.listening === undefined) return;
-      // With port 0 the first process finds one; the next ones keep it.
-      this.#listen = { host, port: message.listening.port };
-      listened = true;
-    });
-    return new Promise((resolve) => {
-      child.on("exit", (code, signal) => resolve({ how: signal ?? `code ${code}`, failed, listened }));
-    });
-  }
-
-  async #endChild(ended: Promise<Ended>): Promise<void> {
-    const child = this.#child as ChildProcess;
-    child.kill("SIGTERM");
-    const timer = setTimeout(() => child.kill("SIGKILL"), KILL_MS);
-    await ended;
-    clearTimeout(timer);
-  }
-
-  /** The app ended by itself: waits for a change, unless none can help. */
-  async #waitAfter(ended: Ended, change: Promise<string[]>): Promise<boolean> {
-    if (!ended.listened && !CURABLE.has(ended.failed)) {
-      process.exitCode = EXIT_FAILED;
-      return false;
-    }
-    this.#log.warn(`the app ended (${ended.how}); waiting for a change`);
-    await Promise.race([change, new Promise<void>((resolve) => (this.#wake = resolve))]);
-    return true;
-  }
-
-  #stop(code: number): void {
-    if (this.#stopping) {
-      this.#child?.kill("SIGKILL");
-      process.exit(code);
-    }
-    this.#stopping = true;
-    this.#child?.kill("SIGTERM");
-    this.#wake?.();
-  }
-
-  #shown(changed: readonly string[]): string {
-    const names = changed.map((file) => path.relative("", file));
-    return names.length <= 3 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
-  }
-}
-
-interface Ended {
-  readonly how: string;
-  /** Code of the error that kept it from starting. */
-  readonly failed: string | undefined;
-  readonly listened: boolean;
 }

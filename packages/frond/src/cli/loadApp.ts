@@ -3,32 +3,10 @@
 // Rule: an error here says what was found and what to write instead; it is the first thing a newcomer meets.
 
 import { existsSync, statSync } from "node:fs";
-import { registerHooks } from "node:module";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { App } from "../cell/app.ts";
 import { FrondError } from "../errors.ts";
-
-/**
- * Makes `import "frond"` in an app mean the sources that this command itself runs from, when it runs from sources: two
- * copies of a class would not know each other's instances.
- */
-export function resolveToSources(): void {
-  registerHooks({
-    resolve: (specifier, context, next) =>
-      next(specifier, { ...context, conditions: [...context.conditions, "frond-source"] }),
-  });
-}
-
-/** Calls `tell` with the path of every file outside node_modules that is loaded from now on. */
-export function reportLoads(tell: (file: string) => void): void {
-  registerHooks({
-    load(url, context, next) {
-      if (url.startsWith("file:") && !url.includes("/node_modules/")) tell(fileURLToPath(url));
-      return next(url, context);
-    },
-  });
-}
 
 /** The app that `file` exports by default. Throws NOT_AN_APP, and APP_FAILED when the file cannot be loaded. */
 export async function loadApp(file: string): Promise<App> {

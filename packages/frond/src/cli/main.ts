@@ -10,7 +10,7 @@ import { addDev } from "./dev.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
 import { addInspection } from "./inspect.ts";
-import { resolveToSources } from "./loadApp.ts";
+import { resolveToSources } from "./hooks.ts";
 import { printError } from "./output.ts";
 import { addSql } from "./sql.ts";
 import { addStart } from "./start.ts";
@@ -38,7 +38,8 @@ export async function main(argv: readonly string[], options: MainOptions): Promi
       return;
     }
     printError(error, json);
-    process.exitCode = isUsage(error) ? EXIT_USAGE : EXIT_FAILED;
+    // Not only the exit code: an app that was loaded and could not be served may have left timers.
+    process.exit(isUsage(error) ? EXIT_USAGE : EXIT_FAILED);
   }
 }
 

@@ -8,7 +8,6 @@ import path from "node:path";
 import { FrondError } from "../errors.ts";
 import { connectControl, viewOf } from "../server/controlClient.ts";
 import type { OperatorView } from "../server/controlClient.ts";
-import { openOffline } from "../server/node.ts";
 
 /** Folders of the current directory that hold data by default: of `frond start` and of `frond dev`. */
 export const START_DATA = path.join(".frond", "data");
@@ -24,6 +23,8 @@ export async function withNode<T>(data: string | undefined, work: (view: Operato
   if (!existsSync(path.join(directory, "frond.json"))) {
     throw new FrondError("NO_DATA", `${directory} is not a data directory; name one with --data`);
   }
+  // Loaded only here: asking a node that runs needs none of it.
+  const { openOffline } = await import("../server/node.ts");
   const control = await openOffline({ dataDirectory: directory });
   return closing(
     viewOf(control, () => control.close()),

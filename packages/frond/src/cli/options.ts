@@ -6,7 +6,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
 import { FrondError } from "../errors.ts";
-import { LOG_FORMATS, LOG_LEVELS } from "../server/logger.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
 import type { TrustProxy } from "../server/proxy.ts";
 import { nearest } from "./nearest.ts";

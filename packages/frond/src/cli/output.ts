@@ -5,7 +5,7 @@
 // escapes: a message in a mailbox must not be able to drive the operator's terminal.
 
 import { errorToWire } from "../server/wire.ts";
-import { escapeControls } from "../server/logger.ts";
+import { escapeControls } from "../server/logLine.ts";
 
 /** Writes to standard output, waiting while its reader is slower. */
 export async function print(text: string): Promise<void> {

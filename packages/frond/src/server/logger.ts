@@ -7,17 +7,11 @@
 
 import { pino, stdSerializers } from "pino";
 import type { Logger as PinoLogger } from "pino";
+import { readableLine } from "./logLine.ts";
+import type { LogFormat, LogLevel } from "./logLine.ts";
 
 /** A structured log. `log.warn({ cell }, "sentence")`; an error goes into the field `err`. */
 export type Logger = PinoLogger;
-
-/** From silent to everything. */
-export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-/** `auto` is text on a terminal and JSON elsewhere. */
-export const LOG_FORMATS = ["auto", "text", "json"] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export interface LoggerOptions {
   readonly level?: LogLevel;
@@ -53,46 +47,4 @@ export function createLogger(options: LoggerOptions = {}): Logger {
   }
   if (options.write) return pino({ ...settings, base: { pid: process.pid } }, { write });
   return pino({ ...settings, base: { pid: process.pid } }, pino.destination({ dest: 1, sync: true }));
-}
-
-const LEVEL_NAMES: Readonly<Record<number, readonly [string, number]>> = {
-  10: ["trace", 90],
-  20: ["debug", 90],
-  30: ["info ", 36],
-  40: ["warn ", 33],
-  50: ["error", 31],
-  60: ["fatal", 35],
-};
-const HIDDEN = new Set(["level", "time", "pid", "hostname", "msg", "err"]);
-
-/** One line of JSON, as pino writes it, for a person: time, level, sentence, fields; the stack of an error below. */
-export function readableLine(line: string, colour: boolean): string {
-  const record = JSON.parse(line) as Record<string, unknown>;
-  const [name, code] = LEVEL_NAMES[record["level"] as number] ?? ["?    ", 0];
-  const time = new Date(record["time"] as number).toTimeString().slice(0, 8);
-  const fields = Object.entries(record)
-    .filter(([key]) => !HIDDEN.has(key))
-    .map(
-      ([key, value]) =>
-        ` ${key}=${typeof value === "string" && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)}`,
-    )
-    .join("");
-  const dim = (text: string): string => (colour && text !== "" ? `\u001b[2m${text}\u001b[0m` : text);
-  const level = colour ? `\u001b[${code}m${name}\u001b[0m` : name;
-  const error = record["err"] as { stack?: string; message?: string } | undefined;
-  const stack = error?.stack ?? error?.message ?? JSON.stringify(error);
-  const trace =
-    error === undefined
-      ? []
-      : String(stack)
-          .split("\n")
-          .map((text) => dim(`    ${escapeControls(text)}`));
-  const sentence = escapeControls(String(record["msg"] ?? ""));
-  return `${[`${dim(time)} ${level} ${sentence}${dim(escapeControls(fields))}`, ...trace].join("\n")}\n`;
-}
-
-/** Text from outside could move the cursor or hide lines of a terminal: control characters are shown as escapes. */
-export function escapeControls(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,0 +1,122 @@
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { Folder, Running, frond } from "./command.ts";
+
+const app = (answer: string, imports = ""): string => `
+import { Cell, frond } from "frond";
+${imports}
+class Counter extends Cell {
+  static override migrations = ["CREATE TABLE c (n INTEGER NOT NULL) STRICT"];
+  add() {
+    this.sql.all\`INSERT INTO c VALUES (1)\`;
+    return this.sql.one<{ n: number }>\`SELECT count(*) AS n FROM c\`.n;
+  }
+}
+export default frond({
+  cells: { counter: Counter },
+  fetch: async (request, { get }) => new Response(\`${answer} \${await get(Counter, "a").add()}\`),
+});
+`;
+
+function dev(content: string, args: string[] = ["--listen", "0"]): { folder: Folder; node: Running } {
+  const folder = new Folder(content);
+  const node = new Running(folder, ["dev", "app.ts", ...args]);
+  onTestFinished(async () => {
+    await node.stop("SIGTERM");
+    folder.remove();
+  });
+  return { folder, node };
+}
+
+const ask = async (url: string): Promise<string> => (await fetch(url)).text();
+
+test("a change restarts it on the same port, with its data, and says what changed", async () => {
+  const { folder, node } = dev(app("one"));
+  const url = await node.ready();
+  expect(await ask(url)).toBe("one 1");
+  folder.write("app.ts", app("two"));
+  expect(await node.ready(2)).toBe(url);
+  expect(await ask(url)).toBe("two 2");
+  expect(node.out).toMatch(/info {2}restarting changed=app\.ts\n/);
+  expect((await frond(folder, ["cells"])).out).toContain("counter/a");
+  expect(await node.stop("SIGINT")).toBe(0);
+  expect(node.out.trim().endsWith("stopped")).toBe(true);
+});
+
+test("a mistake is shown and waits for the next change", async () => {
+  const { folder, node } = dev(app("one"));
+  const url = await node.ready();
+  folder.write("app.ts", "export default {;");
+  await node.until(/waiting for a change/);
+  expect(node.err).toMatch(/error APP_FAILED: app\.ts could not be loaded:\n.*app\.ts:1\n/);
+  await expect(fetch(url)).rejects.toThrow("fetch failed");
+  folder.write("app.ts", app("two"));
+  expect(await node.ready(2)).toBe(url);
+  expect(await ask(url)).toBe("two 1");
+});
+
+test("an app that dies waits for a change too", async () => {
+  const { folder, node } = dev(
+    app("one").replace("new Response", "setTimeout(() => { throw new Error('died'); }) && new Response"),
+  );
+  await fetch(await node.ready()).catch(() => {});
+  await node.until(/the app ended \(code 70\); waiting for a change/);
+  folder.write("app.ts", app("two"));
+  expect(await ask(await node.ready(2))).toMatch(/^two /);
+});
+
+test("new files, files in new folders and imports from elsewhere count; output, data and foreign code do not", async () => {
+  const elsewhere = new Folder();
+  onTestFinished(() => elsewhere.remove());
+  elsewhere.write("word.ts", "export const word = 'far';");
+  const outside = path.join("..", path.basename(elsewhere.path), "word.ts");
+  const { folder, node } = dev(app("${word}", `import { word } from "${outside}";`));
+  const url = await node.ready();
+  folder.write("notes.txt", "x");
+  folder.write("other.db", "x");
+  folder.write(".hidden/x.ts", "x");
+  folder.write("node_modules/y/index.js", "x");
+  elsewhere.write("unused.ts", "x");
+  expect(await ask(url)).toBe("far 1");
+  folder.write("deep/down/near.ts", "export const word = 'near';");
+  await node.ready(2);
+  elsewhere.write("word.ts", "export const word = 'farther';");
+  await node.ready(3);
+  expect(await ask(url)).toBe("farther 2");
+  folder.write("deep/down/near.ts", "export const word = 'nearer';");
+  await node.ready(4);
+  rmSync(folder.at("deep"), { recursive: true });
+  await node.ready(5);
+  const changes = [...node.out.matchAll(/restarting changed=(.*)/g)].map((match) => match[1]);
+  expect(changes).toEqual(["deep/down/near.ts", outside, "deep/down/near.ts", "deep/down/near.ts"]);
+});
+
+test("what no change of the app can cure ends it", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const { node } = dev(app("one"), ["--listen", String(port)]);
+  expect(await node.exit()).toBe(1);
+  expect(node.err).toMatch(/^error LISTEN_FAILED: /);
+  const missing = new Folder();
+  rmSync(missing.at("app.ts"));
+  expect(await frond(missing, ["dev", "app.ts"])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^error NOT_AN_APP: there is no file/),
+  });
+  missing.remove();
+});
+
+test("when the command is killed its node stops and frees the data", async () => {
+  const { folder, node } = dev(app("one"));
+  const url = await node.ready();
+  await ask(url);
+  expect(await node.stop("SIGKILL")).toBeNull();
+  expect((await frond(folder, ["status", "--data", ".frond/dev", "--json"])).out).toContain('"cells":1');
+  await expect(fetch(url)).rejects.toThrow("fetch failed");
+});
