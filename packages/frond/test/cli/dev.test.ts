@@ -1,3 +1,5 @@
+// `frond dev` as a process: it restarts for what the app is made of, keeps port and data, survives mistakes, ends cleanly.
+
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,3 +1,6 @@
+// The commands that look into a node, as processes: the same answers whether a node runs or the directory is opened by
+// the command itself, errors with their codes, nothing overwritten.
+
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

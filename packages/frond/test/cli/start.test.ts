@@ -1,3 +1,6 @@
+// `frond start` as a process: its lives and ends, where it listens, what keeps it from starting. Whatever ended it, the
+// next life knows everything that was acknowledged.
+
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";

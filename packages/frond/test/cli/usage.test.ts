@@ -1,3 +1,5 @@
+// What people mistype and what they ask for help about: one line, the right word, exit code 2; help with examples.
+
 import { afterAll, describe, expect, test } from "vitest";
 import { nearest } from "../../src/cli/nearest.ts";
 import { listenFromEnvironment, parseListen } from "../../src/cli/options.ts";
