@@ -11,8 +11,8 @@ import { Client } from "./client.ts";
 export const CELLS = 1000;
 export const CONNECTIONS = 64;
 
-/** Increments of the exact check. Count. */
-const CHECKED_INCREMENTS = 3000;
+/** Increments per cell of the exact check. Count. */
+const CHECKED_PER_CELL = 3;
 
 /** Path of a cell by its number; what `wrk.lua` asks for too. */
 export function cellPath(cell: number): string {
@@ -25,24 +25,26 @@ export interface Book {
   sent: number;
 }
 
-const ALL_CELLS = Array.from({ length: CELLS }, (_, cell) => cell);
+function numbers(cells: number): number[] {
+  return Array.from({ length: cells }, (_, cell) => cell);
+}
 
 /** Increments every cell once, so that each exists and is open before anything is measured. */
-export async function prime(port: number, book: Book): Promise<void> {
+export async function prime(port: number, book: Book, cells: number): Promise<void> {
   const client = new Client(port, CONNECTIONS);
   try {
-    await client.each(ALL_CELLS, (cell) => client.count("POST", `${cellPath(cell)}/incr`));
+    await client.each(numbers(cells), (cell) => client.count("POST", `${cellPath(cell)}/incr`));
   } finally {
     client.close();
   }
-  book.acknowledged += CELLS;
-  book.sent += CELLS;
+  book.acknowledged += cells;
+  book.sent += cells;
 }
 
 /** Throws, saying what is wrong, unless the counters of the target agree with the book and a drained load is exact. */
-export async function verify(port: number, book: Book): Promise<void> {
+export async function verify(port: number, book: Book, cells: number): Promise<void> {
   const client = new Client(port, CONNECTIONS);
-  const readAll = (): Promise<number[]> => client.each(ALL_CELLS, (cell) => client.count("GET", cellPath(cell)));
+  const readAll = (): Promise<number[]> => client.each(numbers(cells), (cell) => client.count("GET", cellPath(cell)));
   try {
     const before = await readAll();
     const sum = before.reduce((a, b) => a + b, 0);
@@ -51,7 +53,7 @@ export async function verify(port: number, book: Book): Promise<void> {
         `the counters add up to ${sum}, but ${book.acknowledged} increments were acknowledged and ${book.sent} sent`,
       );
     }
-    const order = Array.from({ length: CHECKED_INCREMENTS }, () => Math.floor(Math.random() * CELLS));
+    const order = Array.from({ length: cells * CHECKED_PER_CELL }, () => Math.floor(Math.random() * cells));
     const answers = await client.each(order, (cell) => client.count("POST", `${cellPath(cell)}/incr`));
     const after = await readAll();
     checkAnswers(before, order, answers, after);

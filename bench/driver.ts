@@ -28,13 +28,23 @@ interface WrkLine {
   readonly badAnswers: number;
 }
 
+/** A request that takes longer counts as failed: a pause of the machine must not, a server that hangs must. */
+const REQUEST_TIMEOUT = "10s";
+
 const WRK_MISSING = "the bench needs wrk: apt-get install -y wrk";
 
 /** Loads a server for whole seconds. Throws if any request failed: a target that errs has no figures. */
 export async function drive(port: number, workload: Workload, seconds: number, seed: number): Promise<Driven> {
   const script = new URL("wrk.lua", import.meta.url).pathname;
-  const args = ["-t1", `-c${CONNECTIONS}`, `-d${seconds}`, "-s", script, `http://127.0.0.1:${port}/`];
-  const output = await run("wrk", [...args, "--", String(WORKLOADS[workload]), String(CELLS), String(seed)]);
+  const args = ["-t1", `-c${CONNECTIONS}`, `-d${seconds}`, "--timeout", REQUEST_TIMEOUT, "-s", script];
+  const output = await run("wrk", [
+    ...args,
+    `http://127.0.0.1:${port}/`,
+    "--",
+    String(WORKLOADS[workload]),
+    String(CELLS),
+    String(seed),
+  ]);
   return readSlice(output, WORKLOADS[workload] === 1);
 }
 

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
+import { CELLS } from "./counters.ts";
 import { drive, WORKLOADS, wrkVersion } from "./driver.ts";
 import type { Workload } from "./driver.ts";
 import { checkMachine, conditions, pinned, SERVER_CORE } from "./machine.ts";
@@ -132,6 +133,7 @@ async function main(): Promise<void> {
       targets: options.targets,
       baseline: BASELINE,
       settings: options.settings,
+      cells: CELLS,
       directory,
       drive: (...load) => {
         if (interrupted) throw new Error("interrupted");
@@ -154,4 +156,7 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

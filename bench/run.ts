@@ -33,6 +33,8 @@ export interface Comparison {
   /** Name of the target that the others are divided by; it keeps no state and is not checked. */
   readonly baseline: string;
   readonly settings: Settings;
+  /** Cells that the load addresses. Count. */
+  readonly cells: number;
   /** Where targets keep their data; removed by the caller. */
   readonly directory: string;
   /** Loads one target for whole seconds; the seed changes from slice to slice. */
@@ -70,7 +72,7 @@ export async function compare(comparison: Comparison): Promise<ComparisonResult>
     for (const workload of comparison.settings.workloads) await runWorkload(comparison, workload, stands, result);
     for (const [name, { running, book }] of stands) {
       if (name === comparison.baseline || name in result.failures) continue;
-      await attempt(result, name, () => verify(running.port, book));
+      await attempt(result, name, () => verify(running.port, book, comparison.cells));
       comparison.progress(
         `${name}: ${result.failures[name] ?? `every increment is there (${book.acknowledged} or more)`}`,
       );
@@ -99,7 +101,7 @@ async function startTarget(
     const stand = { running, book: { acknowledged: 0, sent: 0 } };
     stands.set(name, stand);
     Object.assign(result.versions, running.versions);
-    if (name !== baseline) await prime(running.port, stand.book);
+    if (name !== baseline) await prime(running.port, stand.book, comparison.cells);
   });
   progress(`${name}: ${result.failures[name] ?? "serves"}`);
   if (name === baseline && name in result.failures) throw new Error(`the baseline failed: ${result.failures[name]}`);

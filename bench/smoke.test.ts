@@ -9,13 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { Client } from "./client.ts";
-import { cellPath, CELLS, prime, verify } from "./counters.ts";
+import { cellPath, prime, verify } from "./counters.ts";
 import type { Driven, Workload } from "./driver.ts";
 import { WORKLOADS } from "./driver.ts";
 import { compare } from "./run.ts";
 import { BASELINE, TARGETS } from "./targets.ts";
 import type { Target } from "./targets.ts";
 
+const CELLS = 50;
 const REQUESTS = 200;
 const directory = mkdtempSync(join(tmpdir(), "frond-bench-test-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -44,6 +45,7 @@ test("the baseline and frond at both levels are compared, and every increment is
     targets: Object.fromEntries(names.map((name) => [name, TARGETS[name] as Target])),
     baseline: BASELINE,
     settings: { seconds: 1, warmUpSeconds: 0, pairs: 1, tries: 1, workloads: ["reads90", "writes100"] },
+    cells: CELLS,
     directory,
     drive,
     progress: (line) => lines.push(line),
@@ -75,24 +77,23 @@ test("a server that loses, doubles or confuses increments is caught", async () =
     return n;
   };
   const right = (counts: Map<string, number>, name: string) => add(counts, name, 1);
-  const loses = (counts: Map<string, number>, name: string) => add(counts, name, ++calls % 100 === 0 ? 0 : 1);
-  const doubles = (counts: Map<string, number>, name: string) => add(counts, name, ++calls % 100 === 0 ? 2 : 1);
-  // Only beyond what the sums can tell: the total is right and one answer in a hundred is not.
-  const misanswers = (counts: Map<string, number>, name: string) =>
-    add(counts, name, 1) + (++calls % 1500 === 0 ? 1 : 0);
+  const loses = (counts: Map<string, number>, name: string) => add(counts, name, ++calls % 25 === 0 ? 0 : 1);
+  const doubles = (counts: Map<string, number>, name: string) => add(counts, name, ++calls % 25 === 0 ? 2 : 1);
+  // Only beyond what the sums can tell: the total is right and one answer is not.
+  const misanswers = (counts: Map<string, number>, name: string) => add(counts, name, 1) + (++calls % 75 === 0 ? 1 : 0);
   const tried = async (increment: typeof right): Promise<string> => {
     await using server = await wrongServer(increment);
     const book = { acknowledged: 0, sent: 0 };
-    await prime(server.port, book);
-    return await verify(server.port, book).then(
+    await prime(server.port, book, CELLS);
+    return await verify(server.port, book, CELLS).then(
       () => "right",
       (error: Error) => error.message,
     );
   };
   expect(await tried(right)).toBe("right");
-  expect(await tried(loses)).toMatch(/the counters add up to 990, but 1000 increments were acknowledged/);
+  expect(await tried(loses)).toMatch(/the counters add up to 48, but 50 increments were acknowledged/);
   calls = 0;
-  expect(await tried(doubles)).toMatch(/the counters add up to 1010/);
+  expect(await tried(doubles)).toMatch(/the counters add up to 52/);
   calls = 0;
   expect(await tried(misanswers)).toMatch(/its increments were answered/);
 });
