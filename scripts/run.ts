@@ -1,10 +1,12 @@
 // Runs a command to its end and keeps what it said.
 //
 // Rule: output is shown where it explains a failure, and nowhere else; so it is collected here, both streams in the
-// order in which they arrived, and the caller decides.
+// order in which they arrived, and the caller decides. Colours are for terminals: elsewhere they are taken out, since
+// not every program leaves them out when asked to.
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 
 /** The root of the checkout. */
 export const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -39,6 +41,8 @@ export function run(command: string, args: readonly string[], options: { cwd?: s
     child.on("error", (error) => resolve({ ok: false, output: `${output}${command}: ${error.message}\n`, stdout }));
     child.on("close", (code, signal) => {
       if (signal !== null) output += `${command} was ended by ${signal}\n`;
+      if (!process.stdout.isTTY)
+        [output, stdout] = [stripVTControlCharacters(output), stripVTControlCharacters(stdout)];
       resolve({ ok: code === 0, output, stdout });
     });
   });

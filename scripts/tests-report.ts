@@ -3,6 +3,8 @@
 // Rule: a file that could not be loaded counts as one failed test, a missing report as a failure; a count never looks
 // better than what happened.
 
+import { stripVTControlCharacters } from "node:util";
+
 export interface TestCount {
   readonly passed: number;
   readonly failed: number;
@@ -43,8 +45,7 @@ export function closingLine({ passed, failed }: TestCount): string {
 /** The lines with which vitest sums up: from "Test Files" to "Duration"; empty if it never got there. */
 export function summaryLines(output: string): string {
   const lines = output.split("\n");
-  // oxlint-disable-next-line no-control-regex
-  const plain = lines.map((line) => line.replaceAll(/\u001b\[[0-9;]*m/g, ""));
+  const plain = lines.map(stripVTControlCharacters);
   const from = plain.findLastIndex((line) => /^\s*Test Files\s/.test(line));
   const to = plain.findLastIndex((line) => /^\s*Duration\s/.test(line));
   return from === -1
