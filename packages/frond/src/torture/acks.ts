@@ -1,0 +1,71 @@
+// The client's own ledger: what it asked for and what it was told, synced to a file that no node touches.
+//
+// Rule: an answer counts as heard when its line is on stable storage, and a check is made from what the file says; so a
+// harness that dies cannot have dreamt an acknowledgement, and its file can be read by a person afterwards.
+
+import fs from "node:fs";
+import { promisify } from "node:util";
+import type { Write } from "../core/invariants.ts";
+
+type Line = { readonly sent: readonly Write[] } | { readonly heard: string; readonly seq: number | undefined };
+
+const fdatasync = promisify(fs.fdatasync);
+
+/** One file of acknowledgements. */
+export class Acks {
+  readonly file: string;
+  readonly #fd: number;
+  #lines: string[] = [];
+  #syncing: Promise<void> | undefined;
+
+  constructor(file: string) {
+    this.file = file;
+    this.#fd = fs.openSync(file, "w", 0o600);
+  }
+
+  /** Before a request leaves: what it will write, with what is known of the outcome by then. */
+  sent(writes: readonly Write[]): void {
+    this.#put({ sent: writes });
+  }
+
+  /** An answer told of the entry `token`; `seq` if it said where the entry stands. */
+  heard(token: string, seq: number | undefined): void {
+    this.#put({ heard: token, seq });
+  }
+
+  /** Resolves when every line is on disk. */
+  async close(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing;
+    fs.closeSync(this.#fd);
+  }
+
+  #put(line: Line): void {
+    this.#lines.push(JSON.stringify(line));
+    this.#syncing ??= this.#sync();
+  }
+
+  async #sync(): Promise<void> {
+    while (this.#lines.length > 0) {
+      fs.writeSync(this.#fd, `${this.#lines.join("\n")}\n`);
+      this.#lines = [];
+      await fdatasync(this.#fd);
+    }
+    this.#syncing = undefined;
+  }
+}
+
+/** What the file says, one entry for each write. A token that was heard of without being sent is left to the checks. */
+export function readAcks(file: string): Write[] {
+  const writes = new Map<string, Write>();
+  for (const text of fs.readFileSync(file, "utf8").split("\n")) {
+    if (text === "") continue;
+    const line = JSON.parse(text) as Line;
+    if ("sent" in line) for (const write of line.sent) writes.set(write.token, write);
+    else {
+      const write = writes.get(line.heard);
+      if (write === undefined || write.outcome === "refused") continue;
+      writes.set(write.token, { ...write, outcome: "acknowledged", seq: line.seq ?? write.seq });
+    }
+  }
+  return [...writes.values()];
+}

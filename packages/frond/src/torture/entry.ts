@@ -1,0 +1,87 @@
+// The process that is killed: a node with the books behind a real HTTP door.
+//
+// Rule: what it is made of comes as one JSON argument; everything it tells its parent goes over the IPC channel; when that
+// channel closes it ends, so nothing is left behind by a harness that died. It is broken only where its configuration
+// asks for it, and only through the seams that a node has: the file layer of the log, and the gate.
+
+import { listenHttp } from "../server/http.ts";
+import { createLogger } from "../server/logger.ts";
+import { openNode } from "../server/node.ts";
+import type { Report } from "../server/recover.ts";
+import type { Gate } from "../server/session.ts";
+import { diskIo, type LogIo } from "../log/io.ts";
+import { books } from "./books.ts";
+import { AcksBeforeSync, acksBeforeWrite, PowerIo } from "./powerIo.ts";
+import { Random } from "./random.ts";
+
+/** How a build may be broken. */
+export type Breakage = "no-gate" | "ack-before-write" | "ack-before-sync";
+
+/** What the process is made of. */
+export interface EntryConfig {
+  readonly directory: string;
+  readonly boot: string;
+  readonly logFileBytes: number;
+  readonly maxOpenCells: number;
+  /** The log stands on a disk that can lose power. */
+  readonly power: boolean;
+  /** The event of that disk at which the power goes; undefined: when it is told to. */
+  readonly dieAt: number | undefined;
+  readonly seed: number;
+  readonly broken: Breakage | undefined;
+}
+
+/** What the process tells. */
+export type EntryMessage =
+  | { readonly what: "opening" }
+  | { readonly what: "ready"; readonly port: number; readonly run: number; readonly reports: readonly Report[] };
+
+/** What the process is told: stop gracefully, or lose power. */
+export type EntryOrder = "stop" | "die";
+
+function ioOf(config: EntryConfig): LogIo {
+  if (config.broken === "ack-before-write") return acksBeforeWrite;
+  const make = config.broken === "ack-before-sync" ? AcksBeforeSync : PowerIo;
+  if (!config.power) return diskIo;
+  return new make(new Random(config.seed), config.dieAt ?? Infinity, () => process.kill(process.pid, "SIGKILL"));
+}
+
+const neverWaits: Gate = (_lsn, done) => done();
+
+async function main(config: EntryConfig): Promise<void> {
+  const tell = (message: EntryMessage): void => void process.send?.(message);
+  const io = ioOf(config);
+  const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
+  tell({ what: "opening" });
+  const node = await openNode({
+    app: books,
+    dataDirectory: config.directory,
+    durability: "disk",
+    log,
+    boot: config.boot,
+    logFileBytes: config.logFileBytes,
+    maxOpenCells: config.maxOpenCells,
+    io,
+    ...(config.broken === "no-gate" && { gate: neverWaits }),
+  });
+  await node.startServices();
+  const front = await listenHttp({
+    host: "127.0.0.1",
+    port: 0,
+    handler: (request, info) => node.handle(request, { remoteAddress: info.remoteAddress }),
+    log,
+    state: () => node.state(),
+  });
+  process.on("message", (order: EntryOrder) => {
+    if (order === "die" && io instanceof PowerIo) io.die();
+    if (order !== "stop") return;
+    void front
+      .stop(1000)
+      .then(() => node.stop(1000))
+      .then(() => process.exit(0));
+  });
+  tell({ what: "ready", port: front.address.port, run: node.recovered.run, reports: node.recovered.reports });
+}
+
+process.on("disconnect", () => process.exit(1));
+await main(JSON.parse(process.argv[2] as string) as EntryConfig);

@@ -1,0 +1,156 @@
+// The client: many calls at once, over a few hot and many quiet books, each noted before it is sent and when it is heard.
+//
+// Rule: what may be concluded from an answer is written down and nothing else. An answer that tells of a commit, of the
+// called book or of another one, acknowledges that commit; a call without an answer says nothing.
+
+import type { Write } from "../core/invariants.ts";
+import type { Acks } from "./acks.ts";
+import { type BookCall, BOOKS, type Heard } from "./books.ts";
+import type { Child } from "./child.ts";
+import type { Random } from "./random.ts";
+
+/** One book of the workload. */
+export interface BookName {
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** How often each kind of call is made. */
+const MIX = { add: 40, nest: 6, refuse: 5, late: 10, relay: 10, whisper: 5, borrow: 6, heap: 4, newest: 10, rumour: 8 };
+/** The same where the WALs are to grow until they are checkpointed. */
+const HEAVY = { ...MIX, add: 10, heap: 60 };
+
+/** Codes that a node in trouble may answer with; any other error is a finding. */
+const EXCUSED = new Set(["STOPPING", "OVERLOADED", "DISK_FULL", "COMMIT_FAILED", "TX_ABORTED", "LOG_FAILED"]);
+
+export interface WorkloadOptions {
+  readonly child: Child;
+  readonly acks: Acks;
+  readonly books: readonly BookName[];
+  readonly random: Random;
+  /** Stands at the head of every token: different in every round. */
+  readonly label: string;
+  readonly heavy: boolean;
+}
+
+/** See the head of the file. */
+export class Workload {
+  /** Calls that were answered with a value. Count. */
+  answered = 0;
+  /** Answers that no node should give. */
+  readonly unexpected: string[] = [];
+  readonly #o: WorkloadOptions;
+  #tokens = 0;
+  #stopped = false;
+
+  constructor(options: WorkloadOptions) {
+    this.#o = options;
+  }
+
+  /** Calls with `workers` calls at once until the process ends or `stop` is called. */
+  async run(workers: number): Promise<void> {
+    const one = async (random: Random): Promise<void> => {
+      while (!this.#stopped && !this.#o.child.over) await this.#step(random);
+    };
+    await Promise.all(Array.from({ length: workers }, () => one(this.#o.random.fork())));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #step(random: Random): Promise<void> {
+    const verb = random.weighted(this.#o.heavy ? HEAVY : MIX);
+    const { call, writes } = this.#plan(verb, random);
+    if (writes.length > 0) this.#o.acks.sent(writes);
+    const answer = await this.#o.child.call(call);
+    if (answer.heard === "value") {
+      this.answered += 1;
+      this.#note(verb, writes, answer.value);
+    } else if (answer.heard === "error" && !EXCUSED.has(answer.code) && verb !== "refuse") {
+      this.unexpected.push(`${call.kind}/${call.name}.${verb} was answered with ${answer.code}: ${answer.message}`);
+    } else if (
+      answer.heard === "error" &&
+      verb === "refuse" &&
+      !EXCUSED.has(answer.code) &&
+      answer.code !== "RangeError"
+    ) {
+      this.unexpected.push(`what refuse threw arrived as ${answer.code}: ${answer.message}`);
+    }
+  }
+
+  #note(verb: string, writes: readonly Write[], value: unknown): void {
+    if (verb === "newest" || verb === "rumour") {
+      const heard = value as Heard;
+      for (const token of [heard.token, heard.cause]) if (token !== undefined) this.#o.acks.heard(token, undefined);
+      return;
+    }
+    if (verb === "refuse") this.unexpected.push("a verb that throws was answered with a value");
+    const seqs = Array.isArray(value) ? (value as number[]) : [value as number];
+    const told = writes.filter((write) => write.outcome !== "refused");
+    for (const [i, seq] of seqs.entries()) this.#o.acks.heard((told[i] as Write).token, seq);
+  }
+
+  #plan(verb: keyof typeof MIX, random: Random): { call: BookCall; writes: Write[] } {
+    const book = this.#book(random);
+    const other = this.#book(random);
+    const rows = random.between(1, 6);
+    const [one, two] = [this.#token(), this.#token()];
+    const call = (args: unknown[], more: Partial<BookCall> = {}): BookCall => ({ ...book, verb, args, ...more });
+    switch (verb) {
+      case "add":
+        return { call: call([one, rows]), writes: [sends(book, one, rows)] };
+      case "heap":
+        return {
+          call: call([one, random.between(0, 5)], { bytes: random.between(1, 120) * 4096 }),
+          writes: [sends(book, one, 1)],
+        };
+      case "refuse":
+        return { call: call([one, rows]), writes: [{ ...sends(book, one, rows), outcome: "refused" }] };
+      case "nest": {
+        const dropped: Write = { ...sends(book, one, rows), outcome: "refused" };
+        return { call: call([one, two, rows]), writes: [dropped, sends(book, two, rows)] };
+      }
+      case "late":
+        return {
+          call: call([one, two, rows]),
+          writes: [sends(book, one, rows), { ...sends(book, two, rows), after: one }],
+        };
+      case "relay":
+        return {
+          call: call([one, rows, other.kind, other.name, two]),
+          writes: [sends(book, one, rows), { ...sends(other, two, rows), after: one }],
+        };
+      case "whisper":
+        return { call: call([one, rows, other.kind, other.name]), writes: [sends(book, one, rows)] };
+      case "borrow":
+        return { call: call([one, rows, other.kind, other.name]), writes: [sends(other, one, rows)] };
+      default:
+        return { call: call([]), writes: [] };
+    }
+  }
+
+  // A few books are hot: several calls work on them at once.
+  #book(random: Random): BookName {
+    const { books } = this.#o;
+    return books[Math.floor(random.next() ** 2 * books.length)] as BookName;
+  }
+
+  #token(): string {
+    this.#tokens += 1;
+    return `${this.#o.label}-${this.#tokens}`;
+  }
+}
+
+function sends(book: BookName, token: string, rows: number): Write {
+  const level = BOOKS[book.kind] ?? "disk";
+  return {
+    cell: `${book.kind}/${book.name}`,
+    token,
+    rows,
+    level,
+    outcome: "unknown",
+    seq: undefined,
+    after: undefined,
+  };
+}
