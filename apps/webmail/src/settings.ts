@@ -10,8 +10,8 @@ export const MAX_RECIPIENTS = 1000;
 export const MAX_ADDRESS_LENGTH = 253;
 /** SMTP connections that are served at once. Count. */
 export const MAX_CLIENTS = 100;
-/** Messages on their way from the network to their mailboxes, in bytes; a further one is put off with 452. */
-export const MAX_BYTES_IN_WORK = 256 * 1024 * 1024;
+/** Messages of the largest size that may be between the network and their mailboxes; what is beyond hears 452. Count. */
+export const MESSAGES_IN_MEMORY = 8;
 
 /** The settings of the mail app. */
 export interface Settings {

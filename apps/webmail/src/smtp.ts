@@ -8,9 +8,10 @@
 
 import type { AddressInfo } from "node:net";
 import { FrondError, type ServiceLog } from "frond";
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "smtp-server";
+import { SMTPServer } from "smtp-server";
+import { Incoming, TooLarge, TooMuch } from "./incoming.ts";
 import { NotAMessage } from "./message.ts";
-import { MAX_ADDRESS_LENGTH, MAX_BYTES_IN_WORK, MAX_CLIENTS, MAX_RECIPIENTS, type Settings } from "./settings.ts";
+import { MAX_ADDRESS_LENGTH, MAX_CLIENTS, MAX_RECIPIENTS, MESSAGES_IN_MEMORY, type Settings } from "./settings.ts";
 
 /** Time that a stop gives to messages under way, in ms. */
 const STOP_GRACE_MS = 5000;
@@ -31,36 +32,22 @@ export type Deliver = (raw: Uint8Array, mailboxes: readonly string[]) => Promise
 
 /** Opens the SMTP server. Rejects if the address cannot be listened on. */
 export function openMailDoor(settings: Settings, deliver: Deliver, log: ServiceLog): Promise<MailDoor> {
-  let bytesInWork = 0;
-  // Resolves to the words of the 250.
-  async function take(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<string> {
-    const mailboxes = [...new Set(session.envelope.rcptTo.map(({ address }) => address.toLowerCase()))];
-    const raw = await receive(stream, settings.maxBytes);
-    // Too large: smtp-server answers 552 whatever is said here.
-    if (raw === undefined) return "";
-    if (bytesInWork + raw.length > MAX_BYTES_IN_WORK) throw reply(452, "Too much mail under way, try again later");
-    bytesInWork += raw.length;
-    try {
-      await deliver(raw, mailboxes);
-    } finally {
-      bytesInWork -= raw.length;
-    }
-    return `OK: in ${mailboxes.length} ${mailboxes.length === 1 ? "mailbox" : "mailboxes"}`;
-  }
+  const incoming = new Incoming(settings.maxBytes, MESSAGES_IN_MEMORY * settings.maxBytes);
   const server = new SMTPServer({
     banner: "frond webmail",
     disabledCommands: ["AUTH", "STARTTLS"],
     disableReverseLookup: true,
     size: settings.maxBytes,
-    rejectOversized: true,
     maxRecipients: MAX_RECIPIENTS,
     maxClients: MAX_CLIENTS,
     socketTimeout: CLIENT_TIMEOUT_MS,
     closeTimeout: STOP_GRACE_MS,
     onRcptTo: ({ address }, _session, done) => done(refusal(address, settings.domains)),
     onData: async (stream, session, done) => {
+      const mailboxes = [...new Set(session.envelope.rcptTo.map(({ address }) => address.toLowerCase()))];
       try {
-        done(null, await take(stream, session));
+        await incoming.take(stream, (raw) => deliver(raw, mailboxes));
+        done(null, `OK: in ${mailboxes.length} ${mailboxes.length === 1 ? "mailbox" : "mailboxes"}`);
       } catch (error) {
         done(replyTo(error, log));
       }
@@ -92,28 +79,10 @@ function refusal(address: string, domains: ReadonlySet<string> | undefined): Err
   return reply(550, "There are no mailboxes of this domain here");
 }
 
-// The whole message, or undefined if it is larger than `limit`: the rest is then read and thrown away.
-async function receive(stream: SMTPServerDataStream, limit: number): Promise<Uint8Array | undefined> {
-  let chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length <= limit) chunks.push(chunk);
-    else chunks = [];
-  }
-  if (length > limit) return undefined;
-  // Memory of its own: a slice of a pool would be cloned with all its neighbours.
-  const raw = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    raw.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return raw;
-}
-
-function replyTo(error: unknown, log: ServiceLog): Error {
-  if (error instanceof Error && "responseCode" in error) return error;
+/** What the sender of a message hears when it was not delivered: an error that smtp-server turns into a reply. */
+export function replyTo(error: unknown, log: ServiceLog): Error & { responseCode: number } {
+  if (error instanceof TooLarge) return reply(552, `The message is too large: ${error.message}`);
+  if (error instanceof TooMuch) return reply(452, "Too much mail under way, try again later");
   if (error instanceof NotAMessage) return reply(554, `Refused: ${error.message}`);
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof FrondError && error.retryable) {
@@ -127,6 +96,6 @@ function replyTo(error: unknown, log: ServiceLog): Error {
   return reply(451, "The message could not be stored, try again later");
 }
 
-function reply(code: number, text: string): Error {
+function reply(code: number, text: string): Error & { responseCode: number } {
   return Object.assign(new Error(text), { responseCode: code });
 }

@@ -1,9 +1,12 @@
 // Mail comes in over real SMTP: what is acknowledged is there, once, byte for byte; what cannot be is refused by name.
 
+import { FrondError } from "frond";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MailServer } from "../src/demo/server.ts";
 import { smtpBytes } from "../src/demo/smtpClient.ts";
-import { MAX_RECIPIENTS } from "../src/settings.ts";
+import { MAX_SEARCHED_TEXT, NotAMessage } from "../src/message.ts";
+import { DEFAULT_MAX_BYTES, MAX_RECIPIENTS, MESSAGES_IN_MEMORY } from "../src/settings.ts";
+import { replyTo } from "../src/smtp.ts";
 import {
   connectMail,
   countOf,
@@ -155,6 +158,27 @@ describe("refused", () => {
     expect(await countOf(server, recipients.at(-1) as string)).toBe(0);
   });
 
+  test("more mail under way than memory is for: 452, and after it was dealt with 250", async () => {
+    const clients = await Promise.all(Array.from({ length: MESSAGES_IN_MEMORY }, () => connectMail(server)));
+    // Each sends all but the end of a message that fills its share.
+    const share = letter("share", "y".repeat(70).concat("\r\n").repeat(900)).subarray(0, MAX_BYTES - 10);
+    for (const [i, client] of clients.entries()) {
+      await client.command("MAIL FROM:<>", 250);
+      await client.command(`RCPT TO:<share-${i}@example.org>`, 250);
+      await client.command("DATA", 354);
+      client.write(share);
+    }
+    await expect.poll(() => send(["one-more@example.org"], letter("one more", "z".repeat(9000)))).toBe(452);
+    for (const client of clients) {
+      client.write("\r\n.\r\n");
+      expect((await client.read()).code).toBe(250);
+      client.close();
+    }
+    expect(await send(["one-more@example.org"], letter("one more", "z".repeat(9000)))).toBe(250);
+    expect(await countOf(server, "one-more@example.org")).toBe(1);
+    expect(await countOf(server, "share-0@example.org")).toBe(1);
+  });
+
   test("bad syntax and bad order, each with its code", async () => {
     const client = await connectMail(server);
     const codes: Record<string, number> = {};
@@ -203,6 +227,59 @@ test("the server states its bounds and offers no login", async () => {
   expect(text).toContain("8BITMIME");
   expect(text).not.toContain("AUTH");
   expect(text).not.toContain("STARTTLS");
+});
+
+test.each([
+  [new FrondError("OVERLOADED", "x"), 451],
+  [new FrondError("DISK_FULL", "x"), 451],
+  [new FrondError("RECORD_TOO_LARGE", "x"), 552],
+  [new FrondError("BAD_VALUE", "x"), 451],
+  [new NotAMessage("x"), 554],
+  [new TypeError("x"), 451],
+])("what went wrong with a message decides the reply: %s is %i", (error, code) => {
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  expect(replyTo(error, log).responseCode).toBe(code);
+});
+
+test("the largest message there may be, with all words that search takes, fits a mailbox", async () => {
+  const words: string[] = [];
+  for (let i = 0, length = 0; length < MAX_SEARCHED_TEXT; i++) {
+    const word = String.fromCodePoint(0x4e00 + (i % 20_000), 0x4e00 + Math.floor(i / 20_000), 0x61 + (i % 26));
+    words.push(word);
+    length += word.length + 1;
+  }
+  const text = Buffer.from(words.join(" ").replace(/(.{200})./g, "$1\n"));
+  const file = Buffer.alloc(DEFAULT_MAX_BYTES, "y".repeat(70).concat("\r\n"));
+  const head = [
+    "Subject: large",
+    "Content-Type: multipart/mixed; boundary=b",
+    "",
+    "--b",
+    "Content-Type: text/plain; charset=utf-8",
+    "",
+    smtpBytes(text).toString("latin1"),
+    "--b",
+    "Content-Type: application/octet-stream",
+    "",
+    "",
+  ].join("\r\n");
+  const raw = Buffer.concat([Buffer.from(head, "latin1"), file]).subarray(0, DEFAULT_MAX_BYTES - 2);
+  const other = await scratchFolder();
+  const largeServer = await startMail(other);
+  try {
+    const client = await connectMail(largeServer);
+    expect((await client.send("", ["large@example.org", "too@example.org"], raw)).reply).toMatchObject({ code: 250 });
+    client.close();
+    expect((await rawOf(largeServer, "too@example.org")).length).toBe(smtpBytes(raw).length);
+    const found = await getPage(
+      largeServer,
+      `/mailbox/large%40example.org?q=${encodeURIComponent(words[300_000] ?? words.at(-2) ?? "")}`,
+    );
+    expect(await found.text()).toContain("<mark>");
+  } finally {
+    await largeServer.stop();
+    await removeFolder(other);
+  }
 });
 
 test("postmaster has a mailbox without a domain", async () => {
