@@ -1,3 +1,5 @@
+// Statements as cells run them, on real SQLite: arguments, rows, bounds, and what a failed one leaves behind.
+
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
