@@ -1,6 +1,13 @@
 // The public face of frond: what an app imports. Hand-written; everything else in the package is private.
 
-export { type AppDefinition, type FetchContext, frond, type ServiceContext, type ServiceLog, type StopService } from "./cell/app.ts";
+export {
+  type AppDefinition,
+  type FetchContext,
+  frond,
+  type ServiceContext,
+  type ServiceLog,
+  type StopService,
+} from "./cell/app.ts";
 export { Cell, type CellClass } from "./cell/cell.ts";
 export { type CellContext, type CellId, type CellStorage, type SqlCursor, type SqlStorage } from "./cell/context.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";

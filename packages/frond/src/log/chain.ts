@@ -20,7 +20,11 @@ export interface CellContent {
 }
 
 /** Collects the content of `address` as of the record at `last`. Throws CELL_DAMAGED when the chain has a hole. */
-export function readChain(pathOfFile: (file: number) => string | undefined, address: Address, last: LogPlace): CellContent {
+export function readChain(
+  pathOfFile: (file: number) => string | undefined,
+  address: Address,
+  last: LogPlace,
+): CellContent {
   const files = new Map<number, number>();
   try {
     return walk(files, pathOfFile, address, last);
@@ -38,7 +42,7 @@ function walk(
   const pages = new Map<number, Uint8Array>();
   let newest: DecodedCell | undefined;
   let records = 0;
-  for (let place = last; place !== 0; ) {
+  for (let place = last; place !== 0;) {
     const cell = readCell(files, pathOfFile, address, place);
     newest ??= cell;
     records += 1;

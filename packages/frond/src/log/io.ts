@@ -56,7 +56,7 @@ export const diskIo: LogIo = {
   open: (path) => fs.openSync(path, "r+"),
   append(fd, bytes, length, position, done) {
     try {
-      for (let at = 0; at < length; ) at += fs.writeSync(fd, bytes, at, length - at, position + at);
+      for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, at, length - at, position + at);
     } catch (error) {
       done(error as Error);
       return;

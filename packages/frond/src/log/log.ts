@@ -84,7 +84,10 @@ export class CommitLog {
       );
     }
     if (this.backlogged) {
-      throw new FrondError("OVERLOADED", `${MAX_LOG_BACKLOG_BYTES} bytes of commits wait for the disk; try again later`);
+      throw new FrondError(
+        "OVERLOADED",
+        `${MAX_LOG_BACKLOG_BYTES} bytes of commits wait for the disk; try again later`,
+      );
     }
   }
 
@@ -92,7 +95,8 @@ export class CommitLog {
   begin(bytes: number): number {
     if (this.#failed) throw new FrondError("LOG_FAILED", "the commit log failed; the node is ending");
     const file = this.#file;
-    const used = this.#open === undefined ? (file?.used ?? 0) + BATCH_HEADER_BYTES : this.#open.offset + this.#open.length;
+    const used =
+      this.#open === undefined ? (file?.used ?? 0) + BATCH_HEADER_BYTES : this.#open.offset + this.#open.length;
     if (file === undefined || used + bytes > file.capacity) this.#nextFile(bytes);
     this.#open ??= this.#openBatch();
     return this.#open.room(bytes);
@@ -206,9 +210,13 @@ export class CommitLog {
     if (this.#failed) return;
     this.#failed = true;
     this.#onFailed(
-      new FrondError("LOG_FAILED", `the commit log could not be written: ${error.message}; the node ends and recovers at its next start`, {
-        cause: error,
-      }),
+      new FrondError(
+        "LOG_FAILED",
+        `the commit log could not be written: ${error.message}; the node ends and recovers at its next start`,
+        {
+          cause: error,
+        },
+      ),
     );
   }
 }

@@ -110,12 +110,16 @@ function readBatch(
   }
   const header = decodeBatchHeader(bytes, start, entry.path);
   if (header.run !== entry.run || header.lsn !== cursor.lsn) {
-    throw damaged(entry, start, `the batch says run ${header.run}, lsn ${header.lsn}; expected ${entry.run}, ${cursor.lsn}`);
+    throw damaged(
+      entry,
+      start,
+      `the batch says run ${header.run}, lsn ${header.lsn}; expected ${entry.run}, ${cursor.lsn}`,
+    );
   }
   cursor.durable = Math.max(cursor.durable, header.durable);
   const first = start + BATCH_HEADER_BYTES;
   const end = first + header.payloadBytes;
-  for (let at = first; at < end; ) {
+  for (let at = first; at < end;) {
     const record = decodeRecord(bytes, at, Math.min(end, bytes.length), entry.path);
     onRecord(record, logPlace(entry.number, at));
     at += record.length;

@@ -26,8 +26,10 @@ export function openDirectory(directory: string): DirectoryLock {
   const lock = lockDirectory(directory);
   try {
     checkFrozen(directory);
-    for (const folder of ["log", "cells", "tmp"]) fs.mkdirSync(path.join(directory, folder), { recursive: true, mode: 0o700 });
-    for (const left of fs.readdirSync(path.join(directory, "tmp"))) fs.rmSync(path.join(directory, "tmp", left), { recursive: true });
+    for (const folder of ["log", "cells", "tmp"])
+      fs.mkdirSync(path.join(directory, folder), { recursive: true, mode: 0o700 });
+    for (const left of fs.readdirSync(path.join(directory, "tmp")))
+      fs.rmSync(path.join(directory, "tmp", left), { recursive: true });
     syncFolder(directory);
     return lock;
   } catch (error) {
@@ -44,7 +46,10 @@ function checkFrozen(directory: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     if (fs.existsSync(path.join(directory, "log"))) {
-      throw new FrondError("DATA_DAMAGED", `${directory} has a log but no frond.json: its format is unknown; restore that file`);
+      throw new FrondError(
+        "DATA_DAMAGED",
+        `${directory} has a log but no frond.json: its format is unknown; restore that file`,
+      );
     }
     const frozen: Frozen = { format: FORMAT, slots: SLOTS, hash: SLOT_HASH, createdMs: Date.now() };
     writeDurably(file, Buffer.from(`${JSON.stringify(frozen)}\n`));
@@ -52,10 +57,16 @@ function checkFrozen(directory: string): void {
   }
   const frozen = parse(file, text);
   if (frozen.format > FORMAT) {
-    throw new FrondError("DATA_NEWER", `${directory} has format ${frozen.format}; this frond knows ${FORMAT}. Start the newer version`);
+    throw new FrondError(
+      "DATA_NEWER",
+      `${directory} has format ${frozen.format}; this frond knows ${FORMAT}. Start the newer version`,
+    );
   }
   if (frozen.slots !== SLOTS || frozen.hash !== SLOT_HASH) {
-    throw new FrondError("DATA_DAMAGED", `${file} says ${frozen.slots} slots by ${frozen.hash}; this frond has ${SLOTS} by ${SLOT_HASH}`);
+    throw new FrondError(
+      "DATA_DAMAGED",
+      `${file} says ${frozen.slots} slots by ${frozen.hash}; this frond has ${SLOTS} by ${SLOT_HASH}`,
+    );
   }
 }
 

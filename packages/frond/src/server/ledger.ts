@@ -39,7 +39,9 @@ export class Ledger {
   list(after: string, limit: number): CellEntry[] {
     const rows = new Map(this.#catalog.list(after, limit).map((entry) => [entry.address, entry]));
     for (const [address, entry] of this.#unwritten()) if (address > after) rows.set(address, entry);
-    const ordered = [...rows.values()].filter((entry) => !entry.deleted).sort((a, b) => (a.address < b.address ? -1 : 1));
+    const ordered = [...rows.values()]
+      .filter((entry) => !entry.deleted)
+      .sort((a, b) => (a.address < b.address ? -1 : 1));
     return ordered.slice(0, limit);
   }
 
@@ -110,7 +112,8 @@ export class Ledger {
     const rows: SlotRow[] = [];
     for (let i = 0; i < SLOTS; i++) {
       const slot = i as Slot;
-      if (this.#slots.isClaimed(slot)) rows.push({ slot, epoch: this.#slots.epoch(slot), txid: this.#slots.txid(slot) });
+      if (this.#slots.isClaimed(slot))
+        rows.push({ slot, epoch: this.#slots.epoch(slot), txid: this.#slots.txid(slot) });
     }
     return rows;
   }

@@ -181,7 +181,8 @@ export class Node {
  * DATA_DAMAGED for a directory that this program must not touch.
  */
 export async function openNode(options: NodeOptions): Promise<Node> {
-  if (!(options.app instanceof App)) throw new FrondError("NOT_AN_APP", "openNode needs what frond({ cells, ... }) returns");
+  if (!(options.app instanceof App))
+    throw new FrondError("NOT_AN_APP", "openNode needs what frond({ cells, ... }) returns");
   const lock = openDirectory(options.dataDirectory);
   return openLocked(lock, options, () => options);
 }

@@ -64,7 +64,10 @@ export function controlOf(node: Node): NodeControl {
       const pair = pairs[0];
       const kind = pair && options.app.kinds.get(pair.kind);
       if (pair === undefined || pairs.length > 1 || kind === undefined) {
-        throw new FrondError("UNKNOWN_KIND", `${address} is not a KIND/NAME address of this app; its kinds are: ${[...options.app.kinds.keys()].join(", ")}`);
+        throw new FrondError(
+          "UNKNOWN_KIND",
+          `${address} is not a KIND/NAME address of this app; its kinds are: ${[...options.app.kinds.keys()].join(", ")}`,
+        );
       }
       if (verb === "fetch") throw new FrondError("UNKNOWN_VERB", "fetch takes a request; use HTTP");
       try {

@@ -8,7 +8,16 @@
 import fs from "node:fs";
 import { assert } from "../assert.ts";
 import { PageSet } from "../codec/pages.ts";
-import { COMMIT, MORE, readWalHeader, restartScan, scanCommit, WAL_FRAME_HEADER_BYTES, WAL_HEADER_BYTES, type WalState } from "../codec/wal.ts";
+import {
+  COMMIT,
+  MORE,
+  readWalHeader,
+  restartScan,
+  scanCommit,
+  WAL_FRAME_HEADER_BYTES,
+  WAL_HEADER_BYTES,
+  type WalState,
+} from "../codec/wal.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_COMMIT_BYTES } from "../limits.ts";
 
@@ -62,7 +71,8 @@ export class Capture {
     // Nothing behind the last commit: nothing changed, or SQLite began the file anew (it may, once all of it was
     // checkpointed). Only the header tells, and a commit that is overlooked would be lost.
     const present = this.#begin();
-    if (present === undefined || (present.salt1 === this.#state.salt1 && present.salt2 === this.#state.salt2)) return undefined;
+    if (present === undefined || (present.salt1 === this.#state.salt1 && present.salt2 === this.#state.salt2))
+      return undefined;
     this.#state = present;
     return this.#readFrom(present);
   }

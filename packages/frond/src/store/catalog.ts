@@ -82,7 +82,10 @@ export class Catalog {
     const format = this.#db.prepare("PRAGMA user_version").get() as { user_version: number };
     if (format.user_version > FORMAT) {
       this.#db.close();
-      throw new FrondError("DATA_NEWER", `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`);
+      throw new FrondError(
+        "DATA_NEWER",
+        `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`,
+      );
     }
     this.#db.exec(`${SCHEMA}; PRAGMA user_version = ${FORMAT}`);
     this.#find = this.#db.prepare("SELECT * FROM cell WHERE address = ?");
@@ -116,7 +119,9 @@ export class Catalog {
 
   /** The kinds of all cells that there are, or were. */
   kinds(): string[] {
-    const rows = this.#db.prepare("SELECT DISTINCT substr(address, 1, instr(address, '/') - 1) AS kind FROM cell").all();
+    const rows = this.#db
+      .prepare("SELECT DISTINCT substr(address, 1, instr(address, '/') - 1) AS kind FROM cell")
+      .all();
     return rows.map((row) => row["kind"] as string);
   }
 
@@ -170,8 +175,20 @@ export class Catalog {
 
   put(e: CellEntry): void {
     this.#put.run(
-      e.address, e.slot, e.epoch, e.txid, e.createdMs, e.changedMs, e.pageSize, e.pageCount,
-      e.place, e.walSalt1, e.walSalt2, e.walEnd, e.fileRun, e.deleted ? 1 : 0,
+      e.address,
+      e.slot,
+      e.epoch,
+      e.txid,
+      e.createdMs,
+      e.changedMs,
+      e.pageSize,
+      e.pageCount,
+      e.place,
+      e.walSalt1,
+      e.walSalt2,
+      e.walEnd,
+      e.fileRun,
+      e.deleted ? 1 : 0,
     );
   }
 

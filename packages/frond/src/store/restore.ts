@@ -89,5 +89,5 @@ export function removeCell(file: string): void {
 }
 
 function writeAll(fd: number, buffer: Buffer, length: number, position: number): void {
-  for (let at = 0; at < length; ) at += fs.writeSync(fd, buffer, at, length - at, position + at);
+  for (let at = 0; at < length;) at += fs.writeSync(fd, buffer, at, length - at, position + at);
 }
