@@ -20,6 +20,9 @@ const USAGE = `npm run demo -- [--data FOLDER] [--port N] [--smtp-port N] [--lim
   --limit N       deliver only the first N messages
   --once          deliver, compare, stop`;
 
+/** A mailing list of the corpus and a word that it speaks of. */
+const EXAMPLE = { mailbox: "ilug@linux.ie", word: "kernel" };
+
 interface Options {
   readonly folder: string;
   readonly port: number | undefined;
@@ -134,7 +137,7 @@ async function totals(server: MailServer): Promise<{ mailboxes: number; messages
 function introduction(plan: Plan, open: number, again: boolean): string {
   const all = plan.envelopes.size;
   const lines = [
-    `  The SpamAssassin corpus: ${n(all + plan.nobody)} real messages of 2002 and 2003.`,
+    `  The SpamAssassin corpus: ${n(all + plan.nobody)} real messages, from around 2002.`,
     `  ${n(all)} of them name ${n(plan.mailboxes.size)} recipients; ${n(plan.nobody)} name nobody and stay out.`,
   ];
   if (again) lines.push(`  ${n(all - open)} were delivered by an earlier run and are skipped.`);
@@ -143,16 +146,16 @@ function introduction(plan: Plan, open: number, again: boolean): string {
 
 function advice(plan: Plan, server: MailServer): string {
   const page = `http://${server.host}:${server.port}`;
-  const [first, second] = [...plan.mailboxes].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  const [fullest = ""] = [...plan.mailboxes].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  const example = plan.mailboxes.has(EXAMPLE.mailbox) ? EXAMPLE.mailbox : fullest;
   return `
-  Read      ${page}/
-  A full one  ${page}${boxLink(first ?? "")}
-  Search    ${page}${boxLink(second ?? first ?? "")}?q=kernel
-  Send      any mail program, by SMTP to ${server.host} port ${server.smtpPort}, to any address
-  Look      npx frond cells --data ${server.dataDirectory}
-  Kill      kill -9 ${server.pid}     and npm run demo again: all mail is still there
+  Read     ${page}/
+  Search   ${page}${boxLink(example)}?q=${EXAMPLE.word}
+  Send     any mail program: SMTP to ${server.host} port ${server.smtpPort}, any address
+  Look     npx frond cells --data ${server.dataDirectory}
+  Kill     kill -9 ${server.pid}    then npm run demo again: all mail is still there
 
-  Ctrl-C ends it.`;
+  The fullest mailbox is ${fullest}. Ctrl-C ends the demo.`;
 }
 
 function serverDied(how: number | NodeJS.Signals): number {
