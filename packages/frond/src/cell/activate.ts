@@ -22,6 +22,8 @@ export interface Activation {
   readonly durability: Durability;
   readonly db: CellDatabase;
   readonly entry: CellEntry | undefined;
+  /** What the new file was made of, when it was: its migrations have run. */
+  readonly template: Uint8Array | undefined;
   /** Leave the schema alone: for tools that open a cell without its class. */
   readonly raw: boolean;
 }
@@ -33,10 +35,12 @@ export interface Activation {
 export function activate(host: CellHost, a: Activation): LiveCell {
   const cell = new LiveCell(host, a.kind, a.name, a.address, a.slot, a.durability, a.db, a.entry);
   const fresh = !cell.exists;
+  if (a.template !== undefined) cell.beginWith(a.template);
   const invocation = new Invocation(cell, "constructor", true);
   try {
     cell.within(invocation, () => {
-      if (!a.raw) migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
+      if (!a.raw && a.template === undefined)
+        migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
       cell.instance = construct(cell);
     }, []);
   } catch (error) {

@@ -143,6 +143,13 @@ export class PendingPages {
     }
   }
 
+  /** Begins with a whole file: what a template made. The bytes are kept, not copied. */
+  seed(image: Uint8Array, pageSize: number): void {
+    for (let at = 0; at < image.length; at += pageSize) {
+      this.#pages.set(at / pageSize + 1, image.subarray(at, at + pageSize));
+    }
+  }
+
   /** All pages, as one set for a database of `pageCount` pages. */
   take(pageSize: number, pageCount: number): PageSet {
     const set = new PageSet();

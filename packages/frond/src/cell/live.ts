@@ -96,6 +96,12 @@ export class LiveCell {
     return this.entry !== undefined && !this.entry.deleted;
   }
 
+  /** The new file is a copy of `image`, no commit of which was captured. */
+  beginWith(image: Uint8Array): void {
+    assert(this.#pending !== undefined, "only a cell without a record begins with a template");
+    this.#pending.seed(image, this.db.pageSize);
+  }
+
   /** Nothing runs here, and everything is in the durable log: the file may be closed. */
   get idle(): boolean {
     return (

@@ -15,12 +15,13 @@ import type { Committer } from "../cell/commit.ts";
 import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
 import { type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
+import { Templates } from "../cell/template.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { readChain } from "../log/chain.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { CellDatabase } from "../store/database.ts";
 import { cellPath } from "../store/paths.ts";
-import { cutWal, removeCell, writeCell } from "../store/restore.ts";
+import { cutWal, removeCell, writeCell, writeNew } from "../store/restore.ts";
 import type { Address, Durability, RunNumber } from "../types.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -48,6 +49,7 @@ export class Host implements CellHost, CallPort {
   readonly #o: HostOptions;
   readonly #open = new Map<CellKind, Map<string, LiveCell>>();
   readonly #ring = new Set<LiveCell>();
+  readonly #templates: Templates;
   #hand: IterableIterator<LiveCell> | undefined;
   /** What the calls of a cell that cannot be opened yet wait for, in their order. */
   readonly #waits = new Map<Address, Promise<void>>();
@@ -56,6 +58,7 @@ export class Host implements CellHost, CallPort {
     this.#o = options;
     this.committer = options.committer;
     this.stubs = new Stubs(options.app, this);
+    this.#templates = new Templates(path.join(options.directory, "tmp"));
     for (const kind of options.app.kinds.values()) this.#open.set(kind, new Map());
   }
 
@@ -219,20 +222,24 @@ export class Host implements CellHost, CallPort {
     const slot = slotOf(address);
     const entry = this.#o.ledger.find(address);
     const file = cellPath(path.join(this.#o.directory, "cells"), slot, address);
-    const db = this.#openFile(kind, address, entry, file);
+    const fresh = entry === undefined || entry.deleted;
+    const template = fresh ? this.#templates.of(kind) : undefined;
+    const db = fresh ? this.#newFile(kind, file, template) : this.#openFile(address, entry, file);
     const durability = kind.durability ?? this.#o.durability;
-    const cell = activate(this, { kind, name, address, slot, durability, db, entry, raw: kind.raw });
+    const cell = activate(this, { kind, name, address, slot, durability, db, entry, template, raw: kind.raw });
     this.#open.get(kind)?.set(name, cell);
     this.#ring.add(cell);
     return cell;
   }
 
-  #openFile(kind: CellKind, address: Address, entry: CellEntry | undefined, file: string): CellDatabase {
-    if (entry === undefined || entry.deleted) {
-      // Left by a process that ended before the first record: it never happened.
-      if (fs.existsSync(file)) removeCell(file);
-      return CellDatabase.open(file, kind.pageSize);
-    }
+  #newFile(kind: CellKind, file: string, template: Uint8Array | undefined): CellDatabase {
+    // Left by a process that ended before the first record: it never happened.
+    if (fs.existsSync(file)) removeCell(file);
+    if (template !== undefined) writeNew(file, template);
+    return CellDatabase.open(file, kind.pageSize);
+  }
+
+  #openFile(address: Address, entry: CellEntry, file: string): CellDatabase {
     if (!this.#usable(entry, file)) this.#rebuild(entry, file);
     try {
       return CellDatabase.open(file, entry.pageSize);

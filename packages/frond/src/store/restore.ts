@@ -83,6 +83,19 @@ export function writeCell(
   fs.renameSync(temporary, file);
 }
 
+/** Writes the file of a cell that begins with `image`. Throws DISK_FULL. */
+export function writeNew(file: string, image: Uint8Array): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  try {
+    fs.writeFileSync(file, image, { mode: 0o600 });
+  } catch (error) {
+    fs.rmSync(file, { force: true });
+    throw (error as NodeJS.ErrnoException).code === "ENOSPC"
+      ? new FrondError("DISK_FULL", `no space for ${file}`, { cause: error })
+      : error;
+  }
+}
+
 /** Removes a cell's file and what SQLite keeps beside it. */
 export function removeCell(file: string): void {
   for (const suffix of ["", "-wal", "-shm", "-journal"]) fs.rmSync(file + suffix, { force: true });
