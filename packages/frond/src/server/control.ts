@@ -9,7 +9,7 @@
 
 import { randomUUID } from "node:crypto";
 import { createReadStream, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
@@ -142,11 +142,8 @@ async function sendExport(
   const file = path.join(folder, `export-${randomUUID()}.db`);
   try {
     const { bytes } = await control.exportTo(address, file);
-    const handle = await open(file, "r");
-    // Open is enough to read it; without a name it cannot be left behind.
-    await rm(file);
     outgoing.writeHead(200, { "content-type": "application/vnd.sqlite3", "content-length": bytes });
-    await pipeline(createReadStream("", { fd: handle }), outgoing);
+    await pipeline(createReadStream(file), outgoing);
   } finally {
     await rm(file, { force: true });
   }
