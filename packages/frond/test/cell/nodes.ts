@@ -69,7 +69,8 @@ export async function openIn(dataDirectory: string, cells: Cells, options: Optio
   });
   onTestFinished(() => {
     if (rest.io instanceof SlowDisk) rest.io.release();
-    return node.stop(0);
+    // A node whose log has failed has nothing to flush to: its process would have ended.
+    return fatal.length === 0 ? node.stop(0) : undefined;
   });
   return { node, directory: dataDirectory, get: node.host.stubs.getFor(new Session()), fatal, lines };
 }
