@@ -20,9 +20,9 @@ import { FrondError, isFrondError } from "../errors.ts";
 import { readChain } from "../log/chain.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { CellDatabase } from "../store/database.ts";
-import { cellPath } from "../store/paths.ts";
+import { cellPath, slotFolder } from "../store/paths.ts";
 import { cutWal, removeCell, writeCell, writeNew } from "../store/restore.ts";
-import type { Address, Durability, RunNumber } from "../types.ts";
+import type { Address, Durability, RunNumber, Slot } from "../types.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What the host is made of. */
@@ -50,6 +50,8 @@ export class Host implements CellHost, CallPort {
   readonly #open = new Map<CellKind, Map<string, LiveCell>>();
   readonly #ring = new Set<LiveCell>();
   readonly #templates: Templates;
+  /** Slots whose folder is there. */
+  readonly #folders = new Set<Slot>();
   #hand: IterableIterator<LiveCell> | undefined;
   /** What the calls of a cell that cannot be opened yet wait for, in their order. */
   readonly #waits = new Map<Address, Promise<void>>();
@@ -221,7 +223,7 @@ export class Host implements CellHost, CallPort {
   #activate(kind: CellKind, name: string, address: Address): LiveCell {
     const slot = slotOf(address);
     const entry = this.#o.ledger.find(address);
-    const file = cellPath(path.join(this.#o.directory, "cells"), slot, address);
+    const file = this.#fileOf(slot, address);
     const fresh = entry === undefined || entry.deleted;
     const template = fresh ? this.#templates.of(kind) : undefined;
     const db = fresh ? this.#newFile(kind, file, template) : this.#openFile(address, entry, file);
@@ -232,9 +234,18 @@ export class Host implements CellHost, CallPort {
     return cell;
   }
 
+  #fileOf(slot: Slot, address: Address): string {
+    const cells = path.join(this.#o.directory, "cells");
+    if (!this.#folders.has(slot)) {
+      fs.mkdirSync(slotFolder(cells, slot), { recursive: true, mode: 0o700 });
+      this.#folders.add(slot);
+    }
+    return cellPath(cells, slot, address);
+  }
+
   #newFile(kind: CellKind, file: string, template: Uint8Array | undefined): CellDatabase {
-    // Left by a process that ended before the first record: it never happened.
-    if (fs.existsSync(file)) removeCell(file);
+    // Left by a process that ended before the first record: it never happened. A WAL alone would be replayed into the new file.
+    if (fs.existsSync(file) || fs.existsSync(`${file}-wal`)) removeCell(file);
     if (template !== undefined) writeNew(file, template);
     return CellDatabase.open(file, kind.pageSize);
   }
@@ -244,7 +255,7 @@ export class Host implements CellHost, CallPort {
     try {
       return CellDatabase.open(file, entry.pageSize);
     } catch (error) {
-      if (!isFrondError(error, "CELL_DAMAGED")) throw error;
+      if (!isFrondError(error, "CELL_DAMAGED") && !isFrondError(error, "WAL_DAMAGED")) throw error;
       this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
       this.#rebuild(entry, file);
       return CellDatabase.open(file, entry.pageSize);

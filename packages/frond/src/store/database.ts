@@ -5,8 +5,6 @@
 // holds everything in it, because both move WAL frames into the main file for good.
 // To discard a file whose content must not survive, unlink first, then close: closing would checkpoint.
 
-import fs from "node:fs";
-import path from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert } from "../assert.ts";
 import { FrondError } from "../errors.ts";
@@ -41,9 +39,8 @@ export class CellDatabase {
     this.capture = new Capture(file, pageSize);
   }
 
-  /** Opens a cell's file, creating it with `pageSize` when it is not there. Throws CELL_DAMAGED when it is no database. */
+  /** Opens a cell's file, creating it with `pageSize` when it is not there (its folder must be). Throws CELL_DAMAGED when it is no database. */
   static open(file: string, pageSize: number): CellDatabase {
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     let db: DatabaseSync | undefined;
     try {
       db = new DatabaseSync(file, { allowExtension: false });

@@ -85,7 +85,6 @@ export function writeCell(
 
 /** Writes the file of a cell that begins with `image`. Throws DISK_FULL. */
 export function writeNew(file: string, image: Uint8Array): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   try {
     fs.writeFileSync(file, image, { mode: 0o600 });
   } catch (error) {
