@@ -58,6 +58,8 @@ beforeAll(async () => {
   }
   await client.send("", ["hostile@example.org"], Buffer.from(HOSTILE));
   await client.send("", ["plain@example.org"], letter("wide", `${"x".repeat(400)}\n<b>not bold</b>\n`));
+  const many = Array.from({ length: 70 }, (_, i) => `zz-${String(i).padStart(2, "0")}@example.org`);
+  await client.send("", many, letter("many"));
   client.close();
 });
 
@@ -87,7 +89,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
 
   test("a mailbox is picked, listed newest first, paged, read", async () => {
     await page.goto("/");
-    expect(await page.textContent("main")).toContain("3 mailboxes, 57 messages");
+    expect(await page.textContent("main")).toContain("73 mailboxes, 127 messages");
     await page.getByRole("searchbox").fill("MB/");
     await page.getByRole("button", { name: "Find" }).click();
     expect(await page.locator(".rows li").allInnerTexts()).toEqual([
@@ -106,6 +108,23 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     expect(await page.textContent("pre.text")).toContain("Number 3");
     await page.getByRole("link", { name: "mb/reader@example.org" }).click();
     expect((await subjects())[0]).toBe("Letter 55");
+  });
+
+  test("mailboxes that begin alike are listed by name, page after page", async () => {
+    await page.goto("/?q=ZZ-");
+    const names = (): Promise<string[]> => page.locator(".rows .name").allInnerTexts();
+    const first = await names();
+    await page.getByRole("link", { name: "More mailboxes" }).click();
+    const second = await names();
+    expect([first.length, first[0], second.length, second[0]]).toEqual([
+      60,
+      "zz-00@example.org",
+      10,
+      "zz-60@example.org",
+    ]);
+    expect(await page.getByRole("link", { name: "More mailboxes" }).count()).toBe(0);
+    await page.goto("/?q=nobody");
+    expect(await page.textContent(".blank")).toContain("No mailbox begins like that");
   });
 
   test("search finds whole words in any case, marks them, and says when there is nothing", async () => {
