@@ -9,11 +9,11 @@ import fs from "node:fs";
 import path from "node:path";
 import { CellDatabase } from "../store/database.ts";
 import { removeCell } from "../store/restore.ts";
-import { nameOf, tokenize } from "../store/tokens.ts";
+import { nameOf, type Token, tokenize } from "../store/tokens.ts";
 import type { CellKind } from "./app.ts";
 import { migrate } from "./migrate.ts";
 
-/** Names in a statement that runs at once whose value may be another each time. */
+/** Names whose value may be another each time. */
 const CHANGING = new Set(
   (
     "RANDOM RANDOMBLOB DATE TIME DATETIME JULIANDAY UNIXEPOCH STRFTIME TIMEDIFF " +
@@ -59,14 +59,19 @@ export class Templates {
 /** True if the migrations make the same of nothing whenever and wherever they run. */
 function isFixed(kind: CellKind): boolean {
   if (kind.raw || kind.migrations.length === 0) return false;
-  return kind.migrations.every((migration) => migration.statements.every(isFixedStatement));
+  const statements = kind.migrations.flatMap((migration) => migration.statements).map((sql) => tokenize(sql));
+  if (statements.every(isDefinition)) return true;
+  // A row can get its value from a default, a trigger or a view that another statement has defined.
+  return !statements.some((tokens) => tokens.some(isChanging));
 }
 
-function isFixedStatement(sql: string): boolean {
-  const tokens = tokenize(sql);
+/** What a CREATE holds is text for later, except the rows of CREATE TABLE ... AS. */
+function isDefinition(tokens: readonly Token[]): boolean {
   const words = tokens.map((token) => token.upper);
-  // What a CREATE holds is text for later, except the rows of CREATE TABLE ... AS SELECT.
-  if (words[0] === "CREATE" && !(words.includes("TABLE") && words.includes("SELECT"))) return true;
-  // A quoted name can be a function's too.
-  return !tokens.some((token) => CHANGING.has(nameOf(token)?.toUpperCase() ?? ""));
+  return words[0] === "CREATE" && !(words.includes("TABLE") && (words.includes("SELECT") || words.includes("VALUES")));
+}
+
+// A quoted name can be a function's too.
+function isChanging(token: Token): boolean {
+  return CHANGING.has(nameOf(token)?.toUpperCase() ?? "");
 }

@@ -25,7 +25,7 @@ afterEach(() => {
 
 class Notes extends Cell {
   static override readonly migrations = [
-    "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL, at INTEGER DEFAULT (unixepoch())) STRICT",
+    "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL, at INTEGER DEFAULT 5) STRICT",
     "CREATE VIRTUAL TABLE found USING fts5(text); INSERT INTO note (id, text) VALUES (1, 'first')",
   ];
   add(text: string): void {
@@ -92,4 +92,25 @@ test("only kinds whose migrations are fixed have a template, and making it leave
   expect(image(Lucky)).toBeUndefined();
   expect(image(Dated)).toBeUndefined();
   expect(readdirSync(directory)).toEqual([]);
+});
+
+test("a row that takes a changing value from a default, a trigger or a view keeps its kind from having a template", () => {
+  const table = "CREATE TABLE t (id TEXT DEFAULT (hex(randomblob(8))), at TEXT DEFAULT CURRENT_TIMESTAMP)";
+  const kinds = {
+    byDefault: [`${table}; INSERT INTO t DEFAULT VALUES`],
+    byTrigger: [
+      "CREATE TABLE t (v); CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET v = random(); END",
+      "INSERT INTO t VALUES (1)",
+    ],
+    byView: ["CREATE VIEW chance AS SELECT random() AS v; CREATE TABLE t (v)", "INSERT INTO t SELECT v FROM chance"],
+    byValues: ["CREATE TABLE t AS VALUES (random())"],
+    definitionsAlone: [table],
+  };
+  const cells = Object.fromEntries(
+    Object.entries(kinds).map(([kind, migrations]) => [kind, Object.assign(class extends Cell {}, { migrations })]),
+  );
+  const app = new App({ cells });
+  const templates = new Templates(folder());
+  const templated = Object.entries(cells).filter(([, type]) => templates.of(app.kindOf(type)) !== undefined);
+  expect(templated.map(([kind]) => kind)).toEqual(["definitionsAlone"]);
 });
