@@ -50,17 +50,25 @@ export type TailStep =
   /** Copy what is behind `bytes` to lost+found, then cut (remove the file when `bytes` is 0). */
   | { readonly do: "cut"; readonly bytes: number };
 
+/** What else is known of the last run. */
+export interface TailFacts {
+  /** It stopped cleanly: everything that it wrote had been acknowledged. */
+  readonly clean: boolean;
+  /** The catalog, which knows of durable records only, knows of one that the log no longer has. */
+  readonly missing: boolean;
+}
+
 /** The plan for the log of the last run, file by file. */
 export interface TailPlan {
   readonly steps: readonly TailStep[];
   /** Index of the damaged file, -1 when there is none. */
   readonly damaged: number;
-  /** The damage lies before something that was durable: acknowledged commits are lost, which no crash does. */
+  /** Something that was durable is no longer in the log: acknowledged commits are lost, which no crash does. */
   readonly acknowledgedLost: boolean;
 }
 
 /** Decides what becomes of the files of the last run, given in order. */
-export function planTail(files: readonly TailFile[]): TailPlan {
+export function planTail(files: readonly TailFile[], facts: TailFacts): TailPlan {
   const damaged = files.findIndex((file) => file.damage !== undefined);
   const durable = files.reduce((highest, file) => Math.max(highest, file.durable), 0);
   const steps = files.map((file, i): TailStep => {
@@ -69,5 +77,26 @@ export function planTail(files: readonly TailFile[]): TailPlan {
     return file.validBytes === file.size ? { do: "keep" } : { do: "trim", bytes: file.validBytes };
   });
   const lsn = files[damaged]?.damage?.lsn;
-  return { steps, damaged, acknowledgedLost: lsn !== undefined && durable > lsn };
+  const witnessed = lsn !== undefined && (facts.clean || durable > lsn);
+  return { steps, damaged, acknowledgedLost: facts.missing || witnessed };
+}
+
+/** The end of the last run's log, as far as it can be believed. */
+export interface ReadFile {
+  /** Number of the file. */
+  readonly file: number;
+  readonly validBytes: number;
+  readonly damaged: boolean;
+}
+
+/**
+ * True if the record at `offset` of log file `file` is known to have been durable and is not in the files that were
+ * read, given in order: it stands behind the end, behind damage, or in a file that is gone.
+ */
+export function isMissing(file: number, offset: number, files: readonly ReadFile[]): boolean {
+  for (const read of files) {
+    if (read.file === file) return offset >= read.validBytes;
+    if (read.damaged) return true;
+  }
+  return true;
 }

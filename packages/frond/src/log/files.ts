@@ -15,6 +15,7 @@ export interface LogFileEntry {
 }
 
 const RUN_FOLDER = /^(\d{10})$/;
+const SPARE = /^spare-\d+$/;
 const LOG_FILE = /^(\d{10})\.log$/;
 
 /** The folder of a run's log. */
@@ -48,6 +49,16 @@ export function listRuns(logFolder: string): RunNumber[] {
     .filter((match) => match !== undefined)
     .map((match) => Number(match) as RunNumber)
     .sort((a, b) => a - b);
+}
+
+/** Name of the space that a run allocates before it needs it. */
+export function spareName(number: number): string {
+  return `spare-${number}`;
+}
+
+/** True for what {@link spareName} gives. */
+export function isSpare(name: string): boolean {
+  return SPARE.test(name);
 }
 
 // Fixed width, so that a plain listing is in order.

@@ -40,6 +40,16 @@ export interface FileScan {
   /** The highest durable lsn that a batch of this file states, readable batches behind damage included. */
   readonly durable: Lsn;
   readonly damage: LogDamage | undefined;
+  /** The batch that the damage cuts: where it begins, what it says, and how many of its records are whole (at least 1). */
+  readonly torn: TornBatch | undefined;
+}
+
+/** See {@link FileScan.torn}. */
+export interface TornBatch {
+  readonly at: number;
+  readonly lsn: Lsn;
+  readonly durable: Lsn;
+  readonly records: number;
 }
 
 interface Cursor {
@@ -47,6 +57,8 @@ interface Cursor {
   lsn: number;
   records: number;
   durable: number;
+  /** The batch that is being read, and what was read before it. */
+  batch: { at: number; lsn: Lsn; durable: Lsn; before: number } | undefined;
 }
 
 /**
@@ -60,7 +72,7 @@ export function scanLogFile(
   onRecord: (record: DecodedRecord, place: LogPlace) => void,
 ): FileScan {
   const bytes = fs.readFileSync(entry.path);
-  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0 };
+  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0, batch: undefined };
   let damage: LogDamage | undefined;
   try {
     // A file that was allocated and never written is no damage: its run ended before the first batch.
@@ -81,7 +93,13 @@ export function scanLogFile(
     records: cursor.records,
     durable: cursor.durable as Lsn,
     damage,
+    torn: damage === undefined ? undefined : tornBatch(cursor),
   };
+}
+
+function tornBatch({ batch, records }: Cursor): TornBatch | undefined {
+  if (batch === undefined || records === batch.before) return undefined;
+  return { at: batch.at, lsn: batch.lsn, durable: batch.durable, records: records - batch.before };
 }
 
 function readFileHeader(entry: LogFileEntry, bytes: Buffer, cursor: Cursor, expectedLsn: number | undefined): void {
@@ -117,6 +135,7 @@ function readBatch(
     );
   }
   cursor.durable = Math.max(cursor.durable, header.durable);
+  cursor.batch = { at: start, lsn: header.lsn, durable: header.durable, before: cursor.records };
   const first = start + BATCH_HEADER_BYTES;
   const end = first + header.payloadBytes;
   for (let at = first; at < end;) {
@@ -127,6 +146,7 @@ function readBatch(
     cursor.at = at;
     cursor.records += 1;
   }
+  cursor.batch = undefined;
   return true;
 }
 

@@ -9,7 +9,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { FrondError } from "../errors.ts";
 import type { RunNumber } from "../types.ts";
-import { logFilePath, runFolder } from "./files.ts";
+import { logFilePath, runFolder, spareName } from "./files.ts";
 import type { LogIo } from "./io.ts";
 
 /** The file that batches go to. `used` counts the bytes given to batches, `capacity` those that are allocated. */
@@ -58,7 +58,7 @@ export class LogSpace {
   /** Starts the allocation of a spare file unless there is one. Never throws: a full disk sets `full`. */
   prepare(): void {
     if (this.#spare !== undefined || this.#allocating !== undefined || this.#stopped) return;
-    const spare = path.join(this.folder, `spare-${this.#nextSpare++}`);
+    const spare = path.join(this.folder, spareName(this.#nextSpare++));
     this.#allocating = this.#io.allocate(spare, this.#fileBytes).then(
       () => {
         this.#allocating = undefined;

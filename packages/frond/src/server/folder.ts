@@ -9,7 +9,7 @@ import { SLOT_HASH } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import { type DirectoryLock, lockDirectory } from "../store/lock.ts";
-import { syncFolder, writeDurably } from "./recover.ts";
+import { syncFolder, writeDurably } from "./durably.ts";
 
 const FORMAT = 1;
 

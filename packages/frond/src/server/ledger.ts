@@ -8,7 +8,7 @@ import type { SlotTable } from "../core/slots.ts";
 import { SLOTS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry, SlotRow } from "../store/catalog.ts";
-import type { Address, Slot } from "../types.ts";
+import type { Address, LogPlace, Slot } from "../types.ts";
 
 /** Rows written in one piece, between other work. Count. */
 const PIECE = 200;
@@ -87,6 +87,7 @@ export class Ledger {
     this.#dirty = new Map();
     const current = this.#log.current?.number;
     const slots = this.#slotRows();
+    const highest = rows.reduce((place, row) => Math.max(place, row.place), 0) as LogPlace;
     await this.#log.flushed();
     try {
       for (let at = 0; at < rows.length; at += PIECE) {
@@ -97,7 +98,7 @@ export class Ledger {
       }
       this.#catalog.batch(() => {
         for (const row of slots) this.#catalog.putSlot(row);
-        if (current !== undefined) this.#catalog.cover(current);
+        if (current !== undefined) this.#catalog.cover(current, highest);
       });
     } catch (error) {
       // The log has it all: without the catalog a start only reads more of it.

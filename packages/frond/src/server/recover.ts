@@ -2,29 +2,22 @@
 //
 // Rule: the decisions are in core/recovery; here they are carried out, in an order that can be interrupted anywhere and
 // done again: what does not belong into the log is copied to lost+found before it is cut off, and the new run is written
-// down before it writes anything else.
+// down before it writes anything else. What a start believes it first makes durable: a kill leaves bytes that only the
+// page cache has, and a loss of power right after the start would take them away again, from under answers that rest on
+// them.
 
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import type { DecodedRecord } from "../codec/record.ts";
-import { doubtfulThrough, planTail, type TailStep } from "../core/recovery.ts";
+import { doubtfulThrough, isMissing, planTail } from "../core/recovery.ts";
 import { SlotTable } from "../core/slots.ts";
-import { FrondError } from "../errors.ts";
 import { type LogFileEntry, listLogFiles, listRuns, runFolder } from "../log/files.ts";
 import { type FileScan, scanLogFile } from "../log/scan.ts";
-import type { Catalog } from "../store/catalog.ts";
-import { newEntry } from "../cell/commit.ts";
-import type { LogPlace, RunNumber } from "../types.ts";
-
-/** Something an operator should know: shown at the start and by `frond status`. */
-export interface Report {
-  /** `torn`: the end of the log held an unfinished write, as after a power loss. `damage`: what was acknowledged is lost. */
-  readonly kind: "torn" | "damage";
-  readonly file: string;
-  readonly offset: number;
-  readonly text: string;
-}
+import type { Catalog, RunRow, SlotRow } from "../store/catalog.ts";
+import { placeFile, placeOffset, type RunNumber } from "../types.ts";
+import { Applier } from "./applier.ts";
+import { syncFile, syncFolder } from "./durably.ts";
+import { removeSpares, type Report, reportOf, settleTail } from "./settle.ts";
 
 /** What the new run starts with. */
 export interface Recovered {
@@ -34,7 +27,7 @@ export interface Recovered {
   readonly firstFile: number;
   /** See {@link doubtfulThrough}. */
   readonly doubtfulThrough: RunNumber;
-  readonly reports: Report[];
+  readonly reports: readonly Report[];
   /** The run before did not end cleanly. */
   readonly unclean: boolean;
   /** Records that were read from the log. Count. */
@@ -44,21 +37,9 @@ export interface Recovered {
 /** Recovers a data directory under its lock, and writes down the new run. */
 export function recover(directory: string, catalog: Catalog, boot: string): Recovered {
   const logFolder = path.join(directory, "log");
-  const files = listLogFiles(logFolder);
-  const lastRun = files.at(-1)?.run;
-  const reports: Report[] = [];
-  const applier = new Applier(catalog);
-  const scans = scanAll(files, catalog.coveredFile, lastRun, applier, reports);
-  settleTail(
-    directory,
-    scans.filter((scan) => scan.entry.run === lastRun),
-    reports,
-  );
-  const firstFile = (files.at(-1)?.number ?? 0) + 1;
-  applier.finish(firstFile);
-
   const runs = catalog.runs();
-  const doubtful = unknownRuns(
+  const read = readLog(directory, catalog, runs);
+  const unknown = unknownRuns(
     logFolder,
     runs.map((row) => row.run),
   );
@@ -68,6 +49,7 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
   const runId = randomBytes(16);
   const row = { run, id: runId.toString("hex"), boot, startedMs: Date.now(), ended: null, synced: false };
   catalog.putRun(row);
+  removeSpares(logFolder);
   fs.mkdirSync(runFolder(logFolder, run), { mode: 0o700 });
   syncFolder(logFolder);
 
@@ -77,26 +59,85 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
     run,
     runId,
     slots,
-    firstFile,
-    doubtfulThrough: Math.max(doubtful, doubtfulThrough(runs, boot)) as RunNumber,
-    reports,
+    firstFile: read.firstFile,
+    doubtfulThrough: Math.max(unknown, read.doubtful, doubtfulThrough(runs, boot)) as RunNumber,
+    reports: read.reports,
     unclean: previous !== undefined && previous.ended !== "clean",
-    records: applier.records,
+    records: read.records,
   };
 }
 
-function scanAll(
-  files: readonly LogFileEntry[],
-  coveredFile: number,
-  lastRun: RunNumber | undefined,
-  applier: Applier,
-  reports: Report[],
-): FileScan[] {
+interface LogRead {
+  readonly reports: readonly Report[];
+  readonly records: number;
+  readonly firstFile: number;
+  /** Files of cells last made in this run or before may hold what the log has lost. 0 = none. */
+  readonly doubtful: number;
+}
+
+/** Brings the catalog up to the log, and ends the log of the last run where it can be believed no further. */
+function readLog(directory: string, catalog: Catalog, runs: readonly RunRow[]): LogRead {
+  const logFolder = path.join(directory, "log");
+  const files = listLogFiles(logFolder);
+  const last = files.at(-1);
+  const lastRun = (last?.run ?? 0) as RunNumber;
+  // A number is never used twice, also where the catalog alone remembers the file.
+  const firstFile = Math.max(last?.number ?? 0, placeFile(catalog.highestPlace), catalog.coveredFile - 1) + 1;
+  for (const file of files) if (file.run === lastRun && file.number >= catalog.coveredFile) syncFile(file.path);
+  let reading = scanAll(files, catalog, lastRun);
+  const missing = isAhead(catalog, reading.scans);
+  if (missing) reading = startOver(files, catalog, lastRun);
+  const tail = reading.scans.filter((scan) => scan.entry.run === lastRun);
+  const clean = runs.find((row) => row.run === lastRun)?.ended === "clean";
+  const plan = planTail(tail, { clean, missing });
+  const report = reportOf(plan, tail, lastRun, logFolder);
+  settleTail(directory, tail, plan, report);
+  catalog.batch(() => catalog.cover(firstFile));
+  const reports = report === undefined ? reading.reports : [...reading.reports, report];
+  const doubtful = reports.length === 0 ? 0 : Math.max(lastRun, ...runs.map((row) => row.run));
+  return { reports, records: reading.records, firstFile, doubtful };
+}
+
+/** The catalog knows of a record that the log does not hold (any more). */
+function isAhead(catalog: Catalog, scans: readonly FileScan[]): boolean {
+  const place = catalog.highestPlace;
+  // What is covered was settled by an earlier start.
+  if (place === 0 || placeFile(place) < catalog.coveredFile) return false;
+  const read = scans.map((scan) => ({
+    file: scan.entry.number,
+    validBytes: scan.validBytes,
+    damaged: scan.damage !== undefined,
+  }));
+  return isMissing(placeFile(place), placeOffset(place), read);
+}
+
+interface Reading {
+  readonly scans: readonly FileScan[];
+  readonly reports: readonly Report[];
+  readonly records: number;
+}
+
+/** Makes the catalog anew from all of the log; only the epochs that it knew of stay used. */
+function startOver(files: readonly LogFileEntry[], catalog: Catalog, lastRun: RunNumber): Reading {
+  const known = catalog.slots();
+  catalog.batch(() => catalog.forget());
+  const reading = scanAll(files, catalog, lastRun);
+  const present = new Map<number, SlotRow>(catalog.slots().map((row) => [row.slot, row]));
+  catalog.batch(() => {
+    for (const row of known) catalog.putSlot({ ...row, txid: present.get(row.slot)?.txid ?? (0 as SlotRow["txid"]) });
+  });
+  return reading;
+}
+
+function scanAll(files: readonly LogFileEntry[], catalog: Catalog, lastRun: RunNumber): Reading {
+  const applier = new Applier(catalog);
+  const reports: Report[] = [];
   const scans: FileScan[] = [];
+  const from = catalog.coveredFile;
   let before: FileScan | undefined;
   let stopped = false;
   for (const entry of files) {
-    if (entry.number < coveredFile) continue;
+    if (entry.number < from) continue;
     const follows = before !== undefined && before.entry.run === entry.run && before.damage === undefined;
     const scan = scanLogFile(entry, follows ? before?.endLsn : undefined, (record, place) => {
       if (!stopped) applier.apply(record, place, entry.run);
@@ -108,149 +149,12 @@ function scanAll(
     // An earlier run was settled at its own end: damage there came later, and costs the cells that need those records.
     else reports.push({ kind: "damage", file: entry.path, offset: scan.damage.offset, text: scan.damage.reason });
   }
-  return scans;
-}
-
-/** Cuts the last run's log where it ends, keeping what cannot be believed in lost+found. */
-function settleTail(directory: string, scans: readonly FileScan[], reports: Report[]): void {
-  const plan = planTail(scans);
-  const damage = scans[plan.damaged]?.damage;
-  if (damage !== undefined) {
-    const kind = plan.acknowledgedLost ? "damage" : "torn";
-    const verdict = plan.acknowledgedLost
-      ? "commits behind it had been acknowledged: they are lost, the disk is at fault"
-      : "it was never acknowledged, as after a power loss in the middle of a write";
-    const text = `${damage.reason}. The log of run ${scans[plan.damaged]?.entry.run} ends there: ${verdict}. What stood behind is in lost+found`;
-    reports.push({ kind, file: damage.file, offset: damage.offset, text });
-  }
-  for (const [i, step] of plan.steps.entries()) settleFile(directory, scans[i] as FileScan, step, reports.at(-1));
-}
-
-function settleFile(directory: string, scan: FileScan, step: TailStep, report: Report | undefined): void {
-  if (step.do === "keep") return;
-  const { path: file } = scan.entry;
-  if (step.do === "cut") keepLost(directory, scan, step.bytes, report);
-  if (step.bytes === 0) fs.rmSync(file);
-  else {
-    const fd = fs.openSync(file, "r+");
-    fs.ftruncateSync(fd, step.bytes);
-    fs.fsyncSync(fd);
-    fs.closeSync(fd);
-  }
-  syncFolder(path.dirname(file));
-}
-
-function keepLost(directory: string, scan: FileScan, from: number, report: Report | undefined): void {
-  const folder = path.join(directory, "lost+found");
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const name = `run-${scan.entry.run}-file-${scan.entry.number}-offset-${from}`;
-  const bytes = fs.readFileSync(scan.entry.path).subarray(from);
-  const facts = {
-    ...report,
-    log: scan.entry.path,
-    from,
-    bytes: bytes.length,
-    run: scan.entry.run,
-    foundAt: new Date().toISOString(),
-  };
-  writeDurably(path.join(folder, `${name}.bin`), bytes);
-  writeDurably(path.join(folder, `${name}.json`), Buffer.from(`${JSON.stringify(facts, null, 2)}\n`));
-  syncFolder(folder);
-}
-
-/** Brings the catalog up to the log. */
-class Applier {
-  records = 0;
-  readonly #catalog: Catalog;
-  #pending: (() => void)[] = [];
-
-  constructor(catalog: Catalog) {
-    this.#catalog = catalog;
-  }
-
-  apply(record: DecodedRecord, place: LogPlace, run: RunNumber): void {
-    this.records += 1;
-    const { slot, epoch, txid } = record;
-    this.#later(() => this.#catalog.putSlot({ slot, epoch, txid }));
-    if (record.type !== "commit") return;
-    const created = new Set(
-      record.changes.filter((change) => change.what === "created").map((change) => change.address),
-    );
-    const deleted = new Set(
-      record.changes.filter((change) => change.what === "deleted").map((change) => change.address),
-    );
-    for (const cell of record.cells) {
-      // Without the pages: what waits here must not hold on to the file's bytes.
-      const { address, pageSize, pageCount, walSalt1, walSalt2, walEnd } = cell;
-      const at = {
-        epoch,
-        txid,
-        changedMs: record.time,
-        pageSize,
-        pageCount,
-        place,
-        walSalt1,
-        walSalt2,
-        walEnd,
-        fileRun: run,
-      };
-      this.#later(() => {
-        const known = created.has(address) ? undefined : this.#catalog.find(address);
-        const entry = { ...(known ?? newEntry(address, slot, pageSize)), ...at, deleted: deleted.has(address) };
-        if (known === undefined) entry.createdMs = record.time;
-        this.#catalog.put(entry);
-      });
-    }
-  }
-
-  /** Everything up to `firstFile` is in the catalog. */
-  finish(firstFile: number): void {
-    this.#flush();
-    this.#catalog.batch(() => this.#catalog.cover(firstFile));
-  }
-
-  #later(write: () => void): void {
-    this.#pending.push(write);
-    if (this.#pending.length >= 10_000) this.#flush();
-  }
-
-  #flush(): void {
-    const pending = this.#pending;
-    this.#pending = [];
-    this.#catalog.batch(() => {
-      for (const write of pending) write();
-    });
-  }
+  applier.flush();
+  return { scans, reports, records: applier.records };
 }
 
 // Runs with a log that the catalog knows nothing of: the catalog is new, so no file of theirs can be believed.
 function unknownRuns(logFolder: string, known: readonly RunNumber[]): number {
   const unknown = listRuns(logFolder).filter((run) => !known.includes(run));
   return Math.max(0, ...unknown);
-}
-
-/** Makes the entries of a folder durable. */
-export function syncFolder(folder: string): void {
-  const fd = fs.openSync(folder, "r");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Writes a file and waits until it is on stable storage. Throws DISK_FULL. */
-export function writeDurably(file: string, bytes: Uint8Array): void {
-  try {
-    const fd = fs.openSync(file, "w", 0o600);
-    try {
-      fs.writeFileSync(fd, bytes);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-    throw new FrondError("DISK_FULL", `no space for ${file}`, { cause: error });
-  }
 }

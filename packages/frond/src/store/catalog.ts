@@ -157,8 +157,12 @@ export class Catalog {
 
   /** The log file from which a scan must begin: all files before it are in the catalog. 0 = from the first. */
   get coveredFile(): number {
-    const row = this.#db.prepare("SELECT value FROM meta WHERE key = 'covered'").get() as { value: number } | undefined;
-    return row?.value ?? 0;
+    return this.#meta("covered");
+  }
+
+  /** The highest place of a record that a run has told of while it ran; 0 = none. The log holds it, or has lost something. */
+  get highestPlace(): LogPlace {
+    return this.#meta("highest") as LogPlace;
   }
 
   /** Runs `write` as one transaction. */
@@ -196,13 +200,28 @@ export class Catalog {
     this.#putSlot.run(row.slot, row.epoch, row.txid);
   }
 
-  /** States that every record in files before `file` is in the catalog. */
-  cover(file: number): void {
-    this.#db.prepare("INSERT OR REPLACE INTO meta VALUES ('covered', ?)").run(file);
+  /** States that every record in files before `file` is in the catalog; `highest` raises {@link highestPlace}. */
+  cover(file: number, highest = 0 as LogPlace): void {
+    this.#putMeta("covered", file);
+    if (highest > this.highestPlace) this.#putMeta("highest", highest);
+  }
+
+  /** Forgets what was derived from the log, but neither the runs nor {@link highestPlace}. */
+  forget(): void {
+    this.#db.exec("DELETE FROM cell; DELETE FROM slot; DELETE FROM meta WHERE key = 'covered'");
   }
 
   close(): void {
     this.#db.close();
+  }
+
+  #meta(key: string): number {
+    const row = this.#db.prepare("SELECT value FROM meta WHERE key = ?").get(key) as { value: number } | undefined;
+    return row?.value ?? 0;
+  }
+
+  #putMeta(key: string, value: number): void {
+    this.#db.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(key, value);
   }
 }
 

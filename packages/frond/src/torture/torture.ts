@@ -287,7 +287,7 @@ class Harness {
   #afterPower(): void {
     this.#boot += 1;
     if (this.#random.chance(0.3)) keepCopy(this.#directory, this.#older);
-    this.#vandalised += vandalise(this.#directory, this.#older, this.#random);
+    this.#vandalised += vandalise(this.#directory, this.#older, this.#random.fork());
   }
 
   /** The last words: everything is there after a clean stop too, and on another boot of the machine. */
