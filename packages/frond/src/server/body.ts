@@ -13,14 +13,11 @@ export function boundBody(incoming: IncomingMessage, limit: number, exceeded: ()
   // `push` is where node's parser puts what arrived; a "data" listener instead would start the flow before any reader.
   const push = incoming.push.bind(incoming);
   let bytes = 0;
-  let over = false;
   incoming.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
-    if (over) return true;
     if (chunk instanceof Uint8Array) bytes += chunk.byteLength;
     if (bytes <= limit) return push(chunk, encoding);
-    over = true;
     exceeded();
-    // The stream ends for its readers, while the socket lives on to carry the answer.
+    // The stream ends for its readers, and node's parser gives it nothing more; the socket lives on to carry the answer.
     incoming._destroy = (error, done) => done(incoming.listenerCount("error") > 0 ? error : null);
     incoming.destroy(new FrondError("BODY_TOO_LARGE", `the request body is larger than ${limit} bytes`));
     return true;
