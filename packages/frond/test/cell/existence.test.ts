@@ -103,3 +103,24 @@ test("a constructor that throws refuses the call, and the next call tries again"
   // What the failed construction wrote is not there.
   expect(await again.get(Moody, "a").rows()).toEqual([...seed, "x", "from the constructor"]);
 });
+
+test("the page size is fixed when a cell begins to exist", async () => {
+  class Paged extends Page {
+    static override pageSize = 2048;
+    size() {
+      return this.sql.one`PRAGMA page_size`;
+    }
+  }
+  class Repaged extends Paged {
+    static override pageSize = 8192;
+  }
+  const opened = await openCells({ paged: Paged });
+  await opened.get(Paged, "a").put("x");
+  const again = await reopen(opened, { paged: Repaged });
+  expect(await again.get(Repaged, "a").size()).toEqual({ page_size: 2048 });
+  expect(await again.get(Repaged, "b").size()).toEqual({ page_size: 8192 });
+  await again.get(Repaged, "a").put("y");
+  await again.node.commitLog.flushed();
+  const rebuilt = await afterKill(again, { paged: Repaged }, { boot: "another boot" });
+  expect(await rebuilt.get(Repaged, "a").rows()).toContain("y");
+});

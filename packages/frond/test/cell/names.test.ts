@@ -76,3 +76,13 @@ test("what is no text, empty, too long or holds NUL names no cell", async () => 
     expect(() => get(Named, name), String(name as unknown)).toThrow(expect.objectContaining({ code: "BAD_ADDRESS" }));
   }
 });
+
+test("a cell is its kind and name: the class may be renamed, and a name under two kinds is two cells", async () => {
+  const opened = await openCells({ named: Named });
+  await opened.get(Named, "a").set();
+  class Renamed extends Named {}
+  class Other extends Named {}
+  const again = await reopen(opened, { named: Renamed, other: Other });
+  expect(await again.get(Renamed, "a").stored()).toEqual(["a", "a", "a"]);
+  expect(await again.get(Other, "a").stored()).toEqual(["a", "a", undefined]);
+});

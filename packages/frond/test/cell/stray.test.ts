@@ -139,7 +139,7 @@ test("a timer that the verb waits for belongs to the verb", async () => {
   expect(await a.rows()).toEqual(["timer within"]);
 });
 
-test("the `this` of another cell cannot be used inside a verb", async () => {
+test("the this of another cell cannot be used inside a verb", async () => {
   const { a, b } = await loose();
   await a.leak();
   const failure = await failureOf(b.useOther());

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
-import { codeOf, commitsIn, failureOf, openCells } from "./nodes.ts";
+import { afterKill, codeOf, commitsIn, failureOf, openCells } from "./nodes.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -128,6 +128,17 @@ class Ledger extends Cell {
   orphanInTransaction() {
     return this.caught(() => this.transaction(() => this.orphan()));
   }
+  fill(from: number, to: number) {
+    for (let n = from; n < to; n++) this.add(n);
+  }
+  empty() {
+    this.sql`DELETE FROM entry`;
+  }
+  vacuumIt(inTransaction: boolean) {
+    if (inTransaction) this.transaction(() => this.vacuum());
+    else this.vacuum();
+    return this.ctx.storage.sql.databaseSize;
+  }
   deferred() {
     this.ctx.storage.sql.exec("PRAGMA defer_foreign_keys = ON");
     this.sql`INSERT INTO child VALUES (8)`;
@@ -195,4 +206,18 @@ test("a deferred foreign key that fails at COMMIT fails the verb, and nothing of
   expect(commitsIn(directory)).toHaveLength(0);
   await a.adopted();
   await a.deferred();
+});
+
+test("this.vacuum gives unused pages back, as a commit of its own and so outside of transactions", async () => {
+  const { a, ...opened } = await ledger();
+  await a.fill(1000, 4000);
+  await a.empty();
+  await a.add(5000);
+  expect(await codeOf(a.vacuumIt(true))).toBe("TX_ABORTED");
+  expect(await a.vacuumIt(false)).toBeLessThan(16 * 1024);
+  await a.add(5001);
+  await opened.node.commitLog.flushed();
+  expect(commitsIn(opened.directory, "ledger/a")).toHaveLength(5);
+  const rebuilt = await afterKill(opened, { ledger: Ledger }, { boot: "another boot" });
+  expect(await rebuilt.get(Ledger, "a").entries()).toEqual([5000, 5001]);
 });
