@@ -4,7 +4,7 @@
 // body, open requests, connections, times. `/_frond/health` and `/_frond/ready` are answered before any of it. Whatever
 // a handler does, its client gets a well-formed answer or a cut connection, and the log says which and why.
 //
-// The way of a request is hot. Per request there is one RequestInfo, the adapter's lazy Request, and what the handler
+// The way of a request is hot. Per request there is one Exchange, the adapter's lazy Request, and what the handler
 // makes; no Headers object, no stream and no AbortController unless somebody asks for one.
 // Rejected: native Request and Response (two thirds of the throughput), a parser of our own (twice as fast as node's,
 // and ours to keep safe for ever).
@@ -34,7 +34,7 @@ import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
 import { OVERLOADED, STOPPING, refusalFor, refuseBrokenRequest, writeJson, writeRefusal } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
-import { Info, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
+import { Exchange, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
 import type { RequestInfo } from "./request.ts";
 import { Warnings } from "./warnings.ts";
 
@@ -84,13 +84,6 @@ export async function listenHttp(options: HttpOptions): Promise<HttpFront> {
   return front;
 }
 
-/**
- * What the adapter gets in place of a Response, since the answer is ours to write: a promise that never settles and that
- * nothing holds, so what waits for it is collected. (Throwing to its error handler costs 2 us a request.)
- */
-// oxlint-disable-next-line unicorn/no-thenable
-const TAKEN_OVER = { then(): void {} };
-
 const URL_TOO_LONG: Refusal = { status: 414, code: "URL_TOO_LONG", message: "the request target is too long" };
 const BODY_TOO_LARGE: Refusal = { status: 413, code: "BODY_TOO_LARGE", message: "the request body is too large" };
 const BAD_HOST: Refusal = {
@@ -106,8 +99,8 @@ const HEALTH = "/_frond/health";
 const READY = "/_frond/ready";
 const RESERVED = "/_frond/";
 
-const INFO = Symbol("info");
-type Outgoing = ServerResponse & { [INFO]?: Info; req: IncomingMessage };
+const EXCHANGE = Symbol("exchange");
+type Outgoing = ServerResponse & { [EXCHANGE]?: Exchange };
 
 class Front implements HttpFront {
   readonly #options: HttpOptions;
@@ -126,13 +119,23 @@ class Front implements HttpFront {
     this.#limits = limits;
     this.#warnings = new Warnings(options.log);
     useLightGlobals();
-    this.#adapter = getRequestListener((request, env) => this.#run(request, env.outgoing as Outgoing), {
-      hostname: "localhost",
-      errorHandler: (error) => this.#adapterFailed(error),
-    });
-    const partDone = (info: Info): void => this.#partDone(info);
+    // The adapter is told that there is nothing to write: the answer is ours (see Exchange), and a promise that is
+    // settled already is what it waits for at the least cost.
+    const nothing = new Response(null);
+    const settled = Promise.resolve(nothing);
+    const run = (request: Request, exchange: Exchange): void => this.#run(request, exchange);
+    this.#adapter = getRequestListener(
+      (request, env) => {
+        run(request, env.outgoing as unknown as Exchange);
+        return settled;
+      },
+      { hostname: "localhost", errorHandler: () => nothing },
+    );
+    const partDone = (exchange: Exchange): void => this.#partDone(exchange);
     this.#onAnswerClosed = function onAnswerClosed() {
-      if (this[INFO]) partDone(this[INFO]);
+      const exchange = this[EXCHANGE] as Exchange;
+      exchange.closed();
+      partDone(exchange);
     };
     const server = createServer({
       maxHeaderSize: limits.headerBytes,
@@ -200,8 +203,8 @@ class Front implements HttpFront {
     }
     if (this.#stopped) outgoing.shouldKeepAlive = false;
     if (expectsContinue) outgoing.writeContinue();
-    const info = new Info(incoming.socket, applyForwarded(incoming, this.#options.trustProxy));
-    outgoing[INFO] = info;
+    const exchange = new Exchange(incoming, outgoing, applyForwarded(incoming, this.#options.trustProxy));
+    outgoing[EXCHANGE] = exchange;
     outgoing.on("close", this.#onAnswerClosed);
     this.#open++;
     if (bodyBytes === undefined) {
@@ -210,8 +213,9 @@ class Front implements HttpFront {
         else outgoing.destroy();
       });
     }
-    // It never rejects: failures of a handler are answered in #run, its own come to #adapterFailed.
-    void this.#adapter(incoming, outgoing);
+    void this.#adapter(incoming, exchange as unknown as ServerResponse);
+    // It makes the Request and calls the handler at once, or finds that Host and target are no URL.
+    if (!exchange.begun) this.#refuse(incoming, outgoing, BAD_HOST, bodyBytes !== 0);
   }
 
   /** Why this request is not for the app, if so. `bodyBytes` undefined = not stated (chunked). */
@@ -249,35 +253,34 @@ class Front implements HttpFront {
     else writeJson(outgoing, 503, { ready: false, reason });
   }
 
-  #run(request: Request, outgoing: Outgoing): unknown {
-    const info = outgoing[INFO] as Info;
-    info.pending++;
+  #run(request: Request, exchange: Exchange): void {
+    exchange.begun = true;
+    exchange.pending++;
     try {
-      const result = this.#options.handler(request, info);
+      const result = this.#options.handler(request, exchange);
       if (typeof (result as Promise<Response>)?.then === "function") {
-        void this.#settle(result as Promise<Response>, outgoing, info);
-      } else {
-        this.#answer(result as Response, outgoing, info);
-        this.#partDone(info);
+        void this.#settle(result as Promise<Response>, exchange);
+        return;
       }
+      this.#answer(result as Response, exchange);
     } catch (error) {
-      this.#fail(error, outgoing, info);
-      this.#partDone(info);
+      this.#fail(error, exchange);
     }
-    return TAKEN_OVER;
+    this.#partDone(exchange);
   }
 
-  async #settle(result: Promise<Response>, outgoing: Outgoing, info: Info): Promise<void> {
+  async #settle(result: Promise<Response>, exchange: Exchange): Promise<void> {
     try {
-      this.#answer(await result, outgoing, info);
+      this.#answer(await result, exchange);
     } catch (error) {
-      this.#fail(error, outgoing, info);
+      this.#fail(error, exchange);
     }
-    this.#partDone(info);
+    this.#partDone(exchange);
   }
 
-  #answer(response: Response, outgoing: Outgoing, info: Info): void {
+  #answer(response: Response, exchange: Exchange): void {
     if (!isResponse(response)) throw new TypeError(`the handler returned ${nameOf(response)} and not a Response`);
+    const { outgoing } = exchange;
     if (outgoing.headersSent || outgoing.destroyed) {
       // The client has gone, or was refused in the middle of its body: nobody reads this answer.
       if (!response.bodyUsed) void response.body?.cancel().catch(() => {});
@@ -286,36 +289,27 @@ class Front implements HttpFront {
     if (this.#stopped) outgoing.shouldKeepAlive = false;
     const { status } = response;
     const streaming = writeResponse(response, outgoing);
-    if (status >= 500)
-      this.#options.log.warn({ ...logFields(outgoing.req, info), status }, "the app answered with a failure");
+    if (status >= 500) this.#options.log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
     streaming?.catch((error: unknown) => {
-      this.#options.log.error(
-        { ...logFields(outgoing.req, info), err: error },
-        "a response body failed; the connection is cut",
-      );
+      const message = "a response body failed; the connection is cut";
+      this.#options.log.error({ ...logFields(exchange), err: error }, message);
       outgoing.destroy();
     });
   }
 
-  #fail(error: unknown, outgoing: Outgoing, info: Info): void {
+  #fail(error: unknown, exchange: Exchange): void {
+    const { outgoing } = exchange;
     const refusal = refusalFor(error);
-    const fields = { ...logFields(outgoing.req, info), status: refusal.status, err: error };
+    const fields = { ...logFields(exchange), status: refusal.status, err: error };
     if (refusal.status === 500) this.#options.log.error(fields, "a request failed");
     else if (refusal.status === 503) this.#warnings.count(`requests failed for now: ${refusal.code}`);
     if (outgoing.headersSent || outgoing.destroyed) return;
     if (this.#stopped) outgoing.shouldKeepAlive = false;
-    writeRefusal(outgoing, refusal, info.requestId);
+    writeRefusal(outgoing, refusal, exchange.requestId);
   }
 
-  /** What the adapter could not do: a Host header or target that is no URL. It writes the Response that it gets. */
-  #adapterFailed(error: unknown): Response {
-    const { code, message, status } = BAD_HOST;
-    this.#options.log.debug({ err: error }, "a request was malformed");
-    return Response.json({ error: { code, message } }, { status, headers: { connection: "close" } });
-  }
-
-  #partDone(info: Info): void {
-    if (--info.pending > 0) return;
+  #partDone(exchange: Exchange): void {
+    if (--exchange.pending > 0) return;
     this.#open--;
     if (this.#open === 0) this.#whenIdle?.();
   }

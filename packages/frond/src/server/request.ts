@@ -2,7 +2,7 @@
 //
 // Rule: cheap to make, since every request makes one; what costs something (an id, an address) is made when asked for.
 
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /** What a handler may know of a request beyond the Request itself. */
@@ -13,27 +13,56 @@ export interface RequestInfo {
   readonly requestId: string;
 }
 
-export class Info implements RequestInfo {
+/**
+ * One request and its answer, from the first check to the last byte.
+ *
+ * The adapter that makes the light Request is given this in place of node's response: it registers here how to abort the
+ * Request, and what it writes goes nowhere, since the answer is written by the front door.
+ */
+export class Exchange implements RequestInfo {
   static #count = 0;
   static readonly #prefix = Math.floor(Math.random() * 36 ** 6).toString(36);
-  #id: string | undefined;
-  readonly #socket: Socket;
-  readonly #forwarded: string | undefined;
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  /** The handler has been called. */
+  begun = false;
   /** Of two parts, the handler and the answer on the wire, those in work: at 0 the request is over. */
   pending = 1;
+  #id: string | undefined;
+  readonly #forwarded: string | undefined;
+  #adapterClosed: (() => void) | undefined = undefined;
 
-  constructor(socket: Socket, forwarded: string | undefined) {
-    this.#socket = socket;
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, forwarded: string | undefined) {
+    this.incoming = incoming;
+    this.outgoing = outgoing;
     this.#forwarded = forwarded;
   }
 
   get remoteAddress(): string {
-    return this.#forwarded ?? peerAddress(this.#socket);
+    return this.#forwarded ?? peerAddress(this.incoming.socket);
   }
 
   get requestId(): string {
-    return (this.#id ??= `${Info.#prefix}-${(++Info.#count).toString(36)}`);
+    return (this.#id ??= `${Exchange.#prefix}-${(++Exchange.#count).toString(36)}`);
   }
+
+  /** The answer has left, or its client has gone: the adapter then aborts the Request's signal, in the second case. */
+  closed(): void {
+    this.#adapterClosed?.();
+  }
+
+  // What the adapter uses of a response.
+  on(_close: string, listener: () => void): void {
+    this.#adapterClosed = listener;
+  }
+
+  get writableFinished(): boolean {
+    return this.outgoing.writableFinished;
+  }
+
+  writeHead(): void {}
+
+  end(): void {}
 }
 
 /** Address of the other end of `socket`; IPv4 in its own form where the system maps it into IPv6. */
@@ -61,8 +90,8 @@ export function hasTwoHosts(rawHeaders: readonly string[]): boolean {
 }
 
 /** What a line in the log says of a request: never its query, which may hold secrets. */
-export function logFields(incoming: IncomingMessage, info: RequestInfo): Record<string, unknown> {
-  const { method, url = "" } = incoming;
+export function logFields(exchange: Exchange): Record<string, unknown> {
+  const { method, url = "" } = exchange.incoming;
   const query = url.indexOf("?");
-  return { request: info.requestId, method, path: query === -1 ? url : url.slice(0, query) };
+  return { request: exchange.requestId, method, path: query === -1 ? url : url.slice(0, query) };
 }
