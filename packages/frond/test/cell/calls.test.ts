@@ -69,6 +69,19 @@ class Sender extends Box {
     }
     this.watch(this.other.put("never made"));
   }
+  async breakOwnStretch() {
+    await turn();
+    this.put("own");
+    try {
+      this.sql`INSERT OR ROLLBACK INTO u VALUES ('y'), ('y')`;
+    } catch {
+      // The verb has failed from here on: what it still calls goes nowhere.
+    }
+    await this.other.put("never made");
+  }
+  makeTable() {
+    this.sql`CREATE TABLE IF NOT EXISTS u (v TEXT UNIQUE) STRICT`;
+  }
   async callInStretch() {
     await turn();
     this.put("own");
@@ -157,6 +170,9 @@ test("a call made in a part that is rolled back is dropped with that part", asyn
   expect(await other.all()).toEqual(["1 kept", "4 kept"]);
   expect(await codeOf(a.breakOwnTransaction())).toBe("TX_ABORTED");
   await turn();
+  expect(await other.all()).toEqual(["1 kept", "4 kept"]);
+  await a.makeTable();
+  expect(await codeOf(a.breakOwnStretch())).toBe("TX_ABORTED");
   expect(await other.all()).toEqual(["1 kept", "4 kept"]);
   expect(await codeOf(a.dropInStretch())).toBe("TX_ABORTED");
   expect(await other.all()).toEqual(["1 kept", "4 kept"]);

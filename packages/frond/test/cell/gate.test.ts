@@ -1,6 +1,7 @@
 // The output gate: nobody outside hears of a commit that is not as durable as was asked. The disk is held back, and it
 // is seen who is answered meanwhile.
 
+import { AsyncResource } from "node:async_hooks";
 import { expect, test } from "vitest";
 import type { FetchContext } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
@@ -28,6 +29,12 @@ class Note extends Cell {
   recall() {
     return this.heard;
   }
+  async rememberAndPut(v: string) {
+    await new Promise((resolve) => setImmediate(resolve));
+    queueMicrotask(inBetween);
+    this.heard = v;
+    this.put(v);
+  }
   async look() {
     this.heard = await this.get(Note, "n").all();
     return this.heard;
@@ -38,6 +45,9 @@ class Note extends Cell {
     await this.get(Scratch, "s").remember("what n has written");
   }
 }
+
+/** Runs between the end of the code of a stretch and its commit. */
+let inBetween = (): void => {};
 
 class Scratch extends Note {
   static override durability = "memory" as const;
@@ -119,6 +129,21 @@ test("a commit that was heard of through a second cell is waited for, also when 
   disk.release();
   expect(await recall).toEqual(["first", "x"]);
   await Promise.all([write, look]);
+});
+
+test("what an open stretch has set in a field is heard with its commit, not before it", async () => {
+  const { disk, request } = await held();
+  let recall: Promise<unknown> | undefined;
+  // As a request that comes in, not as a part of the verb.
+  inBetween = AsyncResource.bind(() => {
+    recall = request("note/n/recall");
+  });
+  const write = request("note/n/rememberAndPut/x");
+  await turns();
+  expect(await isSettled(recall as Promise<unknown>)).toBe(false);
+  disk.release();
+  expect(await recall).toBe("x");
+  await write;
 });
 
 test("at the level memory nothing waits but for what was heard from elsewhere", async () => {

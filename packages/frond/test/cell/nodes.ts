@@ -147,6 +147,11 @@ export class SlowDisk implements LogIo {
     this.#held ??= [];
   }
 
+  /** The oldest sync that is held returns. */
+  releaseOne(): void {
+    this.#held?.shift()?.();
+  }
+
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;

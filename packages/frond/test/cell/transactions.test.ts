@@ -82,6 +82,10 @@ class Ledger extends Cell {
       this.add(3);
     });
   }
+  givenAsyncAndSwallowedAtOnce() {
+    this.add(1);
+    this.caught(() => this.transaction(async () => this.add(2)));
+  }
   async givenAsyncAndSwallowed() {
     await turn();
     this.add(1);
@@ -168,6 +172,7 @@ test("a transaction gives its result, and nests in async verbs too", async () =>
 test("a transaction that is given an async function fails with TX_ASYNC, and nothing of it happens later", async () => {
   const { a } = await ledger();
   expect(await codeOf(a.givenAsync())).toBe("TX_ASYNC");
+  expect(await codeOf(a.givenAsyncAndSwallowedAtOnce())).toBe("TX_ASYNC");
   expect(await a.entries()).toEqual([]);
   expect(await codeOf(a.givenAsyncAndSwallowed())).toBe("TX_ASYNC");
   await turn();
