@@ -115,8 +115,6 @@ export class Statements {
       this.#schemaChanged = true;
       this.clear();
     });
-    // A statement that changes the schema runs once; a pragma takes effect while it is prepared.
-    if (statement.schema || tokens[0]?.upper === "PRAGMA") return statement;
     if (this.#cache.size >= STATEMENTS_PER_CELL) this.#evict();
     this.#cache.set(sql, statement);
     return statement;

@@ -315,6 +315,7 @@ describe("what no text shows", () => {
     db.exec("DROP VIEW v; CREATE VIEW v AS SELECT value AS b FROM _frond_kv");
     const before = calls();
     expect(() => prepared.all([])).toThrow(expect.objectContaining({ code: "SQL_DENIED" }));
+    expect(() => prepared.run([])).toThrow(expect.objectContaining({ code: "SQL_DENIED" }));
     expect(calls()).toBeGreaterThan(before);
     db.exec("DROP VIEW v; CREATE VIEW v AS SELECT a, b FROM t");
     expect(prepared.all([])).toHaveLength(3);

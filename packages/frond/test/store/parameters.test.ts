@@ -72,6 +72,7 @@ describe("resolveParameters", () => {
     ["WITH replace AS (SELECT ?) SELECT ?", "- -"],
     ["SELECT ?3, '?', \"?\" /* ? */ -- ?\n", "- - -"],
     ["SELECT ?4000000000", ""],
+    ["SELECT a$b, x$1", ""],
     ["SELECT 1", ""],
     ["", ""],
   ])("%s", (sql, expected) => {

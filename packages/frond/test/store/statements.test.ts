@@ -189,6 +189,20 @@ describe("results", () => {
     db.exec("VACUUM");
   });
 
+  test.each<[string, ...unknown[]]>([
+    ["SELECT zeroblob(1048576) FROM t"],
+    ["SELECT zeroblob(1048576) FROM t UNION ALL SELECT 1"],
+    ["SELECT zeroblob(1048576) FROM t LIMIT -1"],
+    ["SELECT zeroblob(1048576) FROM t LIMIT ?", -1],
+    ["SELECT zeroblob(1048576) FROM t LIMIT 2 * 150"],
+    ["SELECT zeroblob(1048576) FROM t WHERE id IN (SELECT id FROM t LIMIT 1) OR true"],
+  ])("is given up at the first row too many: %s", (sql, ...args) => {
+    const { run } = openGuarded(SCHEMA);
+    for (let i = 0; i < 3; i++) {
+      expect(() => run(sql, ...args)).toThrow(code("RESULT_TOO_LARGE", /\(63 rows were read so far\)/) as Error);
+    }
+  });
+
   test("an error between two rows is reported once and leaves no statement open", () => {
     const { db, statements } = openGuarded(SCHEMA);
     const overflow = statements.prepare("SELECT abs(?) AS x FROM t");
