@@ -195,7 +195,7 @@ describe("results", () => {
     ["SELECT zeroblob(1048576) FROM t LIMIT -1"],
     ["SELECT zeroblob(1048576) FROM t LIMIT ?", -1],
     ["SELECT zeroblob(1048576) FROM t LIMIT 2 * 150"],
-    ["SELECT zeroblob(1048576) FROM t WHERE id IN (SELECT id FROM t LIMIT 1) OR true"],
+    ["SELECT zeroblob(1048576) FROM t WHERE id IN (SELECT id FROM t LIMIT 1 OFFSET 0) OR true"],
   ])("is given up at the first row too many: %s", (sql, ...args) => {
     const { run } = openGuarded(SCHEMA);
     for (let i = 0; i < 3; i++) {
