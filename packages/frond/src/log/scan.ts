@@ -8,6 +8,7 @@
 import fs from "node:fs";
 import {
   BATCH_HEADER_BYTES,
+  type BatchHeader,
   decodeBatchHeader,
   decodeFileHeader,
   FILE_HEADER_BYTES,
@@ -32,10 +33,11 @@ export interface LogDamage {
 export interface FileScan {
   readonly entry: LogFileEntry;
   readonly size: number;
-  /** Bytes from the start of the file that hold whole records. */
+  /** Bytes from the start of the file that hold whole records, up to the first damage. */
   readonly validBytes: number;
-  /** The lsn behind the last whole record; 0 when not even the header could be read. */
+  /** The lsn behind the last record that was read; 0 when not even the header could be read. */
   readonly endLsn: Lsn;
+  /** Records in `validBytes`. Count. */
   readonly records: number;
   /** The highest durable lsn that a batch of this file states, readable batches behind damage included. */
   readonly durable: Lsn;
@@ -63,38 +65,50 @@ interface Cursor {
 
 /**
  * Scans a log file; calls `onRecord` with every whole record and its place.
- * `expectedLsn`: where the file before ended (undefined: take the header's word).
+ * `expectedLsn`: where the file before ended (undefined: take the header's word). `behind`: in a run that was settled
+ * long ago, what stands behind damage was acknowledged, so the scan goes on with the next batch that can be read.
  * Throws only for a format that is newer than this program (DATA_NEWER, RECORD_NEWER).
  */
 export function scanLogFile(
   entry: LogFileEntry,
   expectedLsn: number | undefined,
   onRecord: (record: DecodedRecord, place: LogPlace) => void,
+  behind: "stop" | "go on" = "stop",
 ): FileScan {
   const bytes = fs.readFileSync(entry.path);
   const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0, batch: undefined };
-  let damage: LogDamage | undefined;
+  const damage = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
+  const { at: validBytes, records } = cursor;
+  const torn = damage === undefined ? undefined : tornBatch(cursor);
+  if (damage !== undefined && behind === "stop")
+    cursor.durable = Math.max(cursor.durable, witness(entry, bytes, cursor.at));
+  if (behind === "go on") {
+    for (let next = damage; next !== undefined && skipDamage(entry, bytes, cursor);) {
+      next = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
+    }
+  }
+  const { lsn, durable } = cursor;
+  return { entry, size: bytes.length, validBytes, endLsn: lsn as Lsn, records, durable: durable as Lsn, damage, torn };
+}
+
+/** Reads on from the cursor to the end of what was written, or to damage, which it returns. */
+function scanBatches(
+  entry: LogFileEntry,
+  bytes: Buffer,
+  cursor: Cursor,
+  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+  expectedLsn: number | undefined,
+): LogDamage | undefined {
   try {
     // A file that was allocated and never written is no damage: its run ended before the first batch.
-    if (!isZero(bytes, 0, bytes.length)) {
-      readFileHeader(entry, bytes, cursor, expectedLsn);
-      while (readBatch(entry, bytes, cursor, onRecord));
-    }
+    if (cursor.at === 0 && isZero(bytes, 0, bytes.length)) return undefined;
+    if (cursor.at === 0) readFileHeader(entry, bytes, cursor, expectedLsn);
+    while (readBatch(entry, bytes, cursor, onRecord));
+    return undefined;
   } catch (error) {
     if (!isFrondError(error) || error.code === "DATA_NEWER" || error.code === "RECORD_NEWER") throw error;
-    damage = { file: entry.path, offset: cursor.at, lsn: cursor.lsn, reason: error.message };
-    cursor.durable = Math.max(cursor.durable, witness(entry, bytes, cursor.at));
+    return { file: entry.path, offset: cursor.at, lsn: cursor.lsn, reason: error.message };
   }
-  return {
-    entry,
-    size: bytes.length,
-    validBytes: cursor.at,
-    endLsn: cursor.lsn as Lsn,
-    records: cursor.records,
-    durable: cursor.durable as Lsn,
-    damage,
-    torn: damage === undefined ? undefined : tornBatch(cursor),
-  };
 }
 
 function tornBatch({ batch, records }: Cursor): TornBatch | undefined {
@@ -153,16 +167,40 @@ function readBatch(
 /** The highest durable lsn stated by any batch header of the same run that can be read behind `from`. */
 function witness(entry: LogFileEntry, bytes: Buffer, from: number): number {
   let durable = 0;
+  for (const { header } of headersBehind(entry, bytes, from)) durable = Math.max(durable, header.durable);
+  return durable;
+}
+
+/**
+ * Moves the cursor to the next batch behind damage; false when there is none. Inside a file bytes and lsn rise together,
+ * so bytes of a page that look like a batch are not taken for one.
+ */
+function skipDamage(entry: LogFileEntry, bytes: Buffer, cursor: Cursor): boolean {
+  for (const { at, header } of headersBehind(entry, bytes, cursor.at)) {
+    if (cursor.at !== 0 && header.lsn - at !== cursor.lsn - cursor.at) continue;
+    cursor.at = at;
+    cursor.lsn = header.lsn;
+    return true;
+  }
+  return false;
+}
+
+function* headersBehind(
+  entry: LogFileEntry,
+  bytes: Buffer,
+  from: number,
+): Iterable<{ at: number; header: BatchHeader }> {
   const magic = Buffer.from("FBAT");
   for (let at = bytes.indexOf(magic, from + 1); at !== -1; at = bytes.indexOf(magic, at + 1)) {
+    let header: BatchHeader;
     try {
-      const header = decodeBatchHeader(bytes, at, entry.path);
-      if (header.run === entry.run) durable = Math.max(durable, header.durable);
+      header = decodeBatchHeader(bytes, at, entry.path);
     } catch {
-      // Four bytes of a page that happen to look like a batch: not a witness.
+      // Four bytes of a page that happen to look like a batch.
+      continue;
     }
+    if (header.run === entry.run) yield { at, header };
   }
-  return durable;
 }
 
 function damaged(entry: LogFileEntry, offset: number, what: string): FrondError {

@@ -218,8 +218,9 @@ function openLocked(
   options: Pick<NodeOptions, "dataDirectory" | "log" | "boot">,
   complete: (catalog: Catalog) => NodeOptions,
 ): Node {
+  let catalog: Catalog | undefined;
   try {
-    const catalog = new Catalog(path.join(options.dataDirectory, "catalog.db"));
+    catalog = new Catalog(path.join(options.dataDirectory, "catalog.db"));
     const recovered = recover(options.dataDirectory, catalog, options.boot ?? bootId());
     for (const report of recovered.reports) {
       const level = report.kind === "damage" ? "error" : "warn";
@@ -227,6 +228,7 @@ function openLocked(
     }
     return new Node(complete(catalog), lock, catalog, recovered);
   } catch (error) {
+    catalog?.close();
     lock.release();
     throw error;
   }

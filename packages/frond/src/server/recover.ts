@@ -9,12 +9,14 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
+import type { DecodedRecord } from "../codec/record.ts";
 import { doubtfulThrough, isMissing, planTail } from "../core/recovery.ts";
 import { SlotTable } from "../core/slots.ts";
+import { FrondError } from "../errors.ts";
 import { type LogFileEntry, listLogFiles, listRuns, runFolder } from "../log/files.ts";
 import { type FileScan, scanLogFile } from "../log/scan.ts";
 import type { Catalog, RunRow, SlotRow } from "../store/catalog.ts";
-import { placeFile, placeOffset, type RunNumber } from "../types.ts";
+import { type LogPlace, placeFile, placeOffset, type RunNumber } from "../types.ts";
 import { Applier } from "./applier.ts";
 import { syncFile, syncFolder } from "./durably.ts";
 import { removeSpares, type Report, reportOf, settleTail } from "./settle.ts";
@@ -85,7 +87,7 @@ function readLog(directory: string, catalog: Catalog, runs: readonly RunRow[]): 
   const firstFile = Math.max(last?.number ?? 0, placeFile(catalog.highestPlace), catalog.coveredFile - 1) + 1;
   for (const file of files) if (file.run === lastRun && file.number >= catalog.coveredFile) syncFile(file.path);
   let reading = scanAll(files, catalog, lastRun);
-  const missing = isAhead(catalog, reading.scans);
+  const missing = isAhead(directory, catalog, reading.scans);
   if (missing) reading = startOver(files, catalog, lastRun);
   const tail = reading.scans.filter((scan) => scan.entry.run === lastRun);
   const clean = runs.find((row) => row.run === lastRun)?.ended === "clean";
@@ -98,17 +100,27 @@ function readLog(directory: string, catalog: Catalog, runs: readonly RunRow[]): 
   return { reports, records: reading.records, firstFile, doubtful };
 }
 
-/** The catalog knows of a record that the log does not hold (any more). */
-function isAhead(catalog: Catalog, scans: readonly FileScan[]): boolean {
+/**
+ * The catalog knows of a record that the log does not hold (any more). Throws DATA_DAMAGED when its whole file is gone:
+ * somebody has moved it, and to go on without it would throw away the files of cells, which may be the last copy.
+ */
+function isAhead(directory: string, catalog: Catalog, scans: readonly FileScan[]): boolean {
   const place = catalog.highestPlace;
   // What is covered was settled by an earlier start.
   if (place === 0 || placeFile(place) < catalog.coveredFile) return false;
+  const number = placeFile(place);
+  if (!scans.some((scan) => scan.entry.number === number)) {
+    throw new FrondError(
+      "DATA_DAMAGED",
+      `log file ${number}, which held acknowledged commits, is gone from ${directory}/log; restore it. To start with what is left, and lose them, delete catalog.db`,
+    );
+  }
   const read = scans.map((scan) => ({
     file: scan.entry.number,
     validBytes: scan.validBytes,
     damaged: scan.damage !== undefined,
   }));
-  return isMissing(placeFile(place), placeOffset(place), read);
+  return isMissing(number, placeOffset(place), read);
 }
 
 interface Reading {
@@ -139,9 +151,11 @@ function scanAll(files: readonly LogFileEntry[], catalog: Catalog, lastRun: RunN
   for (const entry of files) {
     if (entry.number < from) continue;
     const follows = before !== undefined && before.entry.run === entry.run && before.damage === undefined;
-    const scan = scanLogFile(entry, follows ? before?.endLsn : undefined, (record, place) => {
+    const apply = (record: DecodedRecord, place: LogPlace): void => {
       if (!stopped) applier.apply(record, place, entry.run);
-    });
+    };
+    const behind = entry.run === lastRun ? "stop" : "go on";
+    const scan = scanLogFile(entry, follows ? before?.endLsn : undefined, apply, behind);
     scans.push(scan);
     before = scan;
     if (scan.damage === undefined) continue;

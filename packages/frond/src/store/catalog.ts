@@ -6,7 +6,8 @@
 // Rows change with every commit, so open cells carry their row in memory and write it back when a log file is full.
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
+import { wrapSqlError } from "./sqlerror.ts";
 import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
 
 /** What is known of one cell. Mutable: an open cell keeps it current; `dirty` says that the file does not know yet. */
@@ -77,17 +78,7 @@ export class Catalog {
   readonly #putSlot: StatementSync;
 
   constructor(file: string) {
-    this.#db = new DatabaseSync(file);
-    this.#db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
-    const format = this.#db.prepare("PRAGMA user_version").get() as { user_version: number };
-    if (format.user_version > FORMAT) {
-      this.#db.close();
-      throw new FrondError(
-        "DATA_NEWER",
-        `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`,
-      );
-    }
-    this.#db.exec(`${SCHEMA}; PRAGMA user_version = ${FORMAT}`);
+    this.#db = openCatalog(file);
     this.#find = this.#db.prepare("SELECT * FROM cell WHERE address = ?");
     this.#put = this.#db.prepare(
       `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -222,6 +213,30 @@ export class Catalog {
 
   #putMeta(key: string, value: number): void {
     this.#db.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(key, value);
+  }
+}
+
+/** Opens the file, creating it where there is none. Throws DATA_NEWER, and DATA_DAMAGED when it is no catalog. */
+function openCatalog(file: string): DatabaseSync {
+  const db = new DatabaseSync(file);
+  try {
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    const format = db.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (format.user_version > FORMAT) {
+      throw new FrondError(
+        "DATA_NEWER",
+        `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`,
+      );
+    }
+    db.exec(`${SCHEMA}; PRAGMA user_version = ${FORMAT}`);
+    return db;
+  } catch (error) {
+    db.close();
+    const wrapped = wrapSqlError(error, "open the catalog");
+    if (!isFrondError(wrapped, "CELL_DAMAGED")) throw error;
+    throw new FrondError("DATA_DAMAGED", `${file} is damaged; delete it: the next start makes it anew from the log`, {
+      cause: error,
+    });
   }
 }
 
