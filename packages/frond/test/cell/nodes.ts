@@ -128,7 +128,10 @@ export function cellFiles(directory: string): string[] {
 
 /** A disk whose syncs can be held back: what was written is not acknowledged before `release`. */
 export class SlowDisk implements LogIo {
-  #held: (() => void)[] | undefined;
+  /** Appends that are not acknowledged, by the order in which they began; undefined while the disk is at work. */
+  readonly #open = new Map<number, (() => void) | undefined>();
+  #holding = false;
+  #appends = 0;
   readonly allocate = diskIo.allocate;
   readonly allocateNow = diskIo.allocateNow;
   readonly open = diskIo.open;
@@ -136,26 +139,36 @@ export class SlowDisk implements LogIo {
   readonly close = diskIo.close;
 
   append(fd: number, bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void {
+    const order = this.#appends++;
+    this.#open.set(order, undefined);
     diskIo.append(fd, bytes, length, position, (error) => {
-      if (this.#held === undefined) done(error);
-      else this.#held.push(() => done(error));
+      this.#open.set(order, () => done(error));
+      if (!this.#holding) this.#acknowledge(order);
     });
   }
 
   /** From now on no sync returns. */
   hold(): void {
-    this.#held ??= [];
+    this.#holding = true;
   }
 
-  /** The oldest sync that is held returns. */
-  releaseOne(): void {
-    this.#held?.shift()?.();
+  /** Lets the sync that began first return, once it is there. */
+  async releaseOne(): Promise<void> {
+    const first = Math.min(...this.#open.keys());
+    while (this.#open.get(first) === undefined) await turns(1);
+    this.#acknowledge(first);
   }
 
   release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const done of held) done();
+    this.#holding = false;
+    for (const order of this.#open.keys()) this.#acknowledge(order);
+  }
+
+  #acknowledge(order: number): void {
+    const done = this.#open.get(order);
+    if (done === undefined) return;
+    this.#open.delete(order);
+    done();
   }
 }
 

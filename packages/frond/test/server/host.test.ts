@@ -121,7 +121,7 @@ test("cells in which verbs run are neither closed nor waited for", async () => {
 
 async function growing() {
   const disk = new SlowDisk();
-  const opened = await openCells(cells, { io: disk, logFileBytes: 16 * 1024 * 1024 });
+  const opened = await openCells(cells, { io: disk });
   const a = opened.get(Tally, "a");
   await a.add(0);
   await opened.node.commitLog.flushed();
@@ -150,16 +150,20 @@ test("a cell's WAL is moved into its file once the log is durable; calls wait fo
 });
 
 test("verbs that had begun go on while calls wait, and a call that waits does not hold them up", async () => {
-  const { a, disk, walBytes } = await growing();
+  const { a, disk, node, walBytes } = await growing();
   const running = a.goOn(6);
   const toItself = a.waitForItself();
   disk.hold();
   await a.grow(CHECKPOINT_BYTES);
+  const large = node.commitLog.appended;
   const late = a.values();
   await turns(10);
   expect(await isSettled(running)).toBe(true);
   // The commit that made the WAL large is durable, those of the verbs that went on are not yet.
-  disk.releaseOne();
+  // It has a log file of its own, behind the one of the commit before it.
+  await disk.releaseOne();
+  await disk.releaseOne();
+  while (node.commitLog.durable < large) await turn();
   expect(await isSettled(Promise.race([late, toItself]))).toBe(false);
   expect(walBytes()).toBeGreaterThan(CHECKPOINT_BYTES);
   disk.release();
