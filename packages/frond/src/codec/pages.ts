@@ -12,6 +12,14 @@ const LINEAR_PAGES = 16;
 const KEPT_PAGES = 1024;
 const NOTHING = new Uint8Array(0);
 
+/** SQLite's locks lie on the byte at 1 GiB; the page around it holds nothing and is never written. */
+const PENDING_BYTE = 2 ** 30;
+
+/** The number of the page that no commit ever writes. A database of fewer pages has none. */
+export function lockPage(pageSize: number): number {
+  return PENDING_BYTE / pageSize + 1;
+}
+
 /** The last version of each page of one commit. Page `numbers[i]` lies at `source[offsets[i]]`, for `i < count`. */
 export class PageSet {
   /** How many entries of `numbers` and `offsets` are valid; what stands behind them is left over. */

@@ -5,6 +5,7 @@
 // Rejected: an index of every record (grows with the history), a scan of the whole log (grows with the other cells).
 
 import fs from "node:fs";
+import { lockPage } from "../codec/pages.ts";
 import { decodeRecord, type DecodedCell, peekLength, RECORD_HEADER_BYTES } from "../codec/record.ts";
 import { FrondError } from "../errors.ts";
 import { type Address, type LogPlace, placeFile, placeOffset } from "../types.ts";
@@ -13,7 +14,7 @@ import { type Address, type LogPlace, placeFile, placeOffset } from "../types.ts
 export interface CellContent {
   readonly pageSize: number;
   readonly pageCount: number;
-  /** Page number to page bytes; holds every page from 1 to pageCount. */
+  /** Page number to page bytes; holds every page from 1 to pageCount, but for the one that is never written. */
   readonly pages: Map<number, Uint8Array>;
   /** Records read. */
   readonly records: number;
@@ -52,14 +53,18 @@ function walk(
       const offset = cell.pages.offsets[i] as number;
       pages.set(number, cell.pages.source.subarray(offset, offset + cell.pageSize));
     }
-    if (pages.size === newest.pageCount) {
+    if (pages.size === writtenPages(newest)) {
       return { pageSize: newest.pageSize, pageCount: newest.pageCount, pages, records };
     }
     if (cell.previous >= place) throw hole(address, place, "it names a later record as the one before it");
     place = cell.previous;
   }
-  const missing = newest ? newest.pageCount - pages.size : 0;
+  const missing = newest ? writtenPages(newest) - pages.size : 0;
   throw hole(address, last, `${missing} of ${newest?.pageCount ?? 0} pages are in none of its ${records} records`);
+}
+
+function writtenPages({ pageCount, pageSize }: DecodedCell): number {
+  return pageCount < lockPage(pageSize) ? pageCount : pageCount - 1;
 }
 
 function readCell(

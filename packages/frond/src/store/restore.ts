@@ -7,6 +7,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
+import { lockPage } from "../codec/pages.ts";
 import { FrondError } from "../errors.ts";
 
 const WAL_HEADER_BYTES = 32;
@@ -49,7 +50,10 @@ export function cutWal(file: string, end: WalEnd): WalCut {
   }
 }
 
-/** Writes a cell's file from its pages (every page from 1 to `pageCount`), replacing what was there. */
+/**
+ * Writes a cell's file from its pages (every page from 1 to `pageCount`, but for the one that SQLite never writes),
+ * replacing what was there. Throws CELL_DAMAGED when a page is missing, and DISK_FULL.
+ */
 export function writeCell(
   file: string,
   pageSize: number,
@@ -66,7 +70,7 @@ export function writeCell(
     for (let first = 1; first <= pageCount; first += perWrite) {
       const count = Math.min(perWrite, pageCount - first + 1);
       for (let i = 0; i < count; i++) {
-        const bytes = page(first + i);
+        const bytes = first + i === lockPage(pageSize) ? new Uint8Array(pageSize) : page(first + i);
         if (bytes === undefined) throw new FrondError("CELL_DAMAGED", `page ${first + i} of ${file} is missing`);
         buffer.set(bytes, i * pageSize);
       }
