@@ -9,6 +9,8 @@ import { codeOf, failureOf, openCells } from "./nodes.ts";
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 let leaked: Loose | undefined;
 const outcomes: string[] = [];
+/** Functions that run in the context of the test, wherever they are called. */
+const outsiders = new Map<string, () => void>();
 
 function keep(cell: Loose): void {
   leaked = cell;
@@ -86,6 +88,12 @@ class Loose extends Cell {
     else this.transaction(() => this.bound?.());
     this.write("second");
   }
+  callOutside(outside: string, fail: boolean) {
+    this.write("first");
+    outsiders.get(outside)?.();
+    this.write("second");
+    if (fail) throw new Error("taken back");
+  }
   async callBoundInTransaction() {
     await turn();
     this.transaction(() => {
@@ -147,6 +155,20 @@ test("the this of another cell cannot be used inside a verb", async () => {
   expect(failure.message).toContain("loose/a was used by loose/b");
   expect(await b.rows()).toEqual([]);
   expect(await codeOf(b.getOfOther())).toBe("STRAY_STATEMENT");
+});
+
+test("a call that comes in the middle of a sync verb from elsewhere begins when the verb has ended", async () => {
+  for (const fail of [false, true]) {
+    const { a } = await loose();
+    let call: Promise<void> | undefined;
+    const write = AsyncResource.bind(() => {
+      call = a.write("from outside");
+    });
+    outsiders.set("write", write);
+    await a.callOutside("write", fail).catch(() => {});
+    await call;
+    expect(await a.rows()).toEqual(fail ? ["from outside"] : ["first", "second", "from outside"]);
+  }
 });
 
 test("nobody else's statement gets into the middle of a sync verb or of a transaction", async () => {
