@@ -5,7 +5,8 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
+import { wrapSqlError } from "../store/sqlerror.ts";
 
 /** Makes the entries of a folder durable. */
 export function syncFolder(folder: string): void {
@@ -26,9 +27,16 @@ export function writeDurably(file: string, bytes: Uint8Array): void {
     syncFolder(path.dirname(file));
   } catch (error) {
     fs.rmSync(temporary, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-    throw new FrondError("DISK_FULL", `no space for ${file}`, { cause: error });
+    throw fullDisk(error, file);
   }
+}
+
+/** DISK_FULL for what the system or SQLite throws on a full disk, naming `what` found no space; else the error itself. */
+export function fullDisk(error: unknown, what: string): unknown {
+  const full =
+    (error as NodeJS.ErrnoException).code === "ENOSPC" || isFrondError(wrapSqlError(error, what), "DISK_FULL");
+  if (!full || error instanceof FrondError) return error;
+  return new FrondError("DISK_FULL", `there is no space for ${what}; make some and try again`, { cause: error });
 }
 
 function syncPath(what: string, flags: string): void {

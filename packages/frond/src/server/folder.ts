@@ -9,7 +9,7 @@ import { SLOT_HASH } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import { type DirectoryLock, lockDirectory } from "../store/lock.ts";
-import { syncFolder, writeDurably } from "./durably.ts";
+import { fullDisk, syncFolder, writeDurably } from "./durably.ts";
 
 const FORMAT = 1;
 
@@ -34,7 +34,7 @@ export function openDirectory(directory: string): DirectoryLock {
     return lock;
   } catch (error) {
     lock.release();
-    throw error;
+    throw fullDisk(error, `a start on ${directory}`);
   }
 }
 

@@ -15,7 +15,8 @@ export class LogIndex {
   }
 
   pathOf(file: number): string | undefined {
-    if (!this.#paths.has(file)) this.#paths = new Map(listLogFiles(this.#folder).map((entry) => [entry.number, entry.path]));
+    if (!this.#paths.has(file))
+      this.#paths = new Map(listLogFiles(this.#folder).map((entry) => [entry.number, entry.path]));
     return this.#paths.get(file);
   }
 

@@ -18,6 +18,7 @@ import { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import type { Durability } from "../types.ts";
 import { bootId } from "./boot.ts";
+import { fullDisk } from "./durably.ts";
 import { openDirectory } from "./folder.ts";
 import { Host } from "./host.ts";
 import { Ledger } from "./ledger.ts";
@@ -161,10 +162,21 @@ export class Node {
     await this.commitLog.close();
     this.host.closeAll();
     const synced = await syncFileSystem(this.options.dataDirectory);
-    const row = this.catalog.runs().find((known) => known.run === this.recovered.run);
-    if (row !== undefined && !this.#failed) this.catalog.putRun({ ...row, ended: "clean", synced });
+    if (!this.#failed) this.#markClean(synced);
     this.catalog.close();
     this.#lock.release();
+  }
+
+  #markClean(synced: boolean): void {
+    try {
+      const row = this.catalog.runs().find((known) => known.run === this.recovered.run);
+      if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced });
+    } catch (error) {
+      this.options.log.warn(
+        { err: error },
+        "the stop could not be marked clean; the next start recovers as after a crash",
+      );
+    }
   }
 
   #fatal(error: unknown): void {
@@ -230,7 +242,7 @@ function openLocked(
   } catch (error) {
     catalog?.close();
     lock.release();
-    throw error;
+    throw fullDisk(error, `a start on ${options.dataDirectory}`);
   }
 }
 

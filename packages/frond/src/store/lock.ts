@@ -33,7 +33,11 @@ export function lockDirectory(directory: string): DirectoryLock {
       { cause: error },
     );
   }
-  fs.writeFileSync(owner, `${process.pid}\n`, { mode: 0o600 });
+  try {
+    fs.writeFileSync(owner, `${process.pid}\n`, { mode: 0o600 });
+  } catch {
+    // A full disk: whoever is refused is told less.
+  }
   return {
     release() {
       fs.rmSync(owner, { force: true });
