@@ -107,7 +107,8 @@ export class LogSpace {
       this.#io.allocateNow(target, bytes);
     } catch (error) {
       fs.rmSync(target, { force: true });
-      this.#refuse(error);
+      // A record that is larger than the disk's room says nothing of the others: for them there is a spare.
+      if (this.#spare === undefined) this.#refuse(error);
       throw new FrondError(
         "DISK_FULL",
         `the commit log in ${this.folder} cannot get ${bytes} bytes of disk (${(error as Error).message}); writes resume when there is space`,

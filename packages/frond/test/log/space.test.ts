@@ -30,11 +30,12 @@ async function syncAll(io: HandIo): Promise<void> {
 
 const FILE = 1024 * 1024;
 
-/** Commits what fits into the present file, one by one as a node does: admitted, then written. */
-async function fill(log: CommitLog, io: HandIo): Promise<{ taken: number; refused: FrondError }> {
+/** Commits until one is refused, or `most`, one by one as a node does: admitted, then written. */
+async function fill(log: CommitLog, io: HandIo, most = Infinity): Promise<{ taken: number; refused?: FrondError }> {
   for (let taken = 0; ; taken++) {
     const refused = refusal(() => log.admit());
     if (refused !== undefined) return { taken, refused };
+    if (taken === most) return { taken };
     commit(log, taken + 1, 40);
     await syncAll(io);
   }
@@ -52,7 +53,7 @@ describe("the disk is full", () => {
     const { taken, refused } = await fill(log, io);
     expect(taken).toBeGreaterThan(10);
     expect(refused).toMatchObject({ code: "DISK_FULL", retryable: true, overloaded: true });
-    expect(refused.message).toContain("ENOSPC");
+    expect(refused?.message).toContain("ENOSPC");
     // Begun before the disk was found full.
     commit(log, 1000, 100);
     await syncAll(io);
@@ -84,6 +85,25 @@ describe("the disk is full", () => {
     await vi.waitUntil(() => refusal(() => log.admit()) === undefined, { timeout: 30_000 });
     commit(log, 1);
     await syncAll(io);
+    expect(log.durable).toBe(log.appended);
+  });
+
+  test("a record that finds no room does not stop the others, and fits once there is space", async () => {
+    const io = new HandIo();
+    const { log } = openLog({ io, fileBytes: FILE });
+    await vi.waitUntil(() => io.allocated === 1);
+    await turn();
+    commit(log, 1);
+    await syncAll(io);
+    await vi.waitUntil(() => io.allocated === 2);
+    await turn();
+    io.full = noSpace();
+    expect(refusal(() => commit(log, 2, 4000))?.code).toBe("DISK_FULL");
+    io.full = undefined;
+    commit(log, 2, 4000);
+    await syncAll(io);
+    const { taken } = await fill(log, io, 60);
+    expect(taken).toBe(60);
     expect(log.durable).toBe(log.appended);
   });
 
