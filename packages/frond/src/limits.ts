@@ -40,6 +40,9 @@ export const STATEMENTS_PER_CELL = 64;
 export const MAX_KV_KEY_BYTES = 2048;
 export const MAX_KV_VALUE_BYTES = 2 * 1024 * 1024;
 
+/** Cells that stay open though they are idle. Count; lower where the system's descriptors are few. */
+export const MAX_OPEN_CELLS = 4096;
+
 /** Size of a log file, in bytes: it is written full of zeros in advance, so a commit never has to find space. */
 export const LOG_FILE_BYTES = 16 * 1024 * 1024;
 /** Highest number of a log file: a place in the log (file number * 2^32 + offset) stays a safe integer. */

@@ -34,8 +34,10 @@ export interface HostOptions {
   readonly durability: Durability;
   readonly run: RunNumber;
   readonly doubtfulThrough: RunNumber;
-  /** Most cells open at once. Count. */
+  /** Cells that stay open when they are idle. Count. */
   readonly maxOpen: number;
+  /** Cells that are open at all, those in which verbs run included. Count. */
+  readonly mostOpen: number;
   readonly pathOfLogFile: (file: number) => string | undefined;
   readonly warn: (fields: object, message: string) => void;
   readonly fatal: (error: unknown) => void;
@@ -180,7 +182,12 @@ export class Host implements CellHost, CallPort {
     if (this.stopping) throw stopping();
     const address = rootAddress(kind.kind, name);
     const wait = this.#waits.get(address) ?? (this.#hasRoom() ? undefined : this.#waitForLog(address));
-    return wait ?? this.#activate(kind, name, address);
+    if (wait !== undefined) return wait;
+    if (this.#ring.size >= this.#o.mostOpen) {
+      const what = `verbs run in ${this.#ring.size} cells, as many as this process has descriptors for`;
+      throw new FrondError("OVERLOADED", `${address} cannot be opened: ${what}; try again later`);
+    }
+    return this.#activate(kind, name, address);
   }
 
   /** Calls of this cell wait until everything logged so far is durable. */
@@ -281,7 +288,9 @@ export class Host implements CellHost, CallPort {
    */
   #hasRoom(): boolean {
     let resting = 0;
-    for (let steps = 0; steps < 64 && this.#ring.size >= this.#o.maxOpen; steps++) {
+    // Before a call is refused, every cell is looked at, and once more for those that were called lately.
+    const most = this.#ring.size < this.#o.mostOpen ? 64 : this.#ring.size * 2 + 1;
+    for (let steps = 0; steps < most && this.#ring.size >= this.#o.maxOpen; steps++) {
       this.#hand ??= this.#ring.values();
       const next = this.#hand.next();
       if (next.done === true) {

@@ -10,7 +10,6 @@
 // and ours to keep safe for ever).
 
 import { getRequestListener } from "@hono/node-server";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -21,7 +20,6 @@ import {
   KEEP_ALIVE_MS,
   LINGER_MS,
   MAX_BODY_BYTES,
-  MAX_CONNECTIONS,
   MAX_HEADER_BYTES,
   MAX_OPEN_REQUESTS,
   MAX_URL_BYTES,
@@ -29,6 +27,7 @@ import {
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
+import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
@@ -320,22 +319,11 @@ const DEFAULT_LIMITS: HttpLimits = {
   urlBytes: MAX_URL_BYTES,
   bodyBytes: MAX_BODY_BYTES,
   openRequests: MAX_OPEN_REQUESTS,
-  // Half of the descriptors: the other half is for the files of cells.
-  connections: Math.min(MAX_CONNECTIONS, Math.floor(descriptorLimit() / 2)),
+  connections: shareDescriptors().connections,
   headerTimeoutMs: HEADER_TIMEOUT_MS,
   requestTimeoutMs: REQUEST_TIMEOUT_MS,
   keepAliveMs: KEEP_ALIVE_MS,
 };
-
-/** Descriptors that this process may hold, where the system tells it cheaply. */
-function descriptorLimit(): number {
-  try {
-    const line = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-    return line ? Number(line[1]) : Infinity;
-  } catch {
-    return Infinity;
-  }
-}
 
 function nameOf(value: unknown): string {
   if (value === null || typeof value !== "object") return String(value);

@@ -19,6 +19,7 @@ import type { DirectoryLock } from "../store/lock.ts";
 import type { Durability } from "../types.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
+import { shareDescriptors } from "./descriptors.ts";
 import { openDirectory } from "./folder.ts";
 import { Host } from "./host.ts";
 import { Ledger } from "./ledger.ts";
@@ -42,8 +43,9 @@ export interface NodeOptions {
   /** The level of classes that set none. */
   readonly durability: Durability;
   readonly log: NodeLog;
-  /** Most cells open at once; default: what the descriptors of the process allow. */
+  /** Cells that stay open when idle, and those open at all; default: what the descriptors of the process allow. */
   readonly maxOpenCells?: number;
+  readonly mostOpenCells?: number;
   /** Called once when the node cannot go on. Default: the process ends with code 70. */
   readonly onFatal?: (error: unknown) => void;
   /** For tests of power loss: the file layer of the log, the size of its files, and which boot this is. */
@@ -104,6 +106,7 @@ export class Node {
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
     this.commitLog.onFile = () => void this.ledger.flush();
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
+    const shares = shareDescriptors();
     this.host = new Host({
       app,
       directory: dataDirectory,
@@ -112,7 +115,8 @@ export class Node {
       durability: options.durability,
       run,
       doubtfulThrough,
-      maxOpen: options.maxOpenCells ?? defaultMaxOpen(),
+      maxOpen: options.maxOpenCells ?? shares.openCells,
+      mostOpen: options.mostOpenCells ?? shares.mostCells,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
       warn,
       fatal: onFailed,
@@ -254,16 +258,4 @@ async function syncFileSystem(directory: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Three descriptors a cell, a quarter of all kept for sockets and files. */
-function defaultMaxOpen(): number {
-  let limit = 1024;
-  try {
-    const line = /^Max open files\s+(\d+|unlimited)/m.exec(fs.readFileSync("/proc/self/limits", "utf8"))?.[1];
-    if (line !== undefined) limit = line === "unlimited" ? 65_536 : Number(line);
-  } catch {
-    // Not Linux: the smallest common limit.
-  }
-  return Math.max(16, Math.min(4096, Math.floor((limit * 0.75) / 3)));
 }

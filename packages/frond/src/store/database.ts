@@ -42,6 +42,7 @@ export class CellDatabase {
   /** Opens a cell's file, creating it with `pageSize` when it is not there (its folder must be). Throws CELL_DAMAGED when it is no database. */
   static open(file: string, pageSize: number): CellDatabase {
     let db: DatabaseSync | undefined;
+    let opened: CellDatabase | undefined;
     try {
       db = new DatabaseSync(file, { allowExtension: false });
       db.exec(
@@ -51,10 +52,11 @@ export class CellDatabase {
          PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF`,
       );
       const size = db.prepare("PRAGMA page_size").get() as { page_size: number };
-      const opened = new CellDatabase(file, db, size.page_size);
+      opened = new CellDatabase(file, db, size.page_size);
       opened.capture.skipToEnd();
       return opened;
     } catch (error) {
+      opened?.capture.close();
       db?.close();
       throw wrapSqlError(error, `open ${file}`);
     }
