@@ -106,6 +106,11 @@ export function slotOf(address: Address): Slot {
 /** Name of the slot function, frozen in the data directory when it is created. */
 export const SLOT_HASH = "fnv1a-mix";
 
+/** The order of addresses: that of their UTF-8 bytes, as in SQLite. JavaScript's own differs for characters above U+FFFF. */
+export function compareAddresses(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
 function escapeName(name: string): string {
   if (!UNSAFE.test(name)) return name;
   return name.replace(UNSAFE_ALL, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);

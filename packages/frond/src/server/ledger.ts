@@ -4,6 +4,7 @@
 // request waits for thousands of them. After that, log files before the present one need not be scanned at a start.
 // What is held in memory is bounded by what fits into one log file, not by the number of cells.
 
+import { compareAddresses } from "../address.ts";
 import type { SlotTable } from "../core/slots.ts";
 import { SLOTS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
@@ -38,10 +39,11 @@ export class Ledger {
   /** Rows behind the address `after`, in order of address: cells that exist. */
   list(after: string, limit: number): CellEntry[] {
     const rows = new Map(this.#catalog.list(after, limit).map((entry) => [entry.address, entry]));
-    for (const [address, entry] of this.#unwritten()) if (address > after) rows.set(address, entry);
+    for (const [address, entry] of this.#unwritten())
+      if (compareAddresses(address, after) > 0) rows.set(address, entry);
     const ordered = [...rows.values()]
       .filter((entry) => !entry.deleted)
-      .sort((a, b) => (a.address < b.address ? -1 : 1));
+      .sort((a, b) => compareAddresses(a.address, b.address));
     return ordered.slice(0, limit);
   }
 
