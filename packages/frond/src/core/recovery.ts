@@ -45,9 +45,9 @@ export interface TailFile {
 /** What to do with one file. */
 export type TailStep =
   | { readonly do: "keep" }
-  /** Cut to `bytes`: behind it is untouched space. */
+  /** Cut to `bytes`, behind which is untouched space; remove the file when `bytes` is 0. */
   | { readonly do: "trim"; readonly bytes: number }
-  /** Copy what is behind `bytes` to lost+found, then cut (remove the file when `bytes` is 0). */
+  /** Copy what is behind `bytes` to lost+found, then cut. */
   | { readonly do: "cut"; readonly bytes: number };
 
 /** What else is known of the last run. */

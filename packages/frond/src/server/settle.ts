@@ -65,7 +65,8 @@ function settleFile(directory: string, scan: FileScan, step: TailStep, report: R
   if (step.do === "keep") return;
   const { path: file } = scan.entry;
   if (step.do === "cut") keepLost(directory, scan, step.bytes, report);
-  if (step.bytes === 0) fs.rmSync(file);
+  // A file that was cut stays, empty: were this start interrupted, its absence would look like a file that was moved away.
+  if (step.do === "trim" && step.bytes === 0) fs.rmSync(file);
   else {
     const fd = fs.openSync(file, "r+");
     if (step.do === "cut") shortenBatch(fd, scan);
