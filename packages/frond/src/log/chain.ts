@@ -26,16 +26,22 @@ export function readChain(
   address: Address,
   last: LogPlace,
 ): CellContent {
-  const files = new Map<number, number>();
+  const open: OpenFile = { number: 0, fd: -1 };
   try {
-    return walk(files, pathOfFile, address, last);
+    return walk(open, pathOfFile, address, last);
   } finally {
-    for (const fd of files.values()) fs.closeSync(fd);
+    if (open.fd !== -1) fs.closeSync(open.fd);
   }
 }
 
+/** The file that is being read. One is enough, however many a chain goes through: it only goes back. */
+interface OpenFile {
+  number: number;
+  fd: number;
+}
+
 function walk(
-  files: Map<number, number>,
+  open: OpenFile,
   pathOfFile: (file: number) => string | undefined,
   address: Address,
   last: LogPlace,
@@ -44,7 +50,7 @@ function walk(
   let newest: DecodedCell | undefined;
   let records = 0;
   for (let place = last; place !== 0;) {
-    const cell = readCell(files, pathOfFile, address, place);
+    const cell = readCell(open, pathOfFile, address, place);
     newest ??= cell;
     records += 1;
     for (let i = 0; i < cell.pages.count; i++) {
@@ -68,19 +74,21 @@ function writtenPages({ pageCount, pageSize }: DecodedCell): number {
 }
 
 function readCell(
-  files: Map<number, number>,
+  open: OpenFile,
   pathOfFile: (file: number) => string | undefined,
   address: Address,
   place: LogPlace,
 ): DecodedCell {
   const number = placeFile(place);
-  let fd = files.get(number);
   const path = pathOfFile(number);
   if (path === undefined) throw hole(address, place, `log file ${number} does not exist`);
-  if (fd === undefined) {
-    fd = fs.openSync(path, "r");
-    files.set(number, fd);
+  if (open.number !== number) {
+    if (open.fd !== -1) fs.closeSync(open.fd);
+    open.fd = -1;
+    open.fd = fs.openSync(path, "r");
+    open.number = number;
   }
+  const { fd } = open;
   const offset = placeOffset(place);
   const head = readAt(fd, offset, RECORD_HEADER_BYTES);
   try {

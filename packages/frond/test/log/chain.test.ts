@@ -46,6 +46,18 @@ function read(chain: Chain, address: string, last: LogPlace) {
   return readChain((file) => existing(logFilePath(chain.folder, 1 as RunNumber, file)), address as Address, last);
 }
 
+/** Descriptors of this process on log files. Count. */
+function openLogFiles(): number {
+  const paths = fs.readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+  return paths.filter((target) => target.endsWith(".log")).length;
+}
+
 function existing(file: string): string | undefined {
   return fs.existsSync(file) ? file : undefined;
 }
@@ -155,6 +167,24 @@ describe("a hole is CELL_DAMAGED, with the place where it is", () => {
     expect(hole(chain, "book/a", one)).toContain("1 of 3 pages are in none of its 1 records");
     expect(hole(chain, "book/a", NONE)).toContain("0 records");
   });
+});
+
+test("one file is open at a time, however many a chain goes through", async () => {
+  const chain = open(1024);
+  let last = NONE;
+  for (let number = 1; number <= 20; number++) last = write(chain, "book/a", 20, [number], last, number);
+  await chain.log.flushed();
+  expect(placeFile(last)).toBeGreaterThan(10);
+  let most = 0;
+  const pathOf = (file: number) => {
+    most = Math.max(most, openLogFiles());
+    return existing(logFilePath(chain.folder, 1 as RunNumber, file));
+  };
+  const before = openLogFiles();
+  const content = readChain(pathOf, "book/a" as Address, last);
+  expect(content.pages.size).toBe(20);
+  expect(most - before).toBe(1);
+  expect(openLogFiles()).toBe(before);
 });
 
 test("the page around the byte at 1 GiB is the one that no record has to hold", () => {
