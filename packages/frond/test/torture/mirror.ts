@@ -50,6 +50,8 @@ export class Mirror {
 
   #apply(pages: PageSet): void {
     this.#pageCount = this.db.capture.pageCount;
+    if (pages.numbers.slice(0, pages.count).some((number) => number > this.#pageCount))
+      throw new Error("a page behind the end");
     for (let i = 0; i < pages.count; i++) {
       const from = pages.offsets[i] as number;
       this.#pages.set(pages.numbers[i] as number, Uint8Array.from(pages.source.subarray(from, from + pages.pageSize)));
