@@ -258,15 +258,16 @@ export class Host implements CellHost, CallPort {
   }
 
   #openFile(address: Address, entry: CellEntry, file: string): CellDatabase {
-    if (!this.#usable(entry, file)) this.#rebuild(entry, file);
-    try {
-      return CellDatabase.open(file, entry.pageSize);
-    } catch (error) {
-      if (!isFrondError(error, "CELL_DAMAGED") && !isFrondError(error, "WAL_DAMAGED")) throw error;
-      this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
-      this.#rebuild(entry, file);
-      return CellDatabase.open(file, entry.pageSize);
+    if (this.#usable(entry, file)) {
+      try {
+        return openAsLogged(entry, file);
+      } catch (error) {
+        if (!isFrondError(error, "CELL_DAMAGED") && !isFrondError(error, "WAL_DAMAGED")) throw error;
+        this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
+      }
     }
+    this.#rebuild(entry, file);
+    return CellDatabase.open(file, entry.pageSize);
   }
 
   /** The file can be used as a cache of the log, after its WAL was cut back to it. */
@@ -318,6 +319,15 @@ export class Host implements CellHost, CallPort {
     const cells = this.#open.get(cell.kind);
     if (cells?.get(cell.name) === cell) cells.delete(cell.name);
   }
+}
+
+/** Opens a file that should be what the log says. SQLite takes an empty or a shortened one for a smaller database. */
+function openAsLogged(entry: CellEntry, file: string): CellDatabase {
+  const db = CellDatabase.open(file, entry.pageSize);
+  const pages = db.pageCount;
+  if (pages === entry.pageCount && db.pageSize === entry.pageSize) return db;
+  db.discard();
+  throw new FrondError("CELL_DAMAGED", `${file} has ${pages} pages, its last record says ${entry.pageCount}`);
 }
 
 /** The caller hears what the cell knows: merged for an answer and for an error alike. */

@@ -62,6 +62,11 @@ export class CellDatabase {
     }
   }
 
+  /** Pages of the database. Count. */
+  get pageCount(): number {
+    return (this.prepare("PRAGMA page_count").get() as { page_count: number }).page_count;
+  }
+
   /** A transaction is open. Statements such as INSERT OR ROLLBACK may have ended it behind the runtime's back. */
   get inTransaction(): boolean {
     return this.#db.isTransaction;
