@@ -168,17 +168,21 @@ export class LiveCell {
    */
   execute<T>(sql: string, args: unknown[], run: (prepared: Prepared, args: unknown[]) => T): T {
     const invocation = this.enter();
-    const prepared = this.db.statements.prepare(sql);
-    if (!prepared.writes) return run(prepared, args);
-    this.#open(invocation);
     let failure: unknown;
+    let writes = false;
     try {
+      const prepared = this.db.statements.prepare(sql);
+      if (prepared.writes) {
+        this.#open(invocation);
+        writes = true;
+      }
       return run(prepared, args);
     } catch (error) {
       failure = error;
       throw error;
     } finally {
-      this.#stillStands(invocation, sql, failure);
+      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
+      if (writes) this.#stillStands(invocation, sql, failure);
     }
   }
 
@@ -193,6 +197,7 @@ export class LiveCell {
       failure = wrapSqlError(error, what);
       throw failure;
     } finally {
+      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
       this.#stillStands(invocation, what, failure);
     }
   }
@@ -380,15 +385,23 @@ export class LiveCell {
   }
 
   /** The file holds a commit that the log has not: nobody may see it. */
-  #break(error: unknown): void {
+  #break(error: unknown, what = `a commit of ${this.address} was taken back`): void {
     const message = error instanceof Error ? error.message : String(error);
     this.broken = new FrondError(
       isFrondError(error, "DISK_FULL") ? "DISK_FULL" : "COMMIT_FAILED",
-      `a commit of ${this.address} was taken back: ${message}`,
+      `${what}: ${message}`,
       { cause: error },
     );
     this.host.discard(this);
     if (!(error instanceof FrondError)) this.host.fatal(error);
+  }
+
+  /** SQLite has met a page that cannot be: the file is a cache, and the log has the cell. Throws what the verb ends with. */
+  #giveUpFile(invocation: Invocation, error: FrondError): never {
+    this.#tx = undefined;
+    dropCalls(invocation, 0);
+    this.#break(error, `the file of ${this.address} is damaged and is made anew from the log`);
+    throw (invocation.failed ??= this.broken);
   }
 
   /** SQLite ends a transaction by itself for OR ROLLBACK, RAISE(ROLLBACK), and some failures of the disk. */

@@ -121,6 +121,12 @@ export class Host implements CellHost, CallPort {
   }
 
   discard(cell: LiveCell): void {
+    if (isFrondError(cell.broken?.cause, "CELL_DAMAGED")) {
+      this.#o.warn(
+        { address: cell.address, err: cell.broken },
+        "a cell's file was damaged; it is made anew from the log",
+      );
+    }
     this.#forget(cell);
     cell.db.discard();
     this.#waitForLog(cell.address);

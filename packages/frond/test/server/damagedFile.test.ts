@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { Cell } from "../../src/index.ts";
-import { openCells, openIn } from "../cell/nodes.ts";
+import { failureOf, openCells, openIn } from "../cell/nodes.ts";
 
 class Tally extends Cell {
   static override migrations = ["CREATE TABLE t (v INTEGER, b BLOB) STRICT"];
@@ -40,3 +40,24 @@ for (const [what, bytes] of [
     expect(await (await openIn(opened.directory, cells)).get(Tally, "a").values()).toEqual([...WHOLE, 7]);
   });
 }
+
+test("a page that is found damaged while verbs run costs that call, and the next one finds the cell as the log has it", async () => {
+  const opened = await openCells(cells);
+  for (const v of WHOLE) await opened.get(Tally, "a").add(v);
+  await opened.node.stop();
+  const folder = path.join(opened.directory, "cells");
+  const name = fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).find((file) => file.endsWith(".db"));
+  const file = path.join(folder, name as string);
+  const bytes = fs.readFileSync(file);
+  for (let page = 2; page * 1024 < bytes.length; page++) bytes.fill(0xee, page * 1024, page * 1024 + 200);
+  fs.writeFileSync(file, bytes);
+  const again = await openIn(opened.directory, cells);
+  const failure = await failureOf(again.get(Tally, "a").values());
+  expect(failure).toMatchObject({ code: "COMMIT_FAILED", retryable: true });
+  expect(failure.message).toContain("is damaged and is made anew from the log");
+  expect(again.lines.join()).toContain("a cell's file was damaged; it is made anew from the log");
+  expect(await again.get(Tally, "a").values()).toEqual(WHOLE);
+  await again.get(Tally, "a").add(7);
+  expect(await again.get(Tally, "a").values()).toEqual([...WHOLE, 7]);
+  expect(again.fatal).toEqual([]);
+});
