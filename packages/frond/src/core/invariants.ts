@@ -189,6 +189,23 @@ export function restoredIsPrefix(
   return wrong;
 }
 
+/**
+ * I5 by another way: a restored cell shows what the log holds and nothing else, one commit for each entry. `records`: the
+ * log as it was when the last fault had been recovered from.
+ */
+export function shownIsLogged(shown: readonly Shown[], records: Iterable<LoggedRecord>): string[] {
+  const commits = new Map<string, number>();
+  for (const record of records) {
+    for (const { address } of record.cells) commits.set(address, (commits.get(address) ?? 0) + 1);
+  }
+  const wrong: string[] = [];
+  for (const { cell, counter } of shown) {
+    const logged = commits.get(cell) ?? 0;
+    if (counter !== logged) wrong.push(`I5: ${cell} shows ${counter} entries, the log holds ${logged} commits of it`);
+  }
+  return wrong;
+}
+
 /** I6: a commit is whole or absent: all rows of an entry, the counter with them; and what threw left no trace. */
 export function recordsAreWhole(writes: readonly Write[], shown: readonly Shown[]): string[] {
   const wrong: string[] = [];

@@ -17,6 +17,7 @@ import {
   recordsAreWhole,
   restoredIsPrefix,
   sequencesRise,
+  shownIsLogged,
   type Shown,
   type Write,
 } from "../core/invariants.ts";
@@ -59,7 +60,8 @@ export interface TortureResult {
 }
 
 const KILL_ENDS = { kill: 60, "kill in start": 14, "kill in check": 8, "kill in stop": 8, stop: 10 };
-const POWER_ENDS = { power: 70, "kill in start": 8, "kill in check": 6, kill: 6, stop: 10 };
+// A kill on the disk that loses power leaves files of cells that are far ahead of the log, on the same boot.
+const POWER_ENDS = { power: 56, "kill in start": 8, "kill in check": 6, kill: 20, stop: 10 };
 type EndKind = keyof typeof KILL_ENDS | keyof typeof POWER_ENDS;
 
 const WORKERS = 12;
@@ -154,7 +156,7 @@ class Harness {
       seed: random.between(1, 2 ** 31),
       broken: this.#o.broken,
     };
-    return { end, config, workMs: random.between(1, this.#o.workMs ?? 600), heavy: random.chance(0.15) };
+    return { end, config, workMs: random.between(1, this.#o.workMs ?? 600), heavy: random.chance(0.25) };
   }
 
   async #round(plan: RoundPlan, number: number): Promise<string> {
@@ -203,6 +205,7 @@ class Harness {
       ...recordsAreWhole(writes, shown),
       ...this.#logbook.readBefore(ready.run),
       ...sequencesRise(this.#logbook.records),
+      ...shownIsLogged(shown, this.#logbook.records),
     );
     this.#shown = shown;
     this.#writes = [];

@@ -17,11 +17,19 @@ export interface BookName {
 
 /** How often each kind of call is made. */
 const MIX = { add: 40, nest: 6, refuse: 5, late: 10, relay: 10, whisper: 5, borrow: 6, heap: 4, newest: 10, rumour: 8 };
-/** The same where the WALs are to grow until they are checkpointed. */
+/** The same where the WALs are to grow until they are checkpointed: on a few books only. */
 const HEAVY = { ...MIX, add: 10, heap: 60 };
+const HEAVY_BOOKS = 4;
 
 /** Codes that a node in trouble may answer with; any other error is a finding. */
 const EXCUSED = new Set(["STOPPING", "OVERLOADED", "DISK_FULL", "COMMIT_FAILED", "TX_ABORTED", "LOG_FAILED"]);
+
+interface Plan {
+  readonly call: BookCall;
+  readonly writes: Write[];
+  /** The second book that the call reaches. */
+  readonly other?: BookName;
+}
 
 export interface WorkloadOptions {
   readonly child: Child;
@@ -61,9 +69,11 @@ export class Workload {
 
   async #step(random: Random): Promise<void> {
     const verb = random.weighted(this.#o.heavy ? HEAVY : MIX);
-    const { call, writes } = this.#plan(verb, random);
+    const { call, writes, other } = this.#plan(verb, random);
     if (writes.length > 0) this.#o.acks.sent(writes);
-    const answer = await this.#o.child.call(call);
+    const calling = this.#o.child.call(call);
+    if (other !== undefined) await this.#askMeanwhile(other, calling);
+    const answer = await calling;
     if (answer.heard === "value") {
       this.answered += 1;
       this.#note(verb, writes, answer.value);
@@ -91,7 +101,7 @@ export class Workload {
     for (const [i, seq] of seqs.entries()) this.#o.acks.heard((told[i] as Write).token, seq);
   }
 
-  #plan(verb: keyof typeof MIX, random: Random): { call: BookCall; writes: Write[] } {
+  #plan(verb: keyof typeof MIX, random: Random): Plan {
     const book = this.#book(random);
     const other = this.#book(random);
     const rows = random.between(1, 6);
@@ -118,22 +128,35 @@ export class Workload {
         };
       case "relay":
         return {
+          other,
           call: call([one, rows, other.kind, other.name, two]),
           writes: [sends(book, one, rows), { ...sends(other, two, rows), after: one }],
         };
       case "whisper":
-        return { call: call([one, rows, other.kind, other.name]), writes: [sends(book, one, rows)] };
+        return { other, call: call([one, rows, other.kind, other.name]), writes: [sends(book, one, rows)] };
       case "borrow":
-        return { call: call([one, rows, other.kind, other.name]), writes: [sends(other, one, rows)] };
+        return { other, call: call([one, rows, other.kind, other.name]), writes: [sends(other, one, rows)] };
       default:
         return { call: call([]), writes: [] };
     }
   }
 
+  /** While a call to two books is under way, asks the second one what it knows: it may not tell of what can be lost. */
+  async #askMeanwhile(other: BookName, calling: Promise<unknown>): Promise<void> {
+    const state = { over: false };
+    void calling.then(() => (state.over = true));
+    while (!state.over) {
+      for (const verb of ["rumour", "newest"]) {
+        const answer = await this.#o.child.call({ ...other, verb, args: [] });
+        if (answer.heard === "value") this.#note(verb, [], answer.value);
+      }
+    }
+  }
+
   // A few books are hot: several calls work on them at once.
   #book(random: Random): BookName {
-    const { books } = this.#o;
-    return books[Math.floor(random.next() ** 2 * books.length)] as BookName;
+    const { books, heavy } = this.#o;
+    return books[Math.floor(random.next() ** 2 * (heavy ? HEAVY_BOOKS : books.length))] as BookName;
   }
 
   #token(): string {

@@ -9,6 +9,7 @@ import {
   recordsAreWhole,
   restoredIsPrefix,
   sequencesRise,
+  shownIsLogged,
   type Shown,
   type ShownRow,
   type Write,
@@ -175,6 +176,14 @@ describe("I5, a restored cell is a prefix of its history", () => {
     const effect = [showing("book/a", ["t0"]), showing("book/b", ["e1"])];
     expect(restoredIsPrefix(before, caused, effect)).toEqual(["I5: book/b 1 shows e1, but not its cause t1"]);
   });
+});
+
+test("I5 by the log: a cell shows one entry for each of its commits", () => {
+  expect(shownIsLogged([showing("book/a", ["t1", "t2", "t3"]), showing("book/b", ["t4"])], history)).toEqual([]);
+  expect(shownIsLogged([showing("book/a", ["t1", "t2"]), showing("book/c", ["t5"])], history)).toEqual([
+    "I5: book/a shows 2 entries, the log holds 3 commits of it",
+    "I5: book/c shows 1 entries, the log holds 0 commits of it",
+  ]);
 });
 
 describe("I6, a record is whole or absent", () => {
