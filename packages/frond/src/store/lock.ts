@@ -17,6 +17,9 @@ export interface DirectoryLock {
   release(): void;
 }
 
+/** What this process holds. A database that nobody refers to is closed when memory is reclaimed, and its lock is gone. */
+const held = new Set<DatabaseSync>();
+
 /** Takes the lock of `directory` (which must exist). Throws DATA_LOCKED while another process holds it. */
 export function lockDirectory(directory: string): DirectoryLock {
   const db = new DatabaseSync(path.join(directory, "lock.db"));
@@ -38,8 +41,10 @@ export function lockDirectory(directory: string): DirectoryLock {
   } catch {
     // A full disk: whoever is refused is told less.
   }
+  held.add(db);
   return {
     release() {
+      held.delete(db);
       fs.rmSync(owner, { force: true });
       db.close();
     },

@@ -16,8 +16,12 @@ const LOCK = fileURLToPath(new URL("../../src/store/lock.ts", import.meta.url));
 /** A process that holds the lock of a directory until it is killed. */
 async function holder(directory: string): Promise<{ pid: number; kill: () => Promise<void> }> {
   const code = `const { lockDirectory } = await import(${JSON.stringify(LOCK)});
-    lockDirectory(process.argv[1]); console.log("held"); setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", code, directory], {
+    lockDirectory(process.argv[1]);
+    await new Promise((resolve) => setImmediate(resolve));
+    // Nobody here keeps what was returned: the lock is the process's, and no matter of memory.
+    globalThis.gc(); await new Promise((resolve) => setImmediate(resolve));
+    console.log("held"); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--expose-gc", "--input-type=module", "-e", code, directory], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
