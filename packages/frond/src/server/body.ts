@@ -12,7 +12,7 @@ import { FrondError } from "../errors.ts";
 export function boundBody(incoming: IncomingMessage, limit: number, exceeded: () => void): void {
   // `push` is where node's parser puts what arrived; a "data" listener instead would start the flow before any reader.
   const push = incoming.push.bind(incoming);
-  let bytes = 0;
+  let bytes = incoming.readableLength;
   incoming.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
     if (chunk instanceof Uint8Array) bytes += chunk.byteLength;
     if (bytes <= limit) return push(chunk, encoding);

@@ -192,6 +192,11 @@ class Front implements HttpFront {
   #onRequest(incoming: IncomingMessage, outgoing: Outgoing, expectsContinue: boolean): void {
     // After a refusal that closes, what the client had sent beyond it is thrown away.
     if (incoming.socket.writableEnded) return;
+    if (outgoing.socket === null) {
+      // One packet holds hundreds of requests, whose answers would all be made and kept until the first has left.
+      outgoing.once("socket", () => process.nextTick(() => this.#onRequest(incoming, outgoing, expectsContinue)));
+      return;
+    }
     const target = incoming.url as string;
     if (target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
     const bodyBytes = declaredBytes(incoming);

@@ -289,6 +289,43 @@ describe("what is not for the app", () => {
   });
 });
 
+describe("requests that were sent ahead of their answers", () => {
+  test("are worked on one at a time, in order", async () => {
+    const seen: string[] = [];
+    let running = 0;
+    let most = 0;
+    const { port } = await openDoor(async (request) => {
+      const { pathname } = new URL(request.url);
+      seen.push(`${pathname}:${await request.text()}`);
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running--;
+      return new Response(pathname);
+    });
+    const client = await rawClient(port);
+    const get = (path: string, header = "") => `GET ${path} HTTP/1.1\r\nHost: a\r\n${header}\r\n`;
+    const chunked = "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    client.send(get("/a") + get("/b") + chunked + get("/_frond/health") + get("/d", "Connection: close\r\n"));
+    const text = await client.closed();
+    expect(text.match(/HTTP\/1\.1 200 OK/g)?.length).toBe(5);
+    expect(text).toMatch(/\/a[^]*\/b[^]*\/c[^]*alive[^]*\/d$/);
+    expect(seen).toEqual(["/a:", "/b:", "/c:abcde", "/d:"]);
+    expect(most).toBe(1);
+  });
+
+  test("a chunked body that came early is counted whole", async () => {
+    const { port } = await openDoor(async (request) => new Response((await request.text()) || "none"), {
+      limits: { bodyBytes: 4 },
+    });
+    const client = await rawClient(port);
+    const chunked = "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    client.send(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${chunked}`);
+    await client.until(/none$/);
+    client.send("2\r\nde\r\n0\r\n\r\n");
+    expect(await client.closed()).toContain("HTTP/1.1 413");
+  });
+});
+
 describe("stop", () => {
   test("requests in work are answered with Connection: close, idle connections end, new ones are refused", async () => {
     const hold = gate();
