@@ -52,7 +52,10 @@ export class CommitLog {
   #failed = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
-    this.#send();
+    // A second sync pays where it carries as much as the one under way; smaller ones wait for that and go together. A
+    // sync costs the processor as much as several commits.
+    const flying = this.#flying[0];
+    if (flying === undefined || this.#queue.length > 0 || (this.#open?.records ?? 0) >= flying.records) this.#send();
   };
 
   constructor(options: CommitLogOptions) {

@@ -8,8 +8,9 @@ import { execFile } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
-import { App, type StopService } from "../cell/app.ts";
+import { App, type FetchContext, type StopService } from "../cell/app.ts";
 import { Committer } from "../cell/commit.ts";
+import type { Get } from "../cell/stub.ts";
 import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
 import type { LogIo } from "../log/io.ts";
@@ -54,6 +55,21 @@ export interface NodeOptions {
   readonly boot?: string;
   /** For tests of the gate itself. */
   readonly gate?: Gate;
+}
+
+/** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
+class RequestContext implements FetchContext {
+  readonly get: Get;
+  readonly #info: { readonly remoteAddress: string };
+
+  constructor(get: Get, info: { readonly remoteAddress: string }) {
+    this.get = get;
+    this.#info = info;
+  }
+
+  get remoteAddress(): string {
+    return this.#info.remoteAddress;
+  }
 }
 
 /** How ready a node is to take requests. */
@@ -125,12 +141,27 @@ export class Node {
   }
 
   /** Answers a request with the app's `fetch`; nothing is told before it is as durable as was asked. */
-  async handle(request: Request, info: { remoteAddress: string }): Promise<Response> {
+  handle(request: Request, info: { readonly remoteAddress: string }): Promise<Response> {
     const { fetch } = this.options.app.definition;
-    if (fetch === undefined) return new Response("this app answers no requests\n", { status: 404 });
+    if (fetch === undefined) return Promise.resolve(new Response("this app answers no requests\n", { status: 404 }));
     const session = new Session();
+    let response: Response | Promise<Response>;
     try {
-      return await fetch(request, { get: this.host.stubs.getFor(session), remoteAddress: info.remoteAddress });
+      response = fetch(request, new RequestContext(this.host.stubs.getFor(session), info));
+    } catch (error) {
+      // Not thrown on at once: a failure tells something too.
+      response = Promise.reject(error);
+    }
+    if (!(response instanceof Promise)) return this.#told(session, response);
+    return response.then(
+      (answer) => (session.lsn > this.commitLog.durable ? this.#told(session, answer) : answer),
+      (error: unknown) => this.#told(session, Promise.reject(error)),
+    );
+  }
+
+  async #told(session: Session, answer: Response | Promise<Response>): Promise<Response> {
+    try {
+      return await answer;
     } finally {
       if (session.lsn > this.commitLog.durable) await session.told(this.#gate);
     }
