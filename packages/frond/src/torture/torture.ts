@@ -156,7 +156,10 @@ class Harness {
       seed: random.between(1, 2 ** 31),
       broken: this.#o.broken,
     };
-    return { end, config, workMs: random.between(1, this.#o.workMs ?? 600), heavy: random.chance(0.25) };
+    const heavy = random.chance(0.25);
+    const longest = this.#o.workMs ?? 600;
+    // WALs need their time to grow to where they are checkpointed.
+    return { end, config, workMs: random.between(heavy ? longest / 2 : 1, heavy ? longest * 2 : longest), heavy };
   }
 
   async #round(plan: RoundPlan, number: number): Promise<string> {

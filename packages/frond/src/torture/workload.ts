@@ -19,7 +19,7 @@ export interface BookName {
 const MIX = { add: 40, nest: 6, refuse: 5, late: 10, relay: 10, whisper: 5, borrow: 6, heap: 4, newest: 10, rumour: 8 };
 /** The same where the WALs are to grow until they are checkpointed: on a few books only. */
 const HEAVY = { ...MIX, add: 10, heap: 60 };
-const HEAVY_BOOKS = 4;
+const HEAVY_BOOKS = 3;
 
 /** Codes that a node in trouble may answer with; any other error is a finding. */
 const EXCUSED = new Set(["STOPPING", "OVERLOADED", "DISK_FULL", "COMMIT_FAILED", "TX_ABORTED", "LOG_FAILED"]);
@@ -112,7 +112,7 @@ export class Workload {
         return { call: call([one, rows]), writes: [sends(book, one, rows)] };
       case "heap":
         return {
-          call: call([one, random.between(0, 5)], { bytes: random.between(1, 120) * 4096 }),
+          call: call([one, random.between(0, 5)], { bytes: random.between(1, this.#o.heavy ? 300 : 40) * 4096 }),
           writes: [sends(book, one, 1)],
         };
       case "refuse":
