@@ -76,6 +76,9 @@ const DURABILITIES: readonly string[] = ["memory", "disk"] satisfies Durability[
 // Called by the runtime only; `fetch` is reachable as a call with a Request.
 const HOOKS = new Set(["constructor", "fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"]);
 
+// Names that stubs and cells cannot give away, and those of what cells are to have: an app that used one would break then.
+const RESERVED = new Set(["ctx", "then", "send", "schedule", "durable", "files", "accept"]);
+
 /** A checked app: what `frond()` returns and `frond start` runs. */
 export class App {
   readonly kinds: ReadonlyMap<string, CellKind>;
@@ -166,8 +169,11 @@ function verbsOf(type: CellClass): Map<string, Verb> {
       if (hidden.has(name)) continue;
       hidden.add(name);
       if (typeof property.value !== "function" || name.startsWith("_") || HOOKS.has(name)) continue;
-      if (name in Cell.prototype || name === "ctx" || name === "then") {
-        throw new FrondError("BAD_OPTION", `${type.name}.${name} hides a member of Cell; give the verb another name`);
+      if (name in Cell.prototype || RESERVED.has(name)) {
+        throw new FrondError(
+          "BAD_OPTION",
+          `${type.name}.${name} is the name of a member of Cell, or of one to come; give the verb another name`,
+        );
       }
       verbs.set(name, property.value as Verb);
     }

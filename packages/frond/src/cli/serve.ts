@@ -2,7 +2,8 @@
 //
 // Rule: it opens in the order data, control socket, front door, services, and is ready after the last; a signal closes
 // in the reverse order and waits for requests in work, a second one ends at once. An error that nobody caught ends the
-// process: its state cannot be trusted, and the next start recovers everything that was acknowledged.
+// process: its state cannot be trusted, and the next start recovers everything that was acknowledged. A rejected promise
+// that nobody awaits is only logged: one forgotten `await` in one cell must not take every other cell along.
 
 import path from "node:path";
 import { FrondError } from "../errors.ts";
@@ -104,8 +105,9 @@ class Running {
     this.#ready = false;
     if (wasReady) this.#log.info("stopping: requests in work are finished");
     await this.#front?.stop(STOP_GRACE_MS);
-    await this.#node?.stop();
+    // Before the lock is free: a node that starts then must find its own socket in place.
     await this.#control?.stop();
+    await this.#node?.stop();
     if (wasReady) this.#log.info("stopped");
   }
 }
@@ -132,10 +134,11 @@ function listenForSignals(inDev: boolean): Promise<void> {
 }
 
 function endOnUncaught(log: Logger): void {
-  process.on("uncaughtException", (error, origin) => {
-    const what =
-      origin === "unhandledRejection" ? "a promise was rejected and nobody cared" : "an error was not caught";
-    log.fatal({ err: error }, `${what}: the process ends, its next start recovers`);
+  process.on("unhandledRejection", (error) => {
+    log.error({ err: error }, "a promise was rejected and nobody awaited it");
+  });
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "an error was not caught: the process ends, its next start recovers");
     process.exit(EXIT_FATAL);
   });
 }

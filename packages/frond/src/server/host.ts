@@ -141,9 +141,12 @@ export class Host implements CellHost, CallPort {
     this.#o.fatal(error);
   }
 
-  /** Waits until no verb runs, at most until `deadline` (ms since 1970); after that nothing is opened or written. */
-  async settle(deadline: number): Promise<void> {
-    while ([...this.#ring].some((cell) => cell.running > 0 || cell.gate !== undefined) && Date.now() < deadline) {
+  /** Waits until no verb runs, at most `graceMs`; after that nothing is opened or written. */
+  async settle(graceMs: number): Promise<void> {
+    // Not the time of day, which may be set meanwhile.
+    const deadline = performance.now() + graceMs;
+    const busy = (): boolean => [...this.#ring].some((cell) => cell.running > 0 || cell.gate !== undefined);
+    while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.stopping = true;

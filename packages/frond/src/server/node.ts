@@ -191,13 +191,19 @@ export class Node {
     } catch (error) {
       this.options.log.error({ err: error }, "a service of the app did not stop cleanly");
     }
-    await this.host.settle(Date.now() + graceMs);
+    await this.host.settle(graceMs);
+    // A log that failed never says that it is flushed; what is on disk is for the next start to find out.
+    if (this.#failed) return this.#release();
     await this.commitLog.flushed();
     await this.ledger.flush();
     await this.commitLog.close();
     this.host.closeAll();
     const synced = await syncFileSystem(this.options.dataDirectory);
     if (!this.#failed) this.#markClean(synced);
+    this.#release();
+  }
+
+  #release(): void {
     this.catalog.close();
     this.#lock.release();
   }

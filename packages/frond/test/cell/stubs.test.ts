@@ -125,7 +125,7 @@ test("a class that could not work is refused when the app is defined", () => {
     Object.assign(class extends Cell {}, { [name]: value });
   const wrong: [string, CellClass][] = [
     ...["ctx", "get", "name", "transaction", "then", "toString"].map((name): [string, CellClass] => [
-      `${name} hides a member of Cell`,
+      `${name} is the name of a member of Cell`,
       withMember(name),
     ]),
     ["pageSize", withStatic("pageSize", 1000)],
