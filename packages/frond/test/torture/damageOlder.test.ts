@@ -196,6 +196,26 @@ describe("files that only cache the log", () => {
     expect(await valuesOf(await openTallies(copy, "boot-1"))).toEqual({ a: 4, b: 5, c: 6 });
   });
 
+  test("a WAL that is left without its file never reaches a new cell", async () => {
+    const directory = temporaryDirectory();
+    const opened = await openTallies(directory, "boot-1");
+    await makeSteps(opened, FIRST);
+    const copy = image(directory);
+    for (const name of fs.readdirSync(path.join(copy, "cells"), { recursive: true, encoding: "utf8" })) {
+      if (name.endsWith(".db")) fs.rmSync(path.join(copy, "cells", name));
+    }
+    // As if nothing had reached the log: the cells are new.
+    forgetCatalog(copy);
+    fs.rmSync(path.join(copy, "log"), { recursive: true });
+    fs.mkdirSync(path.join(copy, "log"));
+    const again = await openTallies(copy, "boot-1");
+    expect(await valuesOf(again)).toEqual({ a: 0, b: 0, c: 0 });
+    await makeSteps(again, [{ name: "a", n: 10 }]);
+    await again.node.stop();
+    fs.rmSync(path.join(copy, "cells"), { recursive: true });
+    expect(await valuesOf(await openTallies(copy, "boot-2"))).toEqual({ a: 10, b: 0, c: 0 });
+  });
+
   test("a damaged catalog is refused with what to do, and doing it loses nothing", async () => {
     const { directory } = await oneRun();
     forgetCatalog(directory);
