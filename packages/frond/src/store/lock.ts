@@ -11,6 +11,8 @@ import { DatabaseSync } from "node:sqlite";
 import { FrondError } from "../errors.ts";
 
 const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
 
 /** A held lock. */
 export interface DirectoryLock {
@@ -29,7 +31,13 @@ export function lockDirectory(directory: string): DirectoryLock {
     db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     db.close();
-    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    const { errcode } = error as { errcode?: number };
+    if (errcode === SQLITE_NOTADB || errcode === SQLITE_CORRUPT) {
+      const file = path.join(directory, "lock.db");
+      const what = `${file} is damaged; it holds no data: make sure that no node runs on the directory, then delete it`;
+      throw new FrondError("DATA_DAMAGED", what, { cause: error });
+    }
+    if (errcode !== SQLITE_BUSY) throw error;
     throw new FrondError(
       "DATA_LOCKED",
       `the data directory ${directory} is in use by ${ownerText(owner)}; stop that node, or give this one another directory with --data`,

@@ -77,3 +77,10 @@ test("a start that was killed while it wrote down the format does not keep the n
   openDirectory(directory).release();
   expect(JSON.parse(fs.readFileSync(path.join(directory, "frond.json"), "utf8"))).toMatchObject({ format: 1 });
 });
+
+test("a garbled lock file is named, with what to do", () => {
+  const directory = temporaryDirectory();
+  fs.writeFileSync(path.join(directory, "lock.db"), "no database at all ".repeat(100));
+  expect(() => lockDirectory(directory)).toThrow(expect.objectContaining({ code: "DATA_DAMAGED" }));
+  expect(() => lockDirectory(directory)).toThrow(/lock\.db is damaged.*delete it/);
+});
