@@ -28,11 +28,11 @@ export function addCall(program: Command): void {
   frond call counter/visits increment 5
   frond call mailbox/alice search '"invoice"' '{"limit": 10}'`,
     )
-    .action(async (address: string, verb: string, texts: string[], { data, json }: Options) => {
+    .action(async (address: string, verb: string, texts: string[], options: Options) => {
       parseAddress(address);
       const values = parseValues(texts);
-      const result = await withRunningNode(data, (view) => view.call(address, verb, values));
-      if (json) return printJson(result ?? null);
+      const result = await withRunningNode(options, (view) => view.call(address, verb, values));
+      if (options.json) return printJson(result ?? null);
       return result === undefined ? undefined : print(`${JSON.stringify(result, undefined, 2)}\n`);
     });
 }

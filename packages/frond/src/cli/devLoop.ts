@@ -2,18 +2,19 @@
 //
 // Rule: every change gives a new process, started only when the old one has stopped gracefully (the data directory has
 // one user at a time) and on the same port. An app that cannot start is shown with its error and waits for the next
-// change; what no change of the app can cure (a port in use, a locked directory) ends the command.
+// change; one that dies while it serves is started again after a growing pause; what no change of the app can cure (a port in use, a locked directory) ends the command.
 
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { STOP_GRACE_MS } from "../limits.ts";
 import { createLogger } from "../server/logger.ts";
 import type { Logger } from "../server/logger.ts";
 import type { LogFormat, LogLevel } from "../server/logLine.ts";
 import { DEV_VARIABLE } from "./devChannel.ts";
 import type { DevMessage } from "./devChannel.ts";
-import { EXIT_FAILED } from "./exits.ts";
+import { EXIT_FAILED, EXIT_FATAL } from "./exits.ts";
 import { checkAppFile } from "./loadApp.ts";
 import { listenFromEnvironment } from "./options.ts";
 import type { Listen } from "./options.ts";
@@ -30,6 +31,9 @@ export interface DevOptions {
 
 /** A process of the app takes a little longer than its requests to stop; then it is ended. */
 const KILL_MS = STOP_GRACE_MS + 5_000;
+/** Wait before an app that died while it served is started again, in ms: doubled each time, the first after a change. */
+const FIRST_BACK_OFF_MS = 1_000;
+const MOST_BACK_OFF_MS = 30_000;
 /** Failures that another version of the app can cure. */
 const CURABLE: ReadonlySet<string | undefined> = new Set([undefined, "APP_FAILED", "NOT_AN_APP"]);
 
@@ -42,6 +46,7 @@ export class Dev {
   #listen: Listen;
   #child: ChildProcess | undefined;
   #stopping = false;
+  #backOffMs = FIRST_BACK_OFF_MS;
   /** Ends the wait for a change when the command is stopped. */
   #wake: (() => void) | undefined;
 
@@ -63,8 +68,13 @@ export class Dev {
       const first = await Promise.race([change, ended]);
       if (this.#stopping) await ended;
       else if (Array.isArray(first)) await this.#endChild(ended);
-      else if (!(await this.#waitAfter(first, change))) break;
+      else {
+        const next = await this.#waitAfter(first, change);
+        if (next === "end") break;
+        if (next === "again") continue;
+      }
       if (this.#stopping) break;
+      this.#backOffMs = FIRST_BACK_OFF_MS;
       this.#log.info({ changed: this.#shown(await change) }, "restarting");
       change = this.#watch.next();
     }
@@ -107,15 +117,28 @@ export class Dev {
     clearTimeout(timer);
   }
 
-  /** The app ended by itself: waits for a change, unless none can help. */
-  async #waitAfter(ended: Ended, change: Promise<string[]>): Promise<boolean> {
+  /** The app ended by itself: waits for a change, unless none can help; what had served is soon started again. */
+  async #waitAfter(ended: Ended, change: Promise<string[]>): Promise<"end" | "again" | "changed"> {
     if (!ended.listened && !CURABLE.has(ended.failed)) {
       process.exitCode = EXIT_FAILED;
-      return false;
+      return "end";
     }
-    this.#log.warn(`the app ended (${ended.how}); waiting for a change`);
-    await Promise.race([change, new Promise<void>((resolve) => (this.#wake = resolve))]);
-    return true;
+    const woken = new Promise<"end">((resolve) => (this.#wake = () => resolve("end")));
+    const changed = change.then(() => "changed" as const);
+    if (!ended.listened || ended.how !== `code ${EXIT_FATAL}`) {
+      this.#log.warn(`the app ended (${ended.how}); waiting for a change`);
+      return Promise.race([changed, woken]);
+    }
+    const backOffMs = this.#backOffMs;
+    this.#backOffMs = Math.min(2 * backOffMs, MOST_BACK_OFF_MS);
+    const when = `it starts again in ${backOffMs / 1000} s, or when a file changes`;
+    this.#log.warn(`the app ended (${ended.how}); ${when}`);
+    const waiting = new AbortController();
+    const passed = sleep(backOffMs, "again" as const, { signal: waiting.signal });
+    passed.catch(() => {});
+    const next = await Promise.race([changed, woken, passed]);
+    waiting.abort();
+    return next;
   }
 
   #stop(code: number): void {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { link, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { parseAddress } from "../address.ts";
@@ -28,14 +28,16 @@ export function addExport(program: Command): void {
     .addOption(jsonOption())
     .addHelpText(
       "after",
-      `\n${DATA_HELP}\n\nExample:\n  frond export mailbox/alice alice.db && sqlite3 alice.db .schema`,
+      `\nBeside the tables of the app the file holds those of frond itself, whose names begin with _frond_.\n${DATA_HELP}\n\nExample:\n  frond export mailbox/alice alice.db && sqlite3 alice.db .schema`,
     )
-    .action(async (address: string, name: string, { data, json, force }: Options) => {
+    .action(async (address: string, name: string, options: Options) => {
+      const { json, force } = options;
       parseAddress(address);
       const file = path.resolve(name);
+      checkPlace(file);
       refuseOld(file, force === true);
       const temporary = `${file}.${randomUUID().slice(0, 8)}.tmp`;
-      const { bytes } = await withNode(data, (view) => view.exportTo(address, temporary));
+      const { bytes } = await withNode(options, (view) => view.exportTo(address, temporary));
       try {
         await place(temporary, file, force === true);
       } finally {
@@ -43,6 +45,16 @@ export function addExport(program: Command): void {
       }
       return json ? printJson({ address, file, bytes }) : print(`${address} is in ${file} (${showBytes(bytes)})\n`);
     });
+}
+
+function checkPlace(file: string): void {
+  const folder = path.dirname(file);
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) throw new FrondError("BAD_OPTION", `there is no folder ${folder}; make it first`);
+  if (!found.isDirectory()) throw new FrondError("BAD_OPTION", `${folder} is a file; name a folder to export into`);
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new FrondError("BAD_OPTION", `${file} is a folder; name a file in it`);
+  }
 }
 
 /** A journal that belongs to an older database would be played into the new one by whoever opens it. */

@@ -20,8 +20,8 @@ export function addInspection(program: Command): void {
     .addOption(dataOption("data directory"))
     .addOption(jsonOption())
     .addHelpText("after", `\n${DATA_HELP}\n\nExamples:\n  frond cells\n  frond cells --json | jq -r '.[].address'`)
-    .action(({ data, json }: Options) =>
-      withNode(data, (view) => listCells((after) => view.cells(after, CELLS_PER_PAGE), json)),
+    .action((options: Options) =>
+      withNode(options, (view) => listCells((after) => view.cells(after, CELLS_PER_PAGE), options.json)),
     );
   program
     .command("status")
@@ -29,15 +29,16 @@ export function addInspection(program: Command): void {
     .addOption(dataOption("data directory"))
     .addOption(jsonOption())
     .addHelpText("after", `\n${DATA_HELP}`)
-    .action(({ data, json }: Options) =>
-      withNode(data, async (view) => {
+    .action((options: Options) =>
+      withNode(options, async (view) => {
         const [version, status] = [await view.version(), await view.status()];
-        if (json) return printJson({ ...version, ...status });
+        if (options.json) return printJson({ ...version, ...status });
         const lines: [string, string][] = [
           ["ready", status.ready ? "yes" : "no"],
           ...describeNode(version),
           ["durability", status.durability],
-          ["cells", `${status.cells} (${status.openCells} open)`],
+          ["cells", String(status.cells)],
+          ["open", `${status.openCells}, names that were only asked for included`],
           ["log", `${showBytes(status.logBytes)} in ${status.logFiles} files`],
           ...status.reports.map((report): [string, string] => ["report", report]),
         ];

@@ -17,14 +17,35 @@ export async function loadApp(file: string): Promise<App> {
     exported = module.default;
   } catch (cause) {
     // The stack of a syntax error begins with the file and the line.
-    const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-    throw new FrondError("APP_FAILED", `${file} could not be loaded:\n${reason}`, { cause });
+    const reason = cause instanceof Error ? ownStack(cause.stack ?? cause.message) : String(cause);
+    throw new FrondError("APP_FAILED", `${file} could not be loaded:\n${reason}${remedyFor(cause)}`, { cause });
   }
   if (exported instanceof App) return exported;
   throw new FrondError(
     "NOT_AN_APP",
     `${file} ${describe(exported)}; write: export default frond({ cells: { ... }, fetch })`,
   );
+}
+
+/** The stack without the frames that tell nothing of the app: those of Node and of this command. */
+function ownStack(stack: string): string {
+  const foreign = (line: string): boolean => line.includes("node:internal/") || line.includes(import.meta.dirname);
+  return stack
+    .split("\n")
+    .filter((line) => !(/^ +at /.test(line) && foreign(line)))
+    .join("\n");
+}
+
+/** What to do about the two mistakes that a project of one's own begins with. */
+function remedyFor(cause: unknown): string {
+  const { code, message } = cause as { code?: unknown; message?: unknown };
+  if (code === "ERR_MODULE_NOT_FOUND" && /Cannot find package 'frond'/.test(String(message))) {
+    return "\nfrond is not installed in the folder of the app or above: npm install it there, as its README shows";
+  }
+  if (/Cannot use import statement outside a module/.test(String(message))) {
+    return '\nthe package.json nearest to that file must say "type": "module"';
+  }
+  return "";
 }
 
 /** Throws NOT_AN_APP unless there is such a file. */

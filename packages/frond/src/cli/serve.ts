@@ -1,17 +1,18 @@
 // A node that serves an app, from its start to its end: what `frond start` does.
 //
-// Rule: it opens in the order data, control socket, front door, services, and is ready after the last; a signal closes
+// Rule: after a look whether the address is free it opens in the order data, control socket, front door, services, and is ready after the last; a signal closes
 // in the reverse order and waits for requests in work, a second one ends at once. An error that nobody caught ends the
 // process: its state cannot be trusted, and the next start recovers everything that was acknowledged. A rejected promise
 // that nobody awaits is only logged: one forgotten `await` in one cell must not take every other cell along.
 
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
 import { useLightGlobals } from "../server/answer.ts";
 import { serveControl } from "../server/control.ts";
 import type { ControlFront } from "../server/control.ts";
-import { listenHttp } from "../server/http.ts";
+import { checkListen, listenHttp } from "../server/http.ts";
 import type { HttpFront } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
 import type { Logger } from "../server/logger.ts";
@@ -82,14 +83,19 @@ class Running {
     const app = await loadApp(file);
     const dataDirectory = path.resolve(options.data ?? (process.env["FROND_DATA"] || START_DATA));
     const { durability } = options;
+    const listen = options.listen ?? listenFromEnvironment(process.env);
+    // Before anything is made on disk: a start that cannot listen must not leave a data directory behind.
+    await checkListen(listen);
+    makeDirectory(dataDirectory);
     const node = await openNode({ app, dataDirectory, durability, log });
     this.#node = node;
     this.#control = await serveControl(dataDirectory, node.control);
     const front = await listenHttp({
-      ...(options.listen ?? listenFromEnvironment(process.env)),
+      ...listen,
       handler: (request, info) => node.handle(request, info),
       log,
       trustProxy: options.trustProxy,
+      ...(process.env[DEV_VARIABLE] !== undefined && { tellFailures: { dataDirectory } }),
       state: () => (this.#ready ? node.state() : { ...node.state(), ready: false }),
     });
     this.#front = front;
@@ -109,6 +115,17 @@ class Running {
     await this.#control?.stop();
     await this.#node?.stop();
     if (wasReady) this.#log.info("stopped");
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EEXIST" && code !== "ENOTDIR") throw error;
+    const what = `${directory} cannot be a data directory: there is a file in its place; name another one with --data`;
+    throw new FrondError("NO_DATA", what, { cause: error });
   }
 }
 

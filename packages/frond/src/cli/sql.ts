@@ -31,10 +31,11 @@ export function addSql(program: Command): void {
   frond sql mailbox/alice "SELECT * FROM message WHERE id = ?" 7 --json
   frond sql mailbox/alice "DELETE FROM message WHERE id = ?" 7 --write`,
     )
-    .action(async (address: string, sql: string, texts: string[], { data, json, write }: Options) => {
+    .action(async (address: string, sql: string, texts: string[], options: Options) => {
+      const { json, write } = options;
       parseAddress(address);
       const values = parseValues(texts);
-      const result = await withNode(data, (view) => view.sql(address, sql, values, write === true));
+      const result = await withNode(options, (view) => view.sql(address, sql, values, write === true));
       if (json) return printJson(result);
       return print(describeResult(result, write === true));
     });

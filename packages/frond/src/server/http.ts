@@ -11,8 +11,10 @@
 
 import { getRequestListener } from "@hono/node-server";
 import { createServer } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FrondError } from "../errors.ts";
 import {
@@ -31,7 +33,15 @@ import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
-import { OVERLOADED, STOPPING, refusalFor, refuseBrokenRequest, writeJson, writeRefusal } from "./refusal.ts";
+import {
+  OVERLOADED,
+  STOPPING,
+  refusalFor,
+  refuseBrokenRequest,
+  toldRefusal,
+  writeJson,
+  writeRefusal,
+} from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { Exchange, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
 import type { RequestInfo } from "./request.ts";
@@ -65,6 +75,8 @@ export interface HttpOptions {
   readonly log: Logger;
   readonly trustProxy?: TrustProxy;
   readonly limits?: Partial<HttpLimits>;
+  /** Under `frond dev`: clients learn why a request failed, and the log how to begin anew. */
+  readonly tellFailures?: { readonly dataDirectory: string };
   readonly state: () => DoorState;
 }
 
@@ -81,6 +93,15 @@ export async function listenHttp(options: HttpOptions): Promise<HttpFront> {
   const front = new Front(options);
   await front.listen();
   return front;
+}
+
+/** Throws LISTEN_FAILED when nobody could listen there now. */
+export function checkListen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createTcpServer();
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen({ host, port }, () => server.close(() => resolve()));
+  });
 }
 
 const URL_TOO_LONG: Refusal = { status: 414, code: "URL_TOO_LONG", message: "the request target is too long" };
@@ -245,12 +266,12 @@ class Front implements HttpFront {
   #answerReserved(target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
     if (this.#stopped) outgoing.shouldKeepAlive = false;
     const query = target.indexOf("?");
-    const path = query === -1 ? target : target.slice(0, query);
-    const known = path === HEALTH || path === READY;
+    const resource = query === -1 ? target : target.slice(0, query);
+    const known = resource === HEALTH || resource === READY;
     if (!known || (incoming.method !== "GET" && incoming.method !== "HEAD")) {
       return this.#refuse(incoming, outgoing, known ? NO_METHOD : NOT_FOUND, declaredBytes(incoming) !== 0);
     }
-    if (path === HEALTH) return writeJson(outgoing, 200, { alive: true });
+    if (resource === HEALTH) return writeJson(outgoing, 200, { alive: true });
     const state = this.#options.state();
     const reason = this.#stopped ? "stopping" : (state.refuse ?? (state.ready ? undefined : "starting"));
     if (reason === undefined) writeJson(outgoing, 200, { ready: true });
@@ -303,9 +324,11 @@ class Front implements HttpFront {
 
   #fail(error: unknown, exchange: Exchange): void {
     const { outgoing } = exchange;
-    const refusal = refusalFor(error);
+    const { log, tellFailures } = this.#options;
+    const refusal = tellFailures ? toldRefusal(error) : refusalFor(error);
     const fields = { ...logFields(exchange), status: refusal.status, err: error };
-    if (refusal.status === 500) this.#options.log.error(fields, "a request failed");
+    const hint = tellFailures && MISFIT.has(refusal.code) ? anew(tellFailures.dataDirectory) : "";
+    if (refusal.status === 500 || hint !== "") log.error(fields, `a request failed${hint}`);
     else if (refusal.status === 503) this.#warnings.count(`requests failed for now: ${refusal.code}`);
     if (outgoing.headersSent || outgoing.destroyed) return;
     if (this.#stopped) outgoing.shouldKeepAlive = false;
@@ -329,6 +352,13 @@ const DEFAULT_LIMITS: HttpLimits = {
   requestTimeoutMs: REQUEST_TIMEOUT_MS,
   keepAliveMs: KEEP_ALIVE_MS,
 };
+
+/** What happens to a migration while it is written, and to nothing that is served for good. */
+const MISFIT: ReadonlySet<string> = new Set(["MIGRATION_DRIFT", "SCHEMA_NEWER"]);
+
+function anew(dataDirectory: string): string {
+  return `: put the migrations back, or remove ${path.relative("", dataDirectory) || "."} to begin anew`;
+}
 
 function nameOf(value: unknown): string {
   if (value === null || typeof value !== "object") return String(value);

@@ -35,8 +35,8 @@ export function readableLine(line: string, colour: boolean): string {
     .join("");
   const dim = (text: string): string => (colour && text !== "" ? `\u001b[2m${text}\u001b[0m` : text);
   const level = colour ? `\u001b[${code}m${name}\u001b[0m` : name;
-  const error = record["err"] as { stack?: string; message?: string } | undefined;
-  const stack = error?.stack ?? error?.message ?? JSON.stringify(error);
+  const error = record["err"] as LoggedError | undefined;
+  const stack = error === undefined ? "" : stackOf(error);
   const trace =
     error === undefined
       ? []
@@ -45,6 +45,19 @@ export function readableLine(line: string, colour: boolean): string {
           .map((text) => dim(`    ${escapeControls(text)}`));
   const sentence = escapeControls(String(record["msg"] ?? ""));
   return `${[`${dim(time)} ${level} ${sentence}${dim(escapeControls(fields))}`, ...trace].join("\n")}\n`;
+}
+
+interface LoggedError {
+  readonly type?: string;
+  readonly code?: string;
+  readonly stack?: string;
+  readonly message?: string;
+}
+
+/** A stack begins with the class of the error at best; what an operator looks up is the code. */
+function stackOf(error: LoggedError): string {
+  const stack = error.stack ?? error.message ?? JSON.stringify(error);
+  return error.type === "FrondError" ? String(stack).replace(/^\w*Error(?=:)/, `FrondError [${error.code}]`) : stack;
 }
 
 /** Text from outside could move the cursor or hide lines of a terminal: control characters are shown as escapes. */

@@ -40,6 +40,7 @@ export function controlOf(node: Node): NodeControl {
     },
     cells: (after, limit) => listCells(node, after ?? "", limit),
     async sql(address, sql, args, write) {
+      checkUsed(node);
       const result = await host.withCell(address, (cell): SqlResult => {
         const prepared = cell.db.statements.prepare(sql);
         if (prepared.writes && !write) {
@@ -77,10 +78,18 @@ export function controlOf(node: Node): NodeControl {
       }
     },
     async exportTo(address, file) {
+      checkUsed(node);
       await host.withCell(address, (cell) => cell.db.exportTo(file));
       return { bytes: fs.statSync(file).size };
     },
   };
+}
+
+/** Without its app, a directory knows kinds by their cells alone: a list of none would explain nothing. */
+function checkUsed(node: Node): void {
+  const { app, dataDirectory } = node.options;
+  if (app.kinds.size > 0) return;
+  throw new FrondError("UNKNOWN_KIND", `no app with cells has ever run on ${path.resolve(dataDirectory)}`);
 }
 
 function listCells(node: Node, after: string, limit: number): CellInfo[] {

@@ -1,11 +1,12 @@
 // Answers that the front door gives by itself: refusals and failures.
 //
 // Rule: every such answer is JSON `{"error":{"code","message"}}` with a stable code, and says nothing of the inside: no
-// path, no stack, no text of an error that the app did not mean for its clients. Whoever may try again is told when.
+// path, no stack, no text of an error that the app did not mean for its clients, except under `frond dev`. Whoever may try again is told when.
 
 import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { LINGER_MS, RETRY_AFTER_SECONDS } from "../limits.ts";
+import { errorToWire } from "./wire.ts";
 
 /** An answer that needs no request: made once, written often. */
 export interface Refusal {
@@ -36,6 +37,12 @@ export function refusalFor(error: unknown): Refusal {
   if (traits.overloaded !== true && traits.retryable !== true) return INTERNAL;
   const known = traits.overloaded === true ? OVERLOADED : RETRY;
   return typeof traits.code === "string" ? { ...known, code: traits.code } : known;
+}
+
+/** The same with the code and the message of the error itself: for whoever is writing the app, never for the world. */
+export function toldRefusal(error: unknown): Refusal {
+  const { code, message } = errorToWire(error);
+  return { status: refusalFor(error).status, code, message };
 }
 
 /** Writes a refusal. `requestId` ties it to the line in the log. */

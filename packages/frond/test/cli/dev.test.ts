@@ -61,14 +61,29 @@ test("a mistake is shown and waits for the next change", async () => {
   expect(await ask(url)).toBe("two 1");
 });
 
-test("an app that dies waits for a change too", async () => {
+test("an app that dies while it serves is started again by itself, and by a change", async () => {
   const { folder, node } = dev(
     app("one").replace("new Response", "setTimeout(() => { throw new Error('died'); }) && new Response"),
   );
   await fetch(await node.ready()).catch(() => {});
-  await node.until(/the app ended \(code 70\); waiting for a change/);
+  await node.until(/the app ended \(code 70\); it starts again in 1 s, or when a file changes/);
+  await fetch(await node.ready(2)).catch(() => {});
+  await node.until(/the app ended \(code 70\); it starts again in 2 s/);
   folder.write("app.ts", app("two"));
-  expect(await ask(await node.ready(2))).toMatch(/^two /);
+  expect(await ask(await node.ready(3))).toMatch(/^two /);
+});
+
+test("a failed request tells its reason, and a changed migration how to begin anew", async () => {
+  const { folder, node } = dev(app("one"));
+  await ask(await node.ready());
+  folder.write("app.ts", app("two").replace("n INTEGER NOT NULL", "n INTEGER"));
+  const answer = await fetch(await node.ready(2));
+  expect([answer.status, await answer.json()]).toMatchObject([
+    500,
+    { error: { code: "MIGRATION_DRIFT", message: expect.stringContaining("migration 1 of Counter") } },
+  ]);
+  expect(node.out).toMatch(/a request failed: .* or remove \.frond\/dev to begin anew/);
+  expect(node.out).toContain("FrondError [MIGRATION_DRIFT]: migration 1");
 });
 
 test("new files, files in new folders and imports from elsewhere count; output, data and foreign code do not", async () => {

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../../src/version.ts";
-import { Folder, Running, frond } from "./command.ts";
+import { COUNTER_APP, Folder, Running, frond } from "./command.ts";
 
 let folder: Folder;
 let node: Running;
@@ -54,11 +54,11 @@ describe("while a node runs", () => {
     const insert = "INSERT INTO entry (n, note) VALUES (?, ?)";
     const refused = await run("sql", "counter/c", insert, "5", '"x"');
     expect([refused.code, refused.out]).toEqual([1, ""]);
-    expect(refused.err).toMatch(/^error CELL_MISSING: .*counter\/c/);
-    expect((await run("sql", "counter/b", insert, "5", '"x"')).err).toMatch(/^error SQL_DENIED: .*--write/);
+    expect(refused.err).toMatch(/^error CELL_MISSING: .*counter\/c/m);
+    expect((await run("sql", "counter/b", insert, "5", '"x"')).err).toMatch(/^error SQL_DENIED: .*--write/m);
     expect((await run("sql", "counter/b", insert, "5", '"x"', "--write")).out).toBe("1 row changed\n");
     expect((await run("sql", "counter/b", "SELECT note FROM entry WHERE n = 5")).out).toBe("note\nx\n");
-    expect((await run("sql", "counter/b", "SELEC 1")).err).toMatch(/^error SQL_ERROR: .*SELEC/);
+    expect((await run("sql", "counter/b", "SELEC 1")).err).toMatch(/^error SQL_ERROR: .*SELEC/m);
   });
 
   test("text of a cell cannot drive the terminal", async () => {
@@ -67,17 +67,21 @@ describe("while a node runs", () => {
   });
 
   test("call prints what the verb returns, and what it throws", async () => {
-    expect(await run("call", "counter/d", "add", "5", '"from outside"')).toEqual({ code: 0, out: "5\n", err: "" });
+    expect(await run("call", "counter/d", "add", "5", '"from outside"')).toEqual({
+      code: 0,
+      out: "5\n",
+      err: `data: ${folder.at(".frond/data")}\n`,
+    });
     expect((await run("call", "counter/d", "bytes", '{"$blob":"AQI="}', "--json")).out).toBe('{"$blob":"AgE="}\n');
     expect(await run("call", "counter/d", "fail")).toEqual({
       code: 1,
       out: "",
-      err: "error THROWN: TypeError: not like this\n",
+      err: expect.stringMatching(/\nerror THROWN: TypeError: not like this\n$/),
     });
     const { err } = await run("call", "counter/d", "fail", "--json");
     expect(JSON.parse(err)).toMatchObject({ error: { code: "THROWN", remote: true, retryable: false } });
-    expect((await run("call", "counter/d", "ad", "1")).err).toMatch(/^error UNKNOWN_VERB: .*add/);
-    expect((await run("call", "countr/d", "add", "1")).err).toMatch(/^error UNKNOWN_KIND: .*counter/);
+    expect((await run("call", "counter/d", "ad", "1")).err).toMatch(/^error UNKNOWN_VERB: .*add/m);
+    expect((await run("call", "countr/d", "add", "1")).err).toMatch(/^error UNKNOWN_KIND: .*counter/m);
   });
 
   test("export writes a file that any tool opens, and replaces none unasked", async () => {
@@ -94,14 +98,16 @@ describe("while a node runs", () => {
     writeFileSync(folder.at("mine.db-wal"), "old");
     expect((await run("export", "counter/a", "mine.db", "--force")).err).toMatch(/^error FILE_EXISTS: .*mine.db-wal/);
     expect(await run("export", "counter/a", "a.db", "--force", "--json")).toMatchObject({ code: 0, err: "" });
-    expect((await run("export", "counter/none", "none.db")).err).toMatch(/^error CELL_MISSING/);
-    expect((await run("export", "counter/a", "no/such/folder.db")).err).toMatch(/^error ENOENT: /);
+    expect((await run("export", "counter/none", "none.db")).err).toMatch(/^error CELL_MISSING/m);
+    expect((await run("export", "counter/a", "no/such/folder.db")).err).toMatch(
+      /^error BAD_OPTION: there is no folder .*no\/such; make it/,
+    );
     expect(readdirSync(folder.path).filter((name) => name.includes("tmp") || name.startsWith("none"))).toEqual([]);
   });
 
   test("status and version tell of the node", async () => {
     expect((await run("status")).out).toMatch(
-      /^ready +yes\nrunning +frond .*\nlisten +127\.0\.0\.1:\d+\n[^]*durability +disk\ncells +\d/,
+      /^ready +yes\nrunning +frond .*\nlisten +127\.0\.0\.1:\d+\n[^]*durability +disk\ncells +3\nopen +\d/,
     );
     const status = JSON.parse((await run("status", "--json")).out) as object;
     expect(status).toMatchObject({
@@ -147,12 +153,31 @@ describe("when no node runs", () => {
     const call = await frond(still, ["call", "counter/a", "add", "1"]);
     expect([call.code, call.err]).toEqual([
       1,
-      expect.stringMatching(/^error NOT_RUNNING: .*frond start app.ts --data /),
+      expect.stringMatching(/^error NOT_RUNNING: .*frond start app.ts --data /m),
     ]);
     // What was written without a node is there for the next one.
     const second = new Running(still, ["start", "app.ts", "--listen", "0"]);
     expect(await (await fetch(`${await second.ready()}/a`)).text()).toBe("42");
     expect(await second.stop()).toBe(0);
     still.remove();
+  });
+
+  test("the default directory is the one with cells, and a directory without any says so", async () => {
+    const both = new Folder("import { frond } from 'frond'; export default frond({ cells: {} });");
+    const empty = new Running(both, ["start", "app.ts", "--listen", "0"]);
+    await empty.ready();
+    expect(await empty.stop()).toBe(0);
+    const nothing = await frond(both, ["sql", "counter/a", "SELECT 1"]);
+    expect(nothing.err).toBe(
+      `data: ${both.at(".frond/data")}\nerror UNKNOWN_KIND: no app with cells has ever run on ${both.at(".frond/data")}\n`,
+    );
+    both.write("app.ts", COUNTER_APP);
+    const used = new Running(both, ["start", "app.ts", "--listen", "0", "--data", ".frond/dev"]);
+    await fetch(`${await used.ready()}/a`);
+    expect(await used.stop()).toBe(0);
+    const { out, err } = await frond(both, ["cells"]);
+    expect([out, err]).toEqual([expect.stringContaining("counter/a"), `data: ${both.at(".frond/dev")}\n`]);
+    expect((await frond(both, ["cells", "--json"])).err).toBe("");
+    both.remove();
   });
 });

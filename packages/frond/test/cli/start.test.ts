@@ -1,8 +1,11 @@
 // `frond start` as a process: its lives and ends, where it listens, what keeps it from starting. Whatever ended it, the
 // next life knows everything that was acknowledged.
 
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { COUNTER_APP, Folder, Running, frond } from "./command.ts";
 
@@ -134,13 +137,13 @@ describe("where it listens", () => {
     expect(await third.ready()).toBe(`http://127.0.0.3:${port}`);
   });
 
-  test("a port in use is LISTEN_FAILED, exit code 1, and the data is free again", async () => {
+  test("a port in use is LISTEN_FAILED, exit code 1, and nothing is made on disk", async () => {
     const folder = folderWith();
     const first = start(folder);
     const { port } = new URL(await first.ready());
     const other = await frond(folder, ["start", "app.ts", "--data", "other", "--listen", port]);
     expect([other.code, other.err]).toEqual([1, expect.stringMatching(/^error LISTEN_FAILED: .*--listen/)]);
-    expect((await frond(folder, ["cells", "--data", "other"])).out).toBe("there are no cells yet\n");
+    expect(existsSync(folder.at("other"))).toBe(false);
   });
 
   test("proxies are believed when the command says so", async () => {
@@ -176,17 +179,47 @@ describe("what keeps it from starting", () => {
     ["a class", "export default class Shop {}", /NOT_AN_APP: .*the class Shop by default/],
     ["a router", "export default { fetch() {} };", /NOT_AN_APP: .*can stand in it as fetch/],
     ["bad syntax", "export default {;", /APP_FAILED: app\.ts could not be loaded:\n.*app\.ts:1\n/],
+    [
+      "a package.json of CommonJS",
+      "import { frond } from 'frond';",
+      /outside a module[^]*must say "type": "module"/,
+      '{"type":"commonjs"}',
+    ],
+    [
+      "another module that is missing",
+      "import 'frond-not-there';",
+      /Cannot find package 'frond-not-there' imported from .*app\.ts\n$/,
+    ],
     ["a throw", "\nthrow new Error('no database');", /APP_FAILED: [^]*no database\n +at .*app\.ts:2/],
     [
       "a bad class",
       "import { frond } from 'frond'; export default frond({ cells: { a: class {} } });",
       /cells\.a is not a class that extends Cell/,
     ],
-  ])("%s", async (_name, app, wanted) => {
+  ])("%s", async (_name, app, wanted, manifest = '{"type":"module"}') => {
     const folder = folderWith(app);
+    folder.write("package.json", manifest);
     const { code, err, out } = await frond(folder, ["start", "app.ts", "--listen", "0"]);
     expect(err).toMatch(wanted);
     expect([code, out]).toEqual([1, ""]);
+  });
+
+  test("frond that is not installed says so, without frames of Node", async () => {
+    const outside = mkdtempSync(path.join(tmpdir(), "frond-start-"));
+    onTestFinished(() => rmSync(outside, { recursive: true }));
+    const file = path.join(outside, "app.mjs");
+    writeFileSync(file, "import { frond } from 'frond';");
+    const { code, err } = await frond(folderWith(), ["start", file, "--listen", "0"]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/Cannot find package 'frond'.*\nfrond is not installed/)]);
+    expect(err).not.toContain("node:internal");
+  });
+
+  test("a file where data should be", async () => {
+    const folder = folderWith();
+    for (const data of ["app.ts", "app.ts/data"]) {
+      const { code, err } = await frond(folder, ["start", "app.ts", "--listen", "0", "--data", data]);
+      expect([code, err]).toEqual([1, expect.stringMatching(/^error NO_DATA: .*a file in its place/)]);
+    }
   });
 
   test("a service that fails; timers of the app do not keep the process", async () => {

@@ -1,6 +1,7 @@
 // The log as operators and programs read it: its lines, and what must never stand in them.
 
 import { expect, test } from "vitest";
+import { FrondError } from "../../src/errors.ts";
 import { createLogger } from "../../src/server/logger.ts";
 import type { LoggerOptions } from "../../src/server/logger.ts";
 import { Warnings } from "../../src/server/warnings.ts";
@@ -36,6 +37,14 @@ test("text: time, level, sentence, fields; the stack below", () => {
   });
   expect(plain).toMatch(/^\d\d:\d\d:\d\d info  opened cell=mailbox\/alice why="a b" n=3\n$/);
   expect(failed).toMatch(/^\d\d:\d\d:\d\d error failed\n    Error: broken\n        at /);
+});
+
+test("an error of frond shows its code, as text and as JSON", () => {
+  const err = new FrondError("MIGRATION_DRIFT", "not the one that ran");
+  const [text] = written({ format: "text" }, (log) => log.error({ err }, "failed"));
+  expect(text).toMatch(/ failed\n    FrondError \[MIGRATION_DRIFT\]: not the one that ran\n        at /);
+  const [json] = written({ format: "json" }, (log) => log.error({ err }, "failed"));
+  expect(JSON.parse(json!)).toMatchObject({ err: { type: "FrondError", code: "MIGRATION_DRIFT" } });
 });
 
 test("text from outside cannot move the cursor of a terminal", () => {
