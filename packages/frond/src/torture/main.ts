@@ -3,6 +3,7 @@
 // Rule: the seed is printed first, so that a failure can be met again; the exit code says whether every promise was kept.
 
 import { parseArgs } from "node:util";
+import type { FaultKind } from "./plan.ts";
 import { torture } from "./torture.ts";
 
 const USAGE = "usage: npm run torture -- [--rounds 100] [--seed N] [--fault kill|power|both]";
@@ -21,14 +22,14 @@ console.log(`seed ${seed}, ${rounds} rounds, fault ${fault}`);
 const result = await torture({
   rounds,
   seed,
-  fault: fault as "kill" | "power" | "both",
+  fault: fault as FaultKind,
   log: (line) => console.log(line),
 });
 const ends = Object.entries(result.ends).map(([end, count]) => `${count} ${end}`);
+console.log(`${result.rounds} rounds (${ends.join(", ")}): ${result.acknowledged} writes acknowledged`);
 console.log(
-  `${result.rounds} rounds (${ends.join(", ")}): ${result.acknowledged} writes acknowledged, ${result.records} records in`,
+  `${result.records} records in ${result.logFiles} log files; ${result.vandalised} files of cells broken on purpose`,
 );
-console.log(`${result.logFiles} log files, ${result.vandalised} files of cells broken on purpose`);
 console.log(
   result.violations.length === 0 ? "every promise was kept" : `VIOLATED; the data directory is ${result.directory}`,
 );

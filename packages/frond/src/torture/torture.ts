@@ -23,8 +23,9 @@ import {
 } from "../core/invariants.ts";
 import { Acks, readAcks } from "./acks.ts";
 import { Child, type End, type Ready } from "./child.ts";
-import type { Breakage, EntryConfig } from "./entry.ts";
+import type { Breakage } from "./entry.ts";
 import { Logbook } from "./logbook.ts";
+import { type FaultKind, planRound, type RoundPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { keepCopy, vandalise } from "./vandal.ts";
 import { type BookName, Workload } from "./workload.ts";
@@ -34,7 +35,7 @@ export interface TortureOptions {
   readonly rounds: number;
   readonly seed: number;
   /** `kill`: the machine stays up. `power`: it does not. `both`: as the seed says, round by round. */
-  readonly fault: "kill" | "power" | "both";
+  readonly fault: FaultKind;
   readonly broken?: Breakage;
   /** One line for each round. */
   readonly log?: (line: string) => void;
@@ -59,11 +60,6 @@ export interface TortureResult {
   readonly directory: string | undefined;
 }
 
-const KILL_ENDS = { kill: 60, "kill in start": 14, "kill in check": 8, "kill in stop": 8, stop: 10 };
-// A kill on the disk that loses power leaves files of cells that are far ahead of the log, on the same boot.
-const POWER_ENDS = { power: 56, "kill in start": 8, "kill in check": 6, kill: 20, stop: 10 };
-type EndKind = keyof typeof KILL_ENDS | keyof typeof POWER_ENDS;
-
 const WORKERS = 12;
 const KINDS = ["disk", "disk", "memory", "wide"];
 /** A process that does not get ready in this time hangs. */
@@ -77,13 +73,6 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   } finally {
     harness.clean();
   }
-}
-
-interface RoundPlan {
-  readonly end: EndKind;
-  readonly config: EntryConfig;
-  readonly workMs: number;
-  readonly heavy: boolean;
 }
 
 class Harness {
@@ -143,23 +132,8 @@ class Harness {
   }
 
   #plan(): RoundPlan {
-    const random = this.#random;
-    const power = this.#o.fault === "power" || (this.#o.fault === "both" && random.chance(0.5));
-    const end: EndKind = power ? random.weighted(POWER_ENDS) : random.weighted(KILL_ENDS);
-    const config: EntryConfig = {
-      directory: this.#directory,
-      boot: `boot-${this.#boot}`,
-      logFileBytes: random.pick([96, 256, 1024]) * 1024,
-      maxOpenCells: random.pick([8, 24, 1000]),
-      power,
-      dieAt: end === "power" ? random.between(1, random.pick([20, 200, 1500])) : undefined,
-      seed: random.between(1, 2 ** 31),
-      broken: this.#o.broken,
-    };
-    const heavy = random.chance(0.25);
-    const longest = this.#o.workMs ?? 600;
-    // WALs need their time to grow to where they are checkpointed.
-    return { end, config, workMs: random.between(heavy ? longest / 2 : 1, heavy ? longest * 2 : longest), heavy };
+    const { fault, broken, workMs = 600 } = this.#o;
+    return planRound(this.#random, { directory: this.#directory, boot: `boot-${this.#boot}`, fault, broken, workMs });
   }
 
   async #round(plan: RoundPlan, number: number): Promise<string> {
@@ -200,7 +174,10 @@ class Harness {
       if (report.kind === "damage") this.#violations.push(`start: ${report.file} at ${report.offset}: ${report.text}`);
     }
     const shown = await this.#show(child);
-    if (shown === undefined) return "";
+    if (shown === undefined) {
+      this.#violations.push("check: not every book could be read");
+      return "";
+    }
     const [before, writes, fault] = [this.#shown, this.#writes, this.#fault];
     this.#violations.push(
       ...acknowledgedSurvive(writes, shown, fault),
