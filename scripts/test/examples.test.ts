@@ -78,8 +78,9 @@ describe("the example of the README", () => {
     expect(shown("packages/frond/README.md")).toBe(shown("README.md"));
   });
 
-  test("stands below exactly two commands", () => {
-    const top = (tree.get("README.md") ?? "").split("# frond")[0] ?? "";
+  test("stands below the title and exactly two commands", () => {
+    const top = (tree.get("README.md") ?? "").split("\n## ")[0] ?? "";
+    expect(top.startsWith("# frond\n\n```\nnpm ci")).toBe(true);
     const commands = [...top.matchAll(/^```\n([^]*?)^```$/gm)].map(([, command]) => command?.trim());
     expect(commands).toEqual(["npm ci && npm run demo", "npm ci && npm test"]);
   });
