@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { ERROR_CODES } from "../../src/errors.ts";
+import { ERROR_CODES, type ErrorCode, FrondError } from "../../src/errors.ts";
 
 const page = readFileSync(path.resolve(import.meta.dirname, "../../../../docs/API.md"), "utf8");
 const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.+) \|$/gm)].map(([, code, meaning]) => ({ code, meaning }));
