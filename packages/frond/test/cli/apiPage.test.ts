@@ -14,7 +14,7 @@ test("the table of errors has every code once, in the order of errors.ts", () =>
 
 test("it says which errors a later attempt can cure, and which came of load", () => {
   for (const { code, meaning = "" } of rows) {
-    const { retryable, overloaded } = { retryable: false, overloaded: false, ...ERROR_CODES[code as "OVERLOADED"] };
+    const { retryable, overloaded } = new FrondError(code as ErrorCode, "");
     expect([code, /\bretryable\b/.test(meaning), /\boverloaded\b/.test(meaning)]).toEqual([
       code,
       retryable,
