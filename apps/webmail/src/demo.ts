@@ -14,7 +14,8 @@ import { boxLink } from "./views.ts";
 
 const USAGE = `npm run demo -- [--data FOLDER] [--port N] [--smtp-port N] [--limit N] [--once]
 
-  --data FOLDER   where the demo keeps everything (.frond/demo at the top of the workspace)
+  --data FOLDER   where the demo keeps everything (.frond/demo at the top of the workspace); a second demo
+                  beside a running one needs a folder of its own, and takes free ports unless told which
   --port N        port of the page (7070, or a free one)
   --smtp-port N   port for mail (2525, or a free one)
   --limit N       deliver only the first N messages
@@ -87,10 +88,10 @@ async function main(): Promise<number> {
       console.log(advice(plan, server));
       await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
     }
-    if (died !== undefined) return serverDied(died);
+    if (died !== undefined) return serverEnded(died, right ? 0 : 1);
     return right ? 0 : 1;
   } catch (error) {
-    if (died !== undefined) return serverDied(died);
+    if (died !== undefined) return serverEnded(died, 130);
     if (stop.signal.aborted) return 130;
     throw error;
   } finally {
@@ -158,7 +159,12 @@ function advice(plan: Plan, server: MailServer): string {
   The fullest mailbox is ${fullest}. Ctrl-C ends the demo.`;
 }
 
-function serverDied(how: number | NodeJS.Signals): number {
+// The exit code: the given one if somebody stopped the server as one should.
+function serverEnded(how: number | NodeJS.Signals, stopped: number): number {
+  if (how === 0) {
+    console.log("\n  The server stopped cleanly. Run npm run demo again: all mail is still there.");
+    return stopped;
+  }
   console.log(
     `\n  The server was ended from outside (${how}). Run npm run demo again: what it had acknowledged is still there.`,
   );

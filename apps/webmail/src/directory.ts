@@ -19,6 +19,12 @@ export interface DirectoryEntry {
   readonly messages: number;
 }
 
+/** How many mailboxes, and messages in them. */
+export interface Totals {
+  readonly mailboxes: number;
+  readonly messages: number;
+}
+
 // The character after all others: what begins with a text lies between the text and the text plus this.
 const LAST_CHARACTER = "\u{10ffff}";
 
@@ -54,7 +60,14 @@ export class Directory extends Cell {
   }
 
   /** How many mailboxes there are, and messages in all of them. */
-  totals(): { mailboxes: number; messages: number } {
-    return this.sql.one`SELECT count(*) AS mailboxes, coalesce(sum(messages), 0) AS messages FROM mailbox`;
+  totals(): Totals {
+    return this.totalsOf("");
+  }
+
+  /** The same of the mailboxes whose name begins with `prefix`. */
+  totalsOf(prefix: string): Totals {
+    return this.sql.one`
+      SELECT count(*) AS mailboxes, coalesce(sum(messages), 0) AS messages FROM mailbox
+      WHERE name >= ${prefix} AND name < ${prefix + LAST_CHARACTER}`;
   }
 }

@@ -13,6 +13,11 @@ export class TooMuch extends Error {
   override readonly name = "TooMuch";
 }
 
+/** The client left before the end of its message. */
+export class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
+}
+
 /** Reads messages and counts what they hold. */
 export class Incoming {
   readonly #largest: number;
@@ -25,14 +30,17 @@ export class Incoming {
     this.#most = most;
   }
 
-  /** Reads a whole message and passes it to `work`; its bytes count until `work` is done. Throws TooLarge and TooMuch. */
+  /**
+   * Reads a whole message and passes it to `work`; its bytes count until `work` is done. Throws TooLarge, TooMuch and
+   * BrokenOff.
+   */
   async take(stream: AsyncIterable<Buffer>, work: (raw: Uint8Array) => Promise<void>): Promise<void> {
     let chunks: Buffer[] = [];
     let length = 0;
     let held = 0;
     let refusal: Error | undefined;
     try {
-      for await (const chunk of stream) {
+      for await (const chunk of unbroken(stream)) {
         length += chunk.length;
         if (length > this.#largest) refusal = new TooLarge(`larger than ${this.#largest} bytes`);
         else if (refusal === undefined && this.#held + chunk.length > this.#most)
@@ -50,6 +58,14 @@ export class Incoming {
     } finally {
       this.#held -= held;
     }
+  }
+}
+
+async function* unbroken(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* stream;
+  } catch (error) {
+    throw new BrokenOff((error as Error).message, { cause: error });
   }
 }
 

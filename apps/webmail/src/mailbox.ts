@@ -40,10 +40,18 @@ export interface Delivered {
   readonly messages: number;
 }
 
+/** The messages next to one, by arrival; null at either end. */
+export interface Neighbours {
+  readonly newer: number | null;
+  readonly older: number | null;
+}
+
 /** Control characters around a found word: cleaned text holds none, so they cannot be forged. */
 export const MARK = { open: "\u0002", close: "\u0003" } as const;
 /** Most lines of one answer. */
 export const MAX_LINES = 200;
+/** Matches of a search that are counted: beyond that it is "more than". A bound on the work, not on what is found. */
+export const MAX_COUNTED = 1000;
 
 const EXTRACT_LENGTH = 160;
 const SNIPPET_WORDS = 24;
@@ -108,6 +116,24 @@ export class Mailbox extends Cell {
       FROM search JOIN message ON message.id = search.rowid
       WHERE search MATCH ${query} AND search.rowid < ${before}
       ORDER BY search.rowid DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+  }
+
+  /** How many messages a query finds, counted up to MAX_COUNTED + 1. */
+  matches(query: string): number {
+    return this.sql.one<{ n: number }>`
+      SELECT count(*) AS n FROM (SELECT 1 FROM search WHERE search MATCH ${query} LIMIT ${MAX_COUNTED + 1})`.n;
+  }
+
+  /** The messages that a list, or with `query` a search, shows before and after a message. */
+  neighbours(id: number, query?: string): Neighbours {
+    if (query === undefined) {
+      return this.sql.one<Neighbours>`
+        SELECT (SELECT min(id) FROM message WHERE id > ${id}) AS newer,
+               (SELECT max(id) FROM message WHERE id < ${id}) AS older`;
+    }
+    return this.sql.one<Neighbours>`
+      SELECT (SELECT rowid FROM search WHERE search MATCH ${query} AND rowid > ${id} ORDER BY rowid LIMIT 1) AS newer,
+             (SELECT rowid FROM search WHERE search MATCH ${query} AND rowid < ${id} ORDER BY rowid DESC LIMIT 1) AS older`;
   }
 
   /** One message, or undefined if there is none of that number. */

@@ -37,6 +37,11 @@ export function escapeText(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
+/** An address that a narrow page breaks after its signs, not in the middle of a word. */
+export function breakable(address: string): Html {
+  return new Html(escapeText(address).replace(/[@.]/g, "$&<wbr>"));
+}
+
 const PAGE_POLICY =
   "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -52,7 +57,7 @@ export const COMMON_HEADERS = {
 
 /** A whole page. `trail` are the places above it: text and link. */
 export function page(title: string, trail: readonly (readonly [string, string])[], body: Html, status = 200): Response {
-  const steps = trail.map(([text, href]) => markup`<span class="step"><a href="${href}">${text}</a></span>`);
+  const steps = trail.map(([text, href]) => markup`<span class="step"><a href="${href}">${breakable(text)}</a></span>`);
   const document = markup`<!doctype html>
 <html lang="en">
 <head>

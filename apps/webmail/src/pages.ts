@@ -51,7 +51,7 @@ async function route(url: URL, get: Get): Promise<Response | undefined> {
   if (id === undefined) return list(url, get, name);
   const row = /^\d{1,15}$/.test(id) ? await get(Mailbox, name).read(Number(id)) : undefined;
   if (row === undefined) return notFound("There is no such message in this mailbox.", name);
-  if (what === undefined) return read(url, name, row);
+  if (what === undefined) return read(url, get, name, row);
   if (number === undefined && what === "raw") return file(row.raw, `${row.subject || "message"}.eml`);
   const mail = await parseMail(row.raw);
   if (number === undefined && what === "html") return frame(mail);
@@ -65,14 +65,19 @@ async function pick(url: URL, get: Get): Promise<Response> {
   const after = textParameter(url, "after");
   const asked = MAILBOXES_PER_PAGE + 1;
   const everything = typed === "" && after === "";
-  const [totals, found] = await Promise.all([
+  const [totals, matching, found] = await Promise.all([
     directory.totals(),
+    directory.totalsOf(typed),
     everything ? directory.fullest(asked) : directory.find(typed, after, asked),
   ]);
   const entries = found.slice(0, MAILBOXES_PER_PAGE);
   // The fullest mailboxes are no place in the order of names: there is nothing to continue after them.
   const more = !everything && found.length > entries.length;
-  return page(typed === "" ? "Mailboxes" : typed, [], pickView(typed, entries, totals, more));
+  return page(
+    typed === "" ? "Mailboxes" : typed,
+    [],
+    pickView(entries, { typed, totals, matching, fullest: everything, more }),
+  );
 }
 
 async function list(url: URL, get: Get, name: string): Promise<Response> {
@@ -85,20 +90,24 @@ async function list(url: URL, get: Get, name: string): Promise<Response> {
   const messages = await mailbox.count();
   if (messages === 0) return notFound(`${name} has no mail: a mailbox exists from its first message on.`);
   let found = typed === "" ? await mailbox.list(before, asked) : [];
-  if (query !== undefined) found = await mailbox.search(query, before, asked);
+  let matches: number | undefined;
+  if (query !== undefined) {
+    [found, matches] = await Promise.all([mailbox.search(query, before, asked), mailbox.matches(query)]);
+  }
   const lines = found.slice(0, MESSAGES_PER_PAGE);
   const first = before === Number.MAX_SAFE_INTEGER;
-  const state = { messages, typed, searched: query !== undefined, first, more: found.length > lines.length };
+  const state = { messages, typed, matches, first, more: found.length > lines.length };
   return page(name, [[name, boxLink(name)]], listView(name, lines, state));
 }
 
-async function read(url: URL, name: string, row: MailRow): Promise<Response> {
+async function read(url: URL, get: Get, name: string, row: MailRow): Promise<Response> {
   const mail = await parseMail(row.raw);
   const way = mail.html === undefined || url.searchParams.get("as") === "text" ? "text" : "html";
   const { blocked, cut } = way === "html" ? safeHtml(mail.html ?? "", picturesOf(mail)) : { blocked: 0, cut: false };
   const typed = textParameter(url, "q").trim();
   const back = typed === "" ? boxLink(name) : `${boxLink(name)}?${new URLSearchParams({ q: typed })}`;
-  const shown = { way, blocked, cut } as const;
+  const beside = await get(Mailbox, name).neighbours(row.id, searchQuery(typed));
+  const shown = { way, blocked, cut, typed, beside } as const;
   return page(mail.subject || "no subject", [[name, back]], readView(name, row, mail, shown));
 }
 

@@ -9,7 +9,7 @@
 import type { AddressInfo } from "node:net";
 import { FrondError, type ServiceLog } from "frond";
 import { SMTPServer } from "smtp-server";
-import { Incoming, TooLarge, TooMuch } from "./incoming.ts";
+import { BrokenOff, Incoming, TooLarge, TooMuch } from "./incoming.ts";
 import { NotAMessage } from "./message.ts";
 import { MAX_ADDRESS_LENGTH, MAX_CLIENTS, MAX_RECIPIENTS, MESSAGES_IN_MEMORY, type Settings } from "./settings.ts";
 
@@ -85,6 +85,11 @@ export function replyTo(error: unknown, log: ServiceLog): Error & { responseCode
   if (error instanceof TooMuch) return reply(452, "Too much mail under way, try again later");
   if (error instanceof NotAMessage) return reply(554, `Refused: ${error.message}`);
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof BrokenOff) {
+    // Nobody hears it: the connection is gone, and the message is still its sender's.
+    log.info({ error: message }, "a mail client left in the middle of a message");
+    return reply(451, "The message did not come in whole");
+  }
   if (error instanceof FrondError && error.retryable) {
     log.warn({ code: error.code, error: message }, "a message was put off");
     return reply(451, "A mailbox cannot take the message now, try again later");

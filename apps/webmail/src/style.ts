@@ -23,10 +23,10 @@ a { color: var(--leaf); text-decoration-thickness: 1px; text-underline-offset: 2
 :focus-visible { outline: 2px solid var(--leaf); outline-offset: 2px; border-radius: 4px; }
 .top { border-bottom: 1px solid var(--line); background: var(--panel); }
 .top nav, main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
-.top nav { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 .6rem; padding-block: .7rem; }
-.brand { font-weight: 650; letter-spacing: -.01em; text-decoration: none; }
-.step { color: var(--soft); overflow-wrap: anywhere; min-width: 0; }
-.step::before { content: "/"; margin-right: .6rem; color: var(--line); }
+.top nav { display: flex; align-items: baseline; gap: 0 .6rem; padding-block: .7rem; }
+.brand { flex: none; font-weight: 650; letter-spacing: -.01em; text-decoration: none; }
+.step { display: flex; color: var(--soft); overflow-wrap: anywhere; min-width: 0; }
+.step::before { content: "/"; flex: none; margin-right: .6rem; color: var(--soft); }
 .step a { color: var(--ink); text-decoration: none; }
 main { padding-block: 1.5rem 4rem; }
 h1 { font-size: 1.45rem; line-height: 1.25; letter-spacing: -.015em; margin: 0 0 .25rem; overflow-wrap: anywhere; }
@@ -46,7 +46,7 @@ form.search button, .button {
 .rows a { display: grid; color: inherit; text-decoration: none; padding: .6rem .9rem; }
 .rows a:hover { background: var(--wash); }
 .rows a:focus-visible { outline-offset: -3px; }
-.box a { grid-template-columns: 1fr auto; gap: 1rem; }
+.box a { grid-template-columns: minmax(0, 1fr) auto; gap: 1rem; }
 .box .name { overflow-wrap: anywhere; }
 .number { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .mail a { grid-template-columns: 12rem minmax(0, 1fr) auto; gap: .1rem 1rem; grid-template-areas: "who what when" "who extract when"; }
@@ -58,7 +58,7 @@ form.search button, .button {
 .found .extract { white-space: normal; overflow-wrap: anywhere; }
 .none { color: var(--soft); font-style: italic; font-weight: 400; }
 .clip::after { content: "\\1F4CE"; font-size: .8em; margin-left: .4em; filter: grayscale(1); }
-mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 0 .1em; }
+mark { background: var(--mark); color: var(--ink); border-radius: 3px; padding: 0 .1em; }
 .pager { display: flex; gap: 1.25rem; margin: 1rem 0 0; }
 h1 + .blank { margin-top: 1rem; }
 .blank { background: var(--panel); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1.25rem; color: var(--soft); text-align: center; }
@@ -71,7 +71,8 @@ dl.head details summary { cursor: pointer; }
 .files { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 0 1rem; padding: 0; }
 .files a { display: block; border: 1px solid var(--line); background: var(--panel); border-radius: 8px; padding: .35rem .7rem; font-size: .9rem; text-decoration: none; overflow-wrap: anywhere; }
 .files a:hover { background: var(--wash); }
-.ways { display: flex; gap: 1rem; margin: 0 0 .75rem; font-size: .9rem; }
+.ways { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 0 0 .75rem; font-size: .9rem; }
+.beside { display: flex; gap: 1rem; margin-left: auto; }
 .ways [aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 .notice { background: var(--warn); border: 1px solid var(--line); border-radius: 8px; padding: .55rem .8rem; margin: 0 0 .75rem; font-size: .9rem; }
 .text {
@@ -82,6 +83,7 @@ iframe { width: 100%; height: 72vh; min-height: 20rem; resize: vertical; border:
 .out { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (max-width: 40rem) {
   main { padding-block: 1rem 3rem; }
+  h1 { font-size: 1.2rem; }
   .mail a { grid-template-columns: minmax(0, 1fr) auto; grid-template-areas: "who when" "what what" "extract extract"; }
   .text { padding: .8rem; font-size: .85rem; }
 }

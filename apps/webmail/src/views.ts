@@ -2,9 +2,9 @@
 //
 // Rule: a view gets data and returns HTML; it asks nobody and decides nothing but how things look.
 
-import type { DirectoryEntry } from "./directory.ts";
-import { MARK, type MailLine, type MailRow } from "./mailbox.ts";
-import { escapeText, Html, markup } from "./markup.ts";
+import type { DirectoryEntry, Totals } from "./directory.ts";
+import { MARK, MAX_COUNTED, type MailLine, type MailRow, type Neighbours } from "./mailbox.ts";
+import { breakable, escapeText, Html, markup } from "./markup.ts";
 import type { ParsedMail } from "./message.ts";
 
 /** Link to a mailbox, or to something in it. */
@@ -12,16 +12,23 @@ export function boxLink(name: string, ...rest: (string | number)[]): string {
   return ["/mailbox", name, ...rest].map((part, i) => (i === 0 ? part : encodeURIComponent(part))).join("/");
 }
 
+/** What the page where a mailbox is picked shows: what was typed, and how much there is. */
+export interface PickState {
+  readonly typed: string;
+  readonly totals: Totals;
+  /** Of the mailboxes that begin like what was typed. */
+  readonly matching: Totals;
+  /** True if these are the fullest ones, false if they go by name. */
+  readonly fullest: boolean;
+  readonly more: boolean;
+}
+
 /** The page where a mailbox is picked. */
-export function pickView(
-  typed: string,
-  entries: readonly DirectoryEntry[],
-  totals: { mailboxes: number; messages: number },
-  more: boolean,
-): Html {
+export function pickView(entries: readonly DirectoryEntry[], state: PickState): Html {
+  const { typed, totals, more } = state;
   const rows = entries.map(
     ({ name, messages }) =>
-      markup`<li><a href="${boxLink(name)}"><span class="name">${name}</span><span class="number">${count(messages)}</span></a></li>`,
+      markup`<li><a href="${boxLink(name)}"><span class="name">${breakable(name)}</span><span class="number">${count(messages)}</span></a></li>`,
   );
   const nothing =
     totals.mailboxes === 0
@@ -32,18 +39,29 @@ export function pickView(
       : blank("No mailbox begins like that.", "Try fewer letters.");
   const next = `/?${new URLSearchParams({ q: typed, after: entries.at(-1)?.name ?? "" })}`;
   return markup`<h1>Pick a mailbox</h1>
-<p class="under">${plural(totals.mailboxes, "mailbox", "mailboxes")}, ${plural(totals.messages, "message")}. Each mailbox is a small server of its own, with its own database.</p>
+<p class="under">${pickSummary(entries.length, state)}</p>
 ${searchForm("/", typed, "Address begins with …", "Find")}
 ${rows.length > 0 ? markup`<ul class="rows box">${rows}</ul>` : nothing}
 ${pager([more && [next, "More mailboxes"]])}`;
+}
+
+function pickSummary(shown: number, { typed, totals, matching, fullest }: PickState): string {
+  const all = plural(totals.mailboxes, "mailbox", "mailboxes");
+  if (typed === "") {
+    const some = fullest && shown < totals.mailboxes ? ` Below are the ${shown} fullest.` : "";
+    return `${all}, ${plural(totals.messages, "message")}. Each mailbox is a small server of its own, with its own database.${some}`;
+  }
+  const match = `${count(matching.mailboxes)} of ${all} ${matching.mailboxes === 1 ? "matches" : "match"}`;
+  if (matching.mailboxes === 0) return `${match}.`;
+  return `${match}, with ${plural(matching.messages, "message")}${shown > 1 ? "; by name" : ""}.`;
 }
 
 /** How a list is shown: what was typed into its search, and where in the mailbox it stands. */
 export interface ListState {
   readonly messages: number;
   readonly typed: string;
-  /** False if what was typed holds no word. */
-  readonly searched: boolean;
+  /** Messages that the search finds, up to MAX_COUNTED + 1; undefined if what was typed holds no word. */
+  readonly matches: number | undefined;
   readonly first: boolean;
   readonly more: boolean;
 }
@@ -54,10 +72,13 @@ export function listView(name: string, lines: readonly MailLine[], state: ListSt
   const older = `${boxLink(name)}?${new URLSearchParams({ ...query, before: String(lines.at(-1)?.id ?? 0) })}`;
   const newest = `${boxLink(name)}?${new URLSearchParams(query)}`;
   const rows = lines.map((line) => mailLine(name, line, state.typed));
-  return markup`<h1>${name}</h1>
-<p class="under">${plural(state.messages, "message")}${state.typed !== "" && markup` · <a href="${boxLink(name)}">show all</a>`}</p>
-${searchForm(boxLink(name), state.typed, 'Whole words, or "words side by side"', "Search")}
-${rows.length > 0 ? markup`<ul class="rows mail${state.searched && " found"}">${rows}</ul>` : nothingFound(state)}
+  const all = plural(state.messages, "message");
+  const many = state.matches === undefined ? all : `${matchCount(state.matches)} of ${all} match`;
+  const order = lines.length > 1 && "; latest arrivals first, dates as sent";
+  return markup`<h1>${breakable(name)}</h1>
+<p class="under">${many}${order}${state.typed !== "" && markup` · <a href="${boxLink(name)}">show all</a>`}</p>
+${searchForm(boxLink(name), state.typed, 'Words, or "a phrase"', "Search")}
+${rows.length > 0 ? markup`<ul class="rows mail${state.matches !== undefined && " found"}">${rows}</ul>` : nothingFound(state)}
 ${pager([!state.first && [newest, "Newest"], state.more && [older, "Older"]])}`;
 }
 
@@ -67,26 +88,32 @@ export interface Shown {
   /** Things from elsewhere that the HTML wanted. Count. */
   readonly blocked: number;
   readonly cut: boolean;
+  /** The search that the reader came from, or nothing. */
+  readonly typed: string;
+  /** Its neighbours in the list, or in that search. */
+  readonly beside: Neighbours;
 }
 
 /** One message. */
 export function readView(name: string, row: MailRow, mail: ParsedMail, shown: Shown): Html {
   const link = (...rest: (string | number)[]): string => boxLink(name, row.id, ...rest);
+  const query: Record<string, string> = shown.typed === "" ? {} : { q: shown.typed };
+  const self = (as: Record<string, string>): string => withQuery(link(), { ...query, ...as });
   const files = mail.files.map(
     (file, i) =>
       markup`<li><a href="${link("file", i + 1)}" download>${file.name} <span class="number">${bytes(file.bytes.length)}</span></a></li>`,
   );
   const ways =
     mail.html !== undefined &&
-    markup`<a href="${link()}"${current(shown.way === "html")}>Formatted</a> <a href="${link()}?as=text"${current(shown.way === "text")}>Plain text</a> `;
+    markup`<a href="${self({})}"${current(shown.way === "html")}>Formatted</a> <a href="${self({ as: "text" })}"${current(shown.way === "text")}>Plain text</a> `;
   return markup`<h1>${mail.subject || none("no subject")}</h1>
 <dl class="head">
-<dt>From</dt><dd>${mail.sender || none("nobody stated")}</dd>
+<dt>From</dt><dd>${mail.sender === "" ? none("nobody stated") : breakable(mail.sender)}</dd>
 <dt>To</dt><dd>${manyAddresses(mail.recipients)}</dd>
 <dt>Date</dt><dd>${mail.sent === null ? none("none stated") : fullDate(mail.sent)}</dd>
 </dl>
 ${files.length > 0 && markup`<ul class="files" aria-label="Files">${files}</ul>`}
-<p class="ways">${ways}<a href="${link("raw")}" download>Raw message <span class="number">${bytes(row.size)}</span></a></p>
+<div class="ways">${ways}<a href="${link("raw")}" download>Raw message <span class="number">${bytes(row.size)}</span></a>${besideLinks(name, shown)}</div>
 ${notices(shown)}
 ${shown.way === "html" ? mailFrame(link("html")) : mailText(mail.text)}`;
 }
@@ -95,6 +122,15 @@ ${shown.way === "html" ? mailFrame(link("html")) : mailText(mail.text)}`;
 export function failureView(title: string, advice: string): Html {
   return markup`<h1>${title}</h1>
 <div class="blank"><p>${advice}</p><p><a href="/">All mailboxes</a></p></div>`;
+}
+
+function besideLinks(name: string, { typed, beside }: Shown): Html {
+  const query: Record<string, string> = typed === "" ? {} : { q: typed };
+  const link = (id: number | null, text: string): Html | false =>
+    id !== null && markup` <a href="${withQuery(boxLink(name, id), query)}">${text}</a>`;
+  const what = typed === "" ? "" : " match";
+  const links = [link(beside.newer, `Newer${what}`), link(beside.older, `Older${what}`)];
+  return markup`<nav class="beside" aria-label="Messages beside this one">${links}</nav>`;
 }
 
 function notices({ way, blocked, cut }: Shown): Html {
@@ -125,9 +161,8 @@ function mailText(text: string): Html {
 function mailLine(name: string, line: MailLine, typed: string): Html {
   const sender = line.sender.replace(/\s*<[^<>]*>$/, "").replace(/^"(.*)"$/, "$1");
   const when = line.sent ?? line.received;
-  const back = typed === "" ? "" : `?${new URLSearchParams({ q: typed })}`;
   const clip = line.files !== "" && markup`<span class="out"> with files: ${line.files}</span>`;
-  return markup`<li><a href="${boxLink(name, line.id)}${back}">
+  return markup`<li><a href="${withQuery(boxLink(name, line.id), typed === "" ? {} : { q: typed })}">
 <span class="who">${sender || none("nobody stated")}</span>
 <span class="what${line.files !== "" && " clip"}">${line.subject || none("no subject")}${clip}</span>
 <time class="when" datetime="${new Date(when).toISOString()}" title="${fullDate(when)}">${shortDate(when)}</time>
@@ -141,10 +176,15 @@ function marked(extract: string): Html {
   return new Html(text.replaceAll(MARK.open, "<mark>").replaceAll(MARK.close, "</mark>"));
 }
 
-function nothingFound({ typed, searched }: ListState): Html {
-  if (searched)
+function matchCount(matches: number): string {
+  return matches > MAX_COUNTED ? `More than ${count(MAX_COUNTED)}` : count(matches);
+}
+
+function nothingFound({ typed, matches }: ListState): Html {
+  if (matches === 0)
     return blank("No message has all of these words.", "Words are found whole: “mail” does not find “mailbox”.");
-  if (typed !== "") return blank("There is no word in that search.", "Type a word or a number.");
+  if (typed !== "" && matches === undefined)
+    return blank("There is no word in that search.", "Type a word or a number.");
   return blank("No older messages.", "This is the end of the mailbox.");
 }
 
@@ -168,8 +208,8 @@ function pager(links: readonly (false | readonly [string, string])[]): Html {
 
 function manyAddresses(text: string): Html {
   if (text === "") return none("nobody stated");
-  if (text.length <= SHOWN_ADDRESSES) return markup`${text}`;
-  return markup`<details><summary>${text.slice(0, SHOWN_ADDRESSES / 2)} …</summary>${text}</details>`;
+  if (text.length <= SHOWN_ADDRESSES) return breakable(text);
+  return markup`<details><summary>${text.slice(0, SHOWN_ADDRESSES / 2)} …</summary>${breakable(text)}</details>`;
 }
 
 function current(is: boolean): Html {
@@ -199,7 +239,13 @@ function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+function withQuery(link: string, query: Record<string, string>): string {
+  const text = new URLSearchParams(query).toString();
+  return text === "" ? link : `${link}?${text}`;
+}
+
 function bytes(n: number): string {
+  if (n === 0) return "empty";
   if (n < 1000) return `${n} bytes`;
   return n < 1_000_000 ? `${count(Math.round(n / 100) / 10)} kB` : `${count(Math.round(n / 100_000) / 10)} MB`;
 }

@@ -40,6 +40,35 @@ Content-Disposition: attachment; filename="evil<b>\\"; x=.html"
 --b--
 `;
 
+const EMPTY_FILE = `Subject: empty
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+Here.
+--b
+Content-Type: text/plain; name="nothing.txt"
+Content-Disposition: attachment; filename="nothing.txt"
+Content-Transfer-Encoding: base64
+
+--b--
+`;
+
+/** Contrast of two colours as WCAG counts it, 1 to 21; each as the browser states it: `rgb(1, 2, 3)`. */
+function contrast(one: string, other: string): number {
+  const [dark = 0, light = 0] = [one, other].map(luminance).sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+function luminance(color: string): number {
+  const [red = 0, green = 0, blue = 0] = (color.match(/[\d.]+/g) ?? []).map((text) => {
+    const part = Number(text) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
 const chromium = need("chromium");
 let folder: string;
 let server: MailServer;
@@ -58,6 +87,8 @@ beforeAll(async () => {
   }
   await client.send("", ["hostile@example.org"], Buffer.from(HOSTILE));
   await client.send("", ["plain@example.org"], letter("wide", `${"x".repeat(400)}\n<b>not bold</b>\n`));
+  await client.send("", ["a-long-name-of-a-list@lists.department.example.org"], letter("long"));
+  await client.send("", ["empty@example.org"], Buffer.from(EMPTY_FILE));
   const many = Array.from({ length: 70 }, (_, i) => `zz-${String(i).padStart(2, "0")}@example.org`);
   await client.send("", many, letter("many"));
   client.close();
@@ -89,7 +120,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
 
   test("a mailbox is picked, listed newest first, paged, read", async () => {
     await page.goto("/");
-    expect(await page.textContent("main")).toContain("73 mailboxes, 127 messages");
+    expect(await page.textContent("main")).toContain("75 mailboxes, 129 messages");
     await page.getByRole("searchbox").fill("MB/");
     await page.getByRole("button", { name: "Find" }).click();
     expect(await page.locator(".rows li").allInnerTexts()).toEqual([
@@ -106,12 +137,24 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.getByText("Letter 3").click();
     expect(await page.textContent("h1")).toBe("Letter 3");
     expect(await page.textContent("pre.text")).toContain("Number 3");
+    await page.getByRole("link", { name: "Newer" }).click();
+    expect(await page.textContent("h1")).toBe("Letter 4");
+    await page.getByRole("link", { name: "Older" }).click();
+    await page.getByRole("link", { name: "Older" }).click();
+    expect(await page.textContent("h1")).toBe("Letter 2");
+    await page.goto("/mailbox/mb%2Freader%40example.org/1");
+    expect(await page.locator(".beside a").allInnerTexts()).toEqual(["Newer"]);
+    await page.goto("/mailbox/mb%2Freader%40example.org/55");
+    expect(await page.locator(".beside a").allInnerTexts()).toEqual(["Older"]);
     await page.getByRole("link", { name: "mb/reader@example.org" }).click();
     expect((await subjects())[0]).toBe("Letter 55");
   });
 
   test("mailboxes that begin alike are listed by name, page after page", async () => {
+    await page.goto("/");
+    expect(await page.locator(".under").innerText()).toContain("Below are the 60 fullest.");
     await page.goto("/?q=ZZ-");
+    expect(await page.locator(".under").innerText()).toBe("70 of 75 mailboxes match, with 70 messages; by name.");
     const names = (): Promise<string[]> => page.locator(".rows .name").allInnerTexts();
     const first = await names();
     await page.getByRole("link", { name: "More mailboxes" }).click();
@@ -125,6 +168,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     expect(await page.getByRole("link", { name: "More mailboxes" }).count()).toBe(0);
     await page.goto("/?q=nobody");
     expect(await page.textContent(".blank")).toContain("No mailbox begins like that");
+    expect(await page.locator(".under").innerText()).toBe("0 of 75 mailboxes match.");
   });
 
   test("search finds whole words in any case, marks them, and says when there is nothing", async () => {
@@ -135,16 +179,53 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
       return page.locator(".rows .what").allInnerTexts();
     };
     expect(await search("NEEDLE cafe")).toEqual(["Letter 7"]);
+    expect(await page.locator(".under").innerText()).toBe("1 of 55 messages match · show all");
     expect(await page.locator("mark").allInnerTexts()).toEqual(["caf\u00e9", "needle"]);
     expect(await page.locator(".extract").innerText()).toContain("needle in the <i>haystack</i> & more");
     expect(await search('"needle in"')).toEqual(["Letter 7"]);
     expect(await search('"in needle"')).toEqual([]);
     expect(await page.textContent(".blank")).toContain("No message has all of these words");
+    expect(await page.locator(".under").innerText()).toContain("0 of 55 messages match");
     expect(await search("need")).toEqual([]);
     expect(await search('"<b>&')).toEqual([]);
     expect(await page.getByRole("searchbox").inputValue()).toBe('"<b>&');
     expect(await search("--")).toEqual([]);
     expect(await page.textContent(".blank")).toContain("There is no word in that search");
+  });
+
+  test("what a search found is counted and walked through, to the last match", async () => {
+    await page.goto("/mailbox/mb%2Freader%40example.org?q=number");
+    expect(await page.locator(".under").innerText()).toContain("54 of 55 messages match; latest arrivals first");
+    await page.getByText("Letter 6", { exact: true }).click();
+    await page.getByRole("link", { name: "Newer match" }).click();
+    expect(await page.textContent("h1")).toBe("Letter 8");
+    await page.getByRole("link", { name: "Older match" }).click();
+    expect(await page.textContent("h1")).toBe("Letter 6");
+    await page.getByRole("link", { name: "mb/reader@example.org" }).click();
+    expect(await page.getByRole("searchbox").inputValue()).toBe("number");
+    await page.goto("/mailbox/mb%2Freader%40example.org?q=number&before=1");
+    expect(await page.textContent(".blank")).toContain("No older messages");
+  });
+
+  test.each(["light", "dark"] as const)("a found word can be read in the %s scheme", async (colorScheme) => {
+    await page.emulateMedia({ colorScheme });
+    await page.goto("/mailbox/mb%2Freader%40example.org?q=needle");
+    const [ink, ground] = await page.evaluate<[string, string]>(
+      "(({ color, backgroundColor }) => [color, backgroundColor])(getComputedStyle(document.querySelector('mark')))",
+    );
+    expect(contrast(ink, ground)).toBeGreaterThanOrEqual(4.5);
+  });
+
+  test("an address is broken after its signs, never in a word", async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.goto("/mailbox/a-long-name-of-a-list%40lists.department.example.org");
+    for (const place of ["h1", ".step a"]) {
+      expect(await page.locator(place).innerHTML()).toBe(
+        "a-long-name-of-a-list@<wbr>lists.<wbr>department.<wbr>example.<wbr>org",
+      );
+    }
+    const tops = await page.locator(".top nav > *").evaluateAll((items) => items.map((item) => item.offsetTop));
+    expect(Math.abs((tops[0] as number) - (tops[1] as number))).toBeLessThan(8);
   });
 
   test("a hostile message is text and colours; nothing of it runs and nothing leaves", async () => {
@@ -240,6 +321,11 @@ describe("answers", () => {
       `attachment; filename="evil_b___ x_.html"; filename*=UTF-8''evil%3Cb%3E%22%3B%20x%3D.html`,
     );
     expect((await response.text()).trim()).toBe('<script>alert("file")</script>');
+  });
+
+  test("a file without bytes is called empty", async () => {
+    const text = await (await fetch(`${base}/mailbox/empty%40example.org/1`)).text();
+    expect(text).toMatch(/nothing\.txt <span class="number">empty</);
   });
 
   test("the HTML of a message may be framed by this server alone, in a sandbox without scripts", async () => {

@@ -1,11 +1,13 @@
 // Mail comes in over real SMTP: what is acknowledged is there, once, byte for byte; what cannot be is refused by name.
 
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { FrondError } from "frond";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MailServer } from "../src/demo/server.ts";
 import { smtpBytes } from "../src/demo/smtpClient.ts";
 import { MAX_SEARCHED_TEXT, NotAMessage } from "../src/message.ts";
-import { DEFAULT_MAX_BYTES, MAX_RECIPIENTS, MESSAGES_IN_MEMORY } from "../src/settings.ts";
+import { HIGHEST_MAX_BYTES, MAX_RECIPIENTS, MESSAGES_IN_MEMORY } from "../src/settings.ts";
 import { replyTo } from "../src/smtp.ts";
 import {
   connectMail,
@@ -109,6 +111,10 @@ describe("a message", () => {
     // Something that the server does after it saw the break.
     expect(await send(["after@example.org"], letter("after"))).toBe(250);
     expect(await countOf(server, "broken@example.org")).toBe(0);
+    // Clients leave: nothing that an operator has to look after.
+    const log = readFileSync(path.join(folder, "server.log"), "utf8");
+    expect(log).toContain('"msg":"a mail client left in the middle of a message"');
+    expect(log).not.toContain('"level":50');
   });
 });
 
@@ -249,7 +255,7 @@ test("the largest message there may be, with all words that search takes, fits a
     length += word.length + 1;
   }
   const text = Buffer.from(words.join(" ").replace(/(.{200})./g, "$1\n"));
-  const file = Buffer.alloc(DEFAULT_MAX_BYTES, "y".repeat(70).concat("\r\n"));
+  const file = Buffer.alloc(HIGHEST_MAX_BYTES, "y".repeat(70).concat("\r\n"));
   const head = [
     "Subject: large",
     "Content-Type: multipart/mixed; boundary=b",
@@ -263,9 +269,9 @@ test("the largest message there may be, with all words that search takes, fits a
     "",
     "",
   ].join("\r\n");
-  const raw = Buffer.concat([Buffer.from(head, "latin1"), file]).subarray(0, DEFAULT_MAX_BYTES - 2);
+  const raw = Buffer.concat([Buffer.from(head, "latin1"), file]).subarray(0, HIGHEST_MAX_BYTES - 2);
   const other = await scratchFolder();
-  const largeServer = await startMail(other);
+  const largeServer = await startMail(other, { MAIL_MAX_BYTES: String(HIGHEST_MAX_BYTES) });
   try {
     const client = await connectMail(largeServer);
     expect((await client.send("", ["large@example.org", "too@example.org"], raw)).reply).toMatchObject({ code: 250 });

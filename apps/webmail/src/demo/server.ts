@@ -1,9 +1,10 @@
 // The demo's server: the mail app under `frond start`, in a process of its own, as an operator would run it.
 //
 // Rule: it is a real process with a real process id, so that it can be killed with -9; nothing of it lives in the demo.
+// A second start on the same folder takes nothing from a server that runs there, its log neither: it says where that is.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -14,6 +15,8 @@ const HOST = "127.0.0.1";
 const POLL_MS = 50;
 /** Lines of the server's log that are shown when it does not start. */
 const SHOWN_LOG_LINES = 12;
+/** Where the running server's process id and page stand, in the demo's folder. */
+const ADDRESS_FILE = "running.json";
 
 /** Where the server keeps its things and where it listens. */
 export interface ServerOptions {
@@ -39,12 +42,17 @@ export interface MailServer {
   stop(): Promise<void>;
 }
 
-/** Starts the server and waits until it is ready. Throws with the end of its log if it ends before that. */
+/**
+ * Starts the server and waits until it is ready. Throws with the end of its log if it ends before that, and with the
+ * address of the running server if there is one in this folder.
+ */
 export async function startServer(options: ServerOptions): Promise<MailServer> {
   const dataDirectory = path.join(options.folder, "data");
   const logFile = path.join(options.folder, "server.log");
   mkdirSync(options.folder, { recursive: true });
-  const log = openSync(logFile, "w");
+  // Appended: the folder may be that of a running server, which writes there.
+  const log = openSync(logFile, "a");
+  const logStart = fstatSync(log).size;
   const child = spawn(process.execPath, commandLine(options.app ?? MAIL_APP, dataDirectory, options.port), {
     env: { ...process.env, SMTP_LISTEN: `${HOST}:${options.smtpPort}`, ...options.environment },
     stdio: ["ignore", log, log],
@@ -55,9 +63,12 @@ export async function startServer(options: ServerOptions): Promise<MailServer> {
   const ended = new Promise<number | NodeJS.Signals>((resolve) => {
     child.once("exit", (code, signal) => resolve(signal ?? code ?? 1));
   });
-  await untilReady(child, options.port, logFile);
+  if (!(await untilReady(child, options.port, dataDirectory))) throw notStarted(options.folder, logFile, logStart);
+  const pid = child.pid as number;
+  const addressFile = path.join(options.folder, ADDRESS_FILE);
+  writeFileSync(addressFile, JSON.stringify({ pid, page: `http://${HOST}:${options.port}/` }));
   return {
-    pid: child.pid as number,
+    pid,
     host: HOST,
     port: options.port,
     smtpPort: options.smtpPort,
@@ -66,6 +77,7 @@ export async function startServer(options: ServerOptions): Promise<MailServer> {
     stop: async () => {
       child.kill("SIGTERM");
       await ended;
+      rmSync(addressFile, { force: true });
     },
   };
 }
@@ -99,12 +111,43 @@ function commandLine(app: string, dataDirectory: string, port: number): string[]
   ];
 }
 
-async function untilReady(child: ChildProcess, port: number, logFile: string): Promise<void> {
+// False if the process ended before it was ready.
+async function untilReady(child: ChildProcess, port: number, dataDirectory: string): Promise<boolean> {
   while (child.exitCode === null && child.signalCode === null) {
     const response = await fetch(`http://${HOST}:${port}/_frond/ready`).catch(() => undefined);
-    if (response?.ok === true) return;
+    // It may be another server that answers at the wanted port.
+    if (response?.ok === true && lockOwner(dataDirectory) === String(child.pid)) return true;
     await sleep(POLL_MS);
   }
-  const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-SHOWN_LOG_LINES).join("\n");
-  throw new Error(`the server did not start:\n${tail}`);
+  return false;
+}
+
+function notStarted(folder: string, logFile: string, logStart: number): Error {
+  const log = readFileSync(logFile).subarray(logStart).toString("utf8").trimEnd();
+  if (log.includes("DATA_LOCKED")) return new Error(alreadyRunning(folder));
+  return new Error(`the server did not start:\n${log.split("\n").slice(-SHOWN_LOG_LINES).join("\n")}`);
+}
+
+function alreadyRunning(folder: string): string {
+  const pid = lockOwner(path.join(folder, "data"));
+  const known = JSON.parse(readText(path.join(folder, ADDRESS_FILE)) ?? "{}") as { pid?: number; page?: string };
+  // The note outlives a demo that was killed; the lock does not.
+  const where = known.page !== undefined && String(known.pid) === pid ? known.page : `its data is in ${folder}`;
+  const stop = pid === undefined ? "press Ctrl-C where it runs" : `press Ctrl-C where it runs, or: kill ${pid}`;
+  return `the demo already runs: ${where}${pid === undefined ? "" : ` (process ${pid})`}
+  To stop it, ${stop}
+  For a second one beside it give another folder with --data; --port and --smtp-port choose its ports.`;
+}
+
+// The process id of the server that has the data, or had it and was killed.
+function lockOwner(dataDirectory: string): string | undefined {
+  return readText(path.join(dataDirectory, "lock.pid"))?.trim();
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
 }
