@@ -6,6 +6,8 @@
 //
 // The way of a request is hot. Per request there is one Exchange, the adapter's lazy Request, and what the handler
 // makes; no Headers object, no stream and no AbortController unless somebody asks for one.
+// Answers that are ready in one turn of the event loop leave together at its end: handlers then run one after the other
+// with their code and data at hand, and a client that waits for many of them is woken once.
 // Rejected: native Request and Response (two thirds of the throughput), a parser of our own (twice as fast as node's,
 // and ours to keep safe for ever).
 
@@ -130,6 +132,7 @@ class Front implements HttpFront {
   readonly #onAnswerClosed: (this: Outgoing) => void;
   readonly #warnings: Warnings;
   #open = 0;
+  #ready: { readonly response: Response; readonly exchange: Exchange }[] = [];
   #stopped: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
 
@@ -284,7 +287,7 @@ class Front implements HttpFront {
     try {
       const result = this.#options.handler(request, exchange);
       if (typeof (result as Promise<Response>)?.then === "function") {
-        void this.#settle(result as Promise<Response>, exchange);
+        this.#settle(result as Promise<Response>, exchange);
         return;
       }
       this.#answer(result as Response, exchange);
@@ -294,14 +297,31 @@ class Front implements HttpFront {
     this.#partDone(exchange);
   }
 
-  async #settle(result: Promise<Response>, exchange: Exchange): Promise<void> {
-    try {
-      this.#answer(await result, exchange);
-    } catch (error) {
-      this.#fail(error, exchange);
-    }
-    this.#partDone(exchange);
+  /** Answers that are ready in one turn of the event loop leave together at its end (see the head of the file). */
+  #settle(result: Promise<Response>, exchange: Exchange): void {
+    result.then(
+      (response) => {
+        if (this.#ready.push({ response, exchange }) === 1) setImmediate(this.#answerReady);
+      },
+      (error: unknown) => {
+        this.#fail(error, exchange);
+        this.#partDone(exchange);
+      },
+    );
   }
+
+  readonly #answerReady = (): void => {
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const { response, exchange } of ready) {
+      try {
+        this.#answer(response, exchange);
+      } catch (error) {
+        this.#fail(error, exchange);
+      }
+      this.#partDone(exchange);
+    }
+  };
 
   #answer(response: Response, exchange: Exchange): void {
     if (!isResponse(response)) throw new TypeError(`the handler returned ${nameOf(response)} and not a Response`);
