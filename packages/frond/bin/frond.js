@@ -3,7 +3,9 @@
 // instead of a syntax error, and so that npm can link the file before anything was built.
 const [major = 0] = process.versions.node.split(".").map(Number);
 if (major < 24) {
-  console.error(`frond needs Node 24 or newer (it uses node:sqlite); this is Node ${process.versions.node}.`);
+  console.error(
+    `error NODE_TOO_OLD: frond needs Node 24 or newer (it uses node:sqlite); this is Node ${process.versions.node}.`,
+  );
   process.exit(1);
 }
 const { existsSync } = await import("node:fs");

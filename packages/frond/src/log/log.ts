@@ -1,8 +1,9 @@
 // The commit log of one run: every commit of every cell, in order, in one stream of bytes.
 //
 // Rule: positions are acknowledged in order and only after their sync; what `durable` covers survives a power loss.
-// How: commits of one turn of the event loop share a batch; a batch is one write and one sync; two may be in flight, so
-// the disk never idles while commits wait. Nothing waits for a timer: the next batch leaves when a sync returns.
+// How: commits of one turn of the event loop share a batch; a batch is one write and one sync; two may be in flight,
+// the second one if it carries as many records as the first. Nothing waits for a timer: what waits leaves with the end of
+// a sync.
 // A failed write or sync is final (`onFailed`): the kernel may already have dropped the dirty pages, so a retry that
 // "succeeds" proves nothing. The process ends and recovers from what is on disk.
 

@@ -42,6 +42,25 @@ describe("batches", () => {
     expect(log.durable).toBe(log.appended);
   });
 
+  test("a second sync begins only for a batch as large as the one under way; a smaller one leaves when that lands", async () => {
+    const io = new HandIo();
+    const { log } = openLog({ io });
+    for (let txid = 1; txid <= 3; txid++) commit(log, txid);
+    await turn();
+    commit(log, 4);
+    await turn();
+    expect(io.appends).toHaveLength(1);
+    io.syncs[0]?.();
+    // Nothing else has to happen: the batch that waited leaves with the end of the sync.
+    expect(io.appends).toHaveLength(2);
+    commit(log, 5);
+    await turn();
+    expect(io.appends).toHaveLength(LOG_SYNCS_IN_FLIGHT + 1);
+    io.syncs[1]?.();
+    io.syncs[2]?.();
+    expect(log.durable).toBe(log.appended);
+  });
+
   test("nothing is written when there is nothing to write", async () => {
     const io = new HandIo();
     openLog({ io });
