@@ -17,6 +17,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
   limits: 0,
   types: 0,
   address: 0,
+  clock: 0,
   version: 0,
   core: 1,
   codec: 1,
@@ -37,6 +38,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
 
 /** Arrows between rooms of one layer, each with its reason. */
 export const ARROWS: readonly { from: string; to: string; why: string }[] = [
+  { from: "clock", to: "assert", why: "time does not run backwards" },
   { from: "address", to: "errors", why: "a bad address is an operating error" },
   { from: "address", to: "limits", why: "names and addresses have bounds" },
   { from: "address", to: "types", why: "it makes the brands Address and Slot" },
