@@ -46,6 +46,10 @@ export const ERROR_CODES = {
   CELL_MISSING: {},
   CELL_DAMAGED: {},
   ACTIVATION_FAILED: {},
+  // WebSockets
+  SOCKET_CLOSED: {},
+  MESSAGE_TOO_LARGE: {},
+  ATTACHMENT_TOO_LARGE: {},
   // The node and its disk
   DISK_FULL: { retryable: true, overloaded: true },
   OVERLOADED: { retryable: true, overloaded: true },

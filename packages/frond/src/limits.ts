@@ -80,3 +80,53 @@ export const CELLS_PER_PAGE = 1_000;
 export const MAX_SOCKET_PATH_BYTES = 103;
 /** Time that a graceful stop gives to requests in work, in ms. */
 export const STOP_GRACE_MS = 10_000;
+
+/** Alarms: starts in any second, so that those that fell due while the node was away do not keep requests waiting. Count. */
+export const ALARM_STARTS_PER_SECOND = 500;
+/** Alarms: runs at once that hold a place: fewer than the cells that may be open with 1,024 descriptors. Count. */
+export const ALARMS_RUNNING = 64;
+/** Alarms: a run holds its place for this long, in ms; those that wait for something for longer must not stop all others. */
+export const ALARM_PLACE_MS = 60_000;
+/** Alarms: the earliest ones, which a node holds in memory; the others stay in the catalog. Count. */
+export const ALARM_WINDOW = 4096;
+/** Alarms: the clock is looked at this often, in ms, for it may have been set. */
+export const ALARM_LOOK_MS = 60_000;
+/** Alarms: time before the first retry of one that threw, in ms; doubled with each further one. As Durable Objects do. */
+export const ALARM_RETRY_MS = 2_000;
+/** Alarms: retries of one that throws; then it has failed. Count. */
+export const ALARM_RETRIES = 6;
+/** Alarms: the longest wait of one that the node could not run (its cell does not open, the disk is full), in ms. */
+export const ALARM_REFUSED_MS = 256_000;
+/** Largest arguments of a scheduled call, in bytes as stored: a row of the cell's database. */
+export const MAX_SCHEDULED_BYTES = 128 * 1024;
+/** Longest message that is kept of a call that failed, in characters. */
+export const MAX_FAILURE_LENGTH = 1000;
+
+/** WebSockets: largest message from a client, in bytes; a larger one closes its socket with 1009. */
+export const MAX_SOCKET_MESSAGE_BYTES = 1024 * 1024;
+/** WebSockets: events of one socket that may wait or be in work; then the socket is read no further. Count. */
+export const MAX_SOCKET_EVENTS = 64;
+/** WebSockets: the same in bytes of messages, so that one socket holds at most this and one more message. */
+export const MAX_SOCKET_EVENT_BYTES = MAX_SOCKET_MESSAGE_BYTES;
+/** WebSockets: bytes that may wait for a client which does not read; beyond it the socket is cut. Also the largest frame. */
+export const MAX_SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+/** WebSockets: sockets of one cell, as Durable Objects have it. Count. */
+export const MAX_SOCKETS_PER_CELL = 32_768;
+/** WebSockets: share of the connections that sockets may take: ordinary requests must still get in. */
+export const SOCKET_SHARE = 0.75;
+/** WebSockets: tags of one socket, and characters of one tag, as Durable Objects have them. Counts. */
+export const MAX_SOCKET_TAGS = 10;
+export const MAX_SOCKET_TAG_LENGTH = 256;
+/** WebSockets: largest attachment, in bytes as serialized, as Durable Objects have it. */
+export const MAX_ATTACHMENT_BYTES = 16 * 1024;
+/** WebSockets: largest request and response of an auto-response, in bytes each, as Durable Objects have it. */
+export const MAX_AUTO_RESPONSE_BYTES = 2048;
+/** WebSockets: time between two pings of a socket, in ms: below the 60 s after which common proxies cut what is silent. */
+export const SOCKET_PING_MS = 30_000;
+/** WebSockets: pings without an answer after which the other side counts as gone. Count. */
+export const SOCKET_MISSED_PONGS = 2;
+/** WebSockets: time that a client has to answer a close frame, in ms. */
+export const SOCKET_CLOSE_MS = 5_000;
+/** WebSockets: pause before an event that was refused because of load is tried again, in ms, and for how long, in ms. */
+export const SOCKET_RETRY_MS = 100;
+export const SOCKET_RETRY_FOR_MS = 30_000;
