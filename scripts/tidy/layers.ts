@@ -19,6 +19,8 @@ export const LAYERS: Readonly<Record<string, number>> = {
   address: 0,
   clock: 0,
   version: 0,
+  nearest: 0,
+  client: 0,
   core: 1,
   codec: 1,
   bucket: 2,
@@ -44,8 +46,12 @@ export const ARROWS: readonly { from: string; to: string; why: string }[] = [
   { from: "address", to: "types", why: "it makes the brands Address and Slot" },
 ];
 
-/** Rooms that may import less than their layer allows: the simulator drives the protocol, not the machine. */
+/**
+ * Rooms that may import less than their layer allows: the simulator drives the protocol, not the machine; the client runs
+ * in browsers, where nothing else of frond is.
+ */
 const NARROW: Readonly<Record<string, readonly string[]>> = {
+  client: ["client"],
   sim: ["errors", "assert", "limits", "types", "address", "core", "codec", "bucket", "sim"],
 };
 

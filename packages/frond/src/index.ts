@@ -9,6 +9,14 @@ export {
   type StopService,
 } from "./cell/app.ts";
 export { Cell, type CellClass } from "./cell/cell.ts";
+export {
+  type ArgumentSchema,
+  type Authorize,
+  type CallOrigin,
+  type ExposedCall,
+  type Exposure,
+  PublicError,
+} from "./cell/expose.ts";
 export { type CellContext, type CellId, type CellStorage, type SqlCursor, type SqlStorage } from "./cell/context.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
 export type { Changes, Sql } from "./cell/sql.ts";

@@ -11,6 +11,17 @@ import { DEFAULT_PAGE_SIZE } from "../limits.ts";
 import { splitStatements } from "../store/split.ts";
 import type { Durability } from "../types.ts";
 import { Cell, type CellClass } from "./cell.ts";
+import {
+  type Authorize,
+  type CallOf,
+  type Cells,
+  type CheckedExposure,
+  checkExposure,
+  type Exposed,
+  type ExposedCall,
+  type Exposure,
+  type OnlyKnown,
+} from "./expose.ts";
 import type { Get } from "./stub.ts";
 
 /** What `fetch` of an app gets beside the request. */
@@ -40,14 +51,20 @@ export interface ServiceLog {
 /** Ends a service: called at a graceful stop, before the node flushes. */
 export type StopService = () => void | Promise<void>;
 
-/** What `frond()` takes. */
-export interface AppDefinition {
+/** What `frond()` takes: `C` are its cells by kind, `E` is what it exposes of them. */
+export interface AppDefinition<C extends Cells = Cells, E = Exposure, Call = ExposedCall> {
   /** Cell classes by kind. */
-  readonly cells: Readonly<Record<string, CellClass>>;
+  readonly cells: C;
   /** Answers HTTP requests. Stateless: state lives in cells. Without it the node answers 404. */
   readonly fetch?: (request: Request, context: FetchContext) => Response | Promise<Response>;
   /** Runs beside the front door: a mail server, a poller. May return what stops it. */
   readonly start?: (context: ServiceContext) => StopService | void | Promise<StopService | void>;
+  /** The verbs that programs outside may call, by kind: `true`, or `{ args: schema }` to have the arguments checked. */
+  readonly expose?: E;
+  /** Decides about each call from outside. Required with `expose`. */
+  readonly authorize?: Authorize<Call>;
+  /** Origins of other sites whose pages may call, such as `https://app.example.com`. Default: none but its own. */
+  readonly origins?: readonly string[];
 }
 
 /** One migration of a class. */
@@ -79,20 +96,25 @@ const HOOKS = new Set(["constructor", "fetch", "alarm", "webSocketMessage", "web
 // Names that stubs and cells cannot give away, and those of what cells are to have: an app that used one would break then.
 const RESERVED = new Set(["ctx", "then", "send", "schedule", "durable", "files", "accept"]);
 
-/** A checked app: what `frond()` returns and `frond start` runs. */
-export class App {
+const OPTIONS = ["cells", "fetch", "start", "expose", "authorize", "origins"];
+
+/** A checked app: what `frond()` returns and `frond start` runs. `X` is what clients may call, for `frond/client`. */
+export class App<X = unknown> {
+  /** A type only: nothing is here at run time. */
+  declare readonly "~exposed"?: X;
   readonly kinds: ReadonlyMap<string, CellKind>;
   readonly definition: AppDefinition;
+  /** What programs outside may call; undefined: nothing. */
+  readonly exposure: CheckedExposure | undefined;
   readonly #byType: ReadonlyMap<CellClass, CellKind>;
 
   constructor(definition: AppDefinition, raw = false) {
     if (definition === null || typeof definition !== "object" || typeof definition.cells !== "object") {
-      throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start? }");
+      throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start?, expose? }");
     }
     for (const key of Object.keys(definition)) {
-      if (key !== "cells" && key !== "fetch" && key !== "start") {
-        throw new FrondError("BAD_OPTION", `frond() knows cells, fetch and start, not ${JSON.stringify(key)}`);
-      }
+      if (OPTIONS.includes(key)) continue;
+      throw new FrondError("BAD_OPTION", `frond() knows ${OPTIONS.join(", ")}, not ${JSON.stringify(key)}`);
     }
     this.definition = definition;
     const kinds = Object.entries(definition.cells).map(([kind, type]) => ({ ...describe(kind, type), raw }));
@@ -101,6 +123,7 @@ export class App {
     if (this.#byType.size < kinds.length) {
       throw new FrondError("BAD_OPTION", "a class stands under two kinds; derive a class for the second one");
     }
+    this.exposure = checkExposure(definition, this.kinds);
   }
 
   /** An app of kinds without their classes: for tools that read a data directory alone. */
@@ -128,8 +151,11 @@ export class App {
  *
  * The result is the default export of the file that `frond dev` and `frond start` run.
  */
-export function frond(definition: AppDefinition): App {
-  return new App(definition);
+export function frond<C extends Cells, E extends Exposure<C> = Record<never, never>>(
+  definition: AppDefinition<C, E & OnlyKnown<C, E>, CallOf<E>>,
+): App<Exposed<C, E>> {
+  // What authorize is asked about is narrower here than for an app of any cells; the checks of App make that true.
+  return new App(definition as unknown as AppDefinition);
 }
 
 function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {

@@ -9,7 +9,7 @@ import { FrondError } from "../errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
 import type { TrustProxy } from "../server/proxy.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /** A parser that takes one of `words`. */
 export function oneOf<T extends string>(words: readonly T[]): (value: string) => T {

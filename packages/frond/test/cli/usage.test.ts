@@ -1,7 +1,7 @@
 // What people mistype and what they ask for help about: one line, the right word, exit code 2; help with examples.
 
 import { afterAll, describe, expect, test } from "vitest";
-import { nearest } from "../../src/cli/nearest.ts";
+import { nearest } from "../../src/nearest.ts";
 import { listenFromEnvironment, parseListen } from "../../src/cli/options.ts";
 import { Folder, frond } from "./command.ts";
 
