@@ -16,7 +16,7 @@ import {
 } from "../codec/logfile.ts";
 import { decodeRecord, type DecodedRecord } from "../codec/record.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { type LogPlace, logPlace, type Lsn } from "../types.ts";
+import { type LogPlace, logPlace, type Lsn, type Slot, type Txid } from "../types.ts";
 import type { LogFileEntry } from "./files.ts";
 
 /** Bytes of a log file that are not what they should be. */
@@ -59,6 +59,8 @@ interface Cursor {
   lsn: number;
   records: number;
   durable: number;
+  /** The last txid of each slot that has been met: the next one is one higher, or a record stands in another's place. */
+  txids: Map<Slot, Txid>;
   /** The batch that is being read, and what was read before it. */
   batch: { at: number; lsn: Lsn; durable: Lsn; before: number } | undefined;
 }
@@ -76,14 +78,14 @@ export function scanLogFile(
   behind: "stop" | "go on" = "stop",
 ): FileScan {
   const bytes = fs.readFileSync(entry.path);
-  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0, batch: undefined };
+  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0, txids: new Map(), batch: undefined };
   const damage = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
   const { at: validBytes, records } = cursor;
   const torn = damage === undefined ? undefined : tornBatch(cursor);
   if (damage !== undefined && behind === "stop")
     cursor.durable = Math.max(cursor.durable, witness(entry, bytes, cursor.at));
   if (behind === "go on") {
-    for (let next = damage; next !== undefined && skipDamage(entry, bytes, cursor);) {
+    for (let next = damage; next !== undefined && skipDamage(entry, bytes, cursor, expectedLsn);) {
       next = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
     }
   }
@@ -154,6 +156,7 @@ function readBatch(
   const end = first + header.payloadBytes;
   for (let at = first; at < end;) {
     const record = decodeRecord(bytes, at, Math.min(end, bytes.length), entry.path);
+    checkOrder(entry, record, at, cursor.txids);
     onRecord(record, logPlace(entry.number, at));
     at += record.length;
     cursor.lsn += at - cursor.at;
@@ -162,6 +165,17 @@ function readBatch(
   }
   cursor.batch = undefined;
   return true;
+}
+
+/** A disk that wrote to the wrong place, or not at all, leaves a sound record where another one was. */
+function checkOrder(entry: LogFileEntry, record: DecodedRecord, at: number, txids: Map<Slot, Txid>): void {
+  const { slot, txid } = record;
+  const before = txids.get(slot);
+  const wanted = record.type === "claim" || before === undefined ? before : before + 1;
+  if (wanted !== undefined && txid !== wanted) {
+    throw damaged(entry, at, `the record is number ${txid} of slot ${slot}; expected ${wanted}`);
+  }
+  txids.set(slot, txid);
 }
 
 /** The highest durable lsn stated by any batch header of the same run that can be read behind `from`. */
@@ -175,11 +189,15 @@ function witness(entry: LogFileEntry, bytes: Buffer, from: number): number {
  * Moves the cursor to the next batch behind damage; false when there is none. Inside a file bytes and lsn rise together,
  * so bytes of a page that look like a batch are not taken for one.
  */
-function skipDamage(entry: LogFileEntry, bytes: Buffer, cursor: Cursor): boolean {
+function skipDamage(entry: LogFileEntry, bytes: Buffer, cursor: Cursor, expectedLsn: number | undefined): boolean {
+  // Without a header, and without a file before it that says where this one begins, the first batch is taken at its word.
+  const begin = expectedLsn === undefined ? undefined : expectedLsn - FILE_HEADER_BYTES;
+  const distance = cursor.at === 0 ? begin : cursor.lsn - cursor.at;
   for (const { at, header } of headersBehind(entry, bytes, cursor.at)) {
-    if (cursor.at !== 0 && header.lsn - at !== cursor.lsn - cursor.at) continue;
+    if (distance !== undefined && header.lsn - at !== distance) continue;
     cursor.at = at;
     cursor.lsn = header.lsn;
+    cursor.txids.clear();
     return true;
   }
   return false;
