@@ -24,6 +24,7 @@ import {
   KEEP_ALIVE_MS,
   LINGER_MS,
   MAX_BODY_BYTES,
+  MAX_CALL_BYTES,
   MAX_HEADER_BYTES,
   MAX_OPEN_REQUESTS,
   MAX_URL_BYTES,
@@ -31,6 +32,7 @@ import {
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
+import { CALL_PATH } from "./exposeHttp.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
@@ -74,6 +76,8 @@ export interface HttpOptions {
   /** 0 = any free port. */
   readonly port: number;
   readonly handler: HttpHandler;
+  /** Answers calls of exposed verbs, below /_frond/call/. Undefined: there is nothing. */
+  readonly calls?: HttpHandler | undefined;
   readonly log: Logger;
   readonly trustProxy?: TrustProxy;
   readonly limits?: Partial<HttpLimits>;
@@ -222,9 +226,11 @@ class Front implements HttpFront {
       return;
     }
     const target = incoming.url as string;
-    if (target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
+    const isCall = this.#options.calls !== undefined && target.startsWith(CALL_PATH);
+    if (!isCall && target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
     const bodyBytes = declaredBytes(incoming);
-    const refusal = this.#refusal(incoming, target, bodyBytes);
+    const mostBytes = isCall ? Math.min(MAX_CALL_BYTES, this.#limits.bodyBytes) : this.#limits.bodyBytes;
+    const refusal = this.#refusal(incoming, target, bodyBytes, mostBytes);
     if (refusal) {
       if (refusal.status === 503) this.#warnings.count(`requests were refused: ${refusal.code}`);
       return this.#refuse(incoming, outgoing, refusal, bodyBytes !== 0);
@@ -232,11 +238,12 @@ class Front implements HttpFront {
     if (this.#stopped) outgoing.shouldKeepAlive = false;
     if (expectsContinue) outgoing.writeContinue();
     const exchange = new Exchange(incoming, outgoing, applyForwarded(incoming, this.#options.trustProxy));
+    exchange.isCall = isCall;
     outgoing[EXCHANGE] = exchange;
     outgoing.on("close", this.#onAnswerClosed);
     this.#open++;
     if (bodyBytes === undefined) {
-      boundBody(incoming, this.#limits.bodyBytes, () => {
+      boundBody(incoming, mostBytes, () => {
         if (!outgoing.headersSent) this.#refuse(incoming, outgoing, BODY_TOO_LARGE, true);
         else outgoing.destroy();
       });
@@ -247,13 +254,18 @@ class Front implements HttpFront {
   }
 
   /** Why this request is not for the app, if so. `bodyBytes` undefined = not stated (chunked). */
-  #refusal(incoming: IncomingMessage, target: string, bodyBytes: number | undefined): Refusal | undefined {
+  #refusal(
+    incoming: IncomingMessage,
+    target: string,
+    bodyBytes: number | undefined,
+    mostBytes: number,
+  ): Refusal | undefined {
     const limits = this.#limits;
     if (target.length > limits.urlBytes) return URL_TOO_LONG;
     const { refuse } = this.#options.state();
     if (refuse !== undefined) return refuse === "stopping" ? STOPPING : OVERLOADED;
     if (this.#open >= limits.openRequests) return OVERLOADED;
-    if (bodyBytes !== undefined && bodyBytes > limits.bodyBytes) return BODY_TOO_LARGE;
+    if (bodyBytes !== undefined && bodyBytes > mostBytes) return BODY_TOO_LARGE;
     if (incoming.headers.upgrade !== undefined && /\bwebsocket\b/i.test(incoming.headers.upgrade)) return NO_UPGRADE;
     return hasTwoHosts(incoming.rawHeaders) ? BAD_HOST : undefined;
   }
@@ -285,7 +297,8 @@ class Front implements HttpFront {
     exchange.begun = true;
     exchange.pending++;
     try {
-      const result = this.#options.handler(request, exchange);
+      const { handler, calls = handler } = this.#options;
+      const result = exchange.isCall ? calls(request, exchange) : handler(request, exchange);
       if (typeof (result as Promise<Response>)?.then === "function") {
         this.#settle(result as Promise<Response>, exchange);
         return;

@@ -26,6 +26,8 @@ export class Exchange implements RequestInfo {
   readonly outgoing: ServerResponse;
   /** The handler has been called. */
   begun = false;
+  /** It calls an exposed verb, and is not for the app's `fetch`. */
+  isCall = false;
   /** Of two parts, the handler and the answer on the wire, those in work: at 0 the request is over. */
   pending = 1;
   #id: string | undefined;
