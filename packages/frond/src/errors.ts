@@ -38,6 +38,11 @@ export const ERROR_CODES = {
   TX_ASYNC: {},
   STRAY_STATEMENT: {},
   COMMIT_FAILED: { retryable: true },
+  ABORTED: {},
+  REENTRANT: {},
+  QUEUE_FULL: { retryable: true, overloaded: true },
+  CELL_BUSY: { retryable: true, overloaded: true },
+  OUTCOME_UNKNOWN: {},
   // Opening a cell
   MIGRATION_FAILED: {},
   MIGRATION_DRIFT: {},

@@ -17,9 +17,11 @@ export {
   type Exposure,
   PublicError,
 } from "./cell/expose.ts";
-export { type CellContext, type CellId, type CellStorage, type SqlCursor, type SqlStorage } from "./cell/context.ts";
+export { type CellContext, type CellId } from "./cell/context.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
 export type { Changes, Sql } from "./cell/sql.ts";
-export type { Get, Stub } from "./cell/stub.ts";
+export type { SqlCursor, SqlStorage } from "./cell/sqlStorage.ts";
+export type { CellStorage, StorageOptions, StorageTransaction } from "./cell/storage.ts";
+export type { CallOptions, Get, Stub } from "./cell/stub.ts";
 export { type ErrorCode, FrondError, isFrondError } from "./errors.ts";
 export type { Durability } from "./types.ts";

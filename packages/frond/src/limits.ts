@@ -40,6 +40,18 @@ export const STATEMENTS_PER_CELL = 64;
 export const MAX_KV_KEY_BYTES = 2048;
 export const MAX_KV_VALUE_BYTES = 2 * 1024 * 1024;
 
+/** Events that may wait for one cell; the next one is refused (QUEUE_FULL). Count. */
+export const MAX_CELL_QUEUE = 2048;
+/** The longest that an event waits for its cell, in ms; then it is refused (CELL_BUSY). */
+export const MAX_QUEUE_MS = 30_000;
+/** How long the events of one queue are let in one after the other before others have their turn, in ms. */
+export const QUEUE_TURN_MS = 5;
+/** How often a call that met a full queue is tried again for its caller, and the first wait before that, in ms (doubled). */
+export const QUEUE_FULL_RETRIES = 3;
+export const QUEUE_FULL_WAIT_MS = 50;
+/** The longest that blockConcurrencyWhile and storage.transaction may take, in ms: as long as others wait for them. */
+export const MAX_BLOCK_MS = 30_000;
+
 /** Cells that stay open though they are idle. Count; lower where the system's descriptors are few. */
 export const MAX_OPEN_CELLS = 4096;
 
@@ -66,6 +78,8 @@ export const MAX_CONNECTIONS = 16_384;
 export const HEADER_TIMEOUT_MS = 20_000;
 /** HTTP: time a client has to send its whole request, in ms: the largest body over a 1 Mbit/s line. */
 export const REQUEST_TIMEOUT_MS = 300_000;
+/** HTTP: time in which a client must read something of a streamed answer that waits for it, in ms; then it is cut off. */
+export const WRITE_TIMEOUT_MS = 120_000;
 /** HTTP: time a connection may rest between requests, in ms: more than the 60 s of common proxies, which reuse theirs. */
 export const KEEP_ALIVE_MS = 65_000;
 /** HTTP: time in which the rest of a refused body is read and thrown away, so that its sender sees the refusal, in ms. */
@@ -88,6 +102,8 @@ export const MAX_ISSUE_LENGTH = 500;
 export const PREFLIGHT_SECONDS = 600;
 /** Control socket: largest request, in bytes: the arguments of one call. */
 export const MAX_CONTROL_BYTES = 64 * 1024 * 1024;
+/** Values as JSON: lists and objects inside each other. What goes deeper would end in the middle of the program's stack. Count. */
+export const MAX_JSON_DEPTH = 1_000;
 /** Control socket: most cells in one page of the list. Count. */
 export const CELLS_PER_PAGE = 1_000;
 /** Longest path of a unix socket, in bytes: what `sockaddr_un` of Linux holds (macOS: 103), without the final NUL. */

@@ -32,17 +32,22 @@ export interface Activation {
  * Makes a live cell. Throws MIGRATION_*, SCHEMA_NEWER, ACTIVATION_FAILED (the constructor threw); the file is then closed
  * again, and removed when the cell does not exist.
  */
-export function activate(host: CellHost, a: Activation): LiveCell {
+export function activate(host: CellHost, a: Activation, parent?: Invocation): LiveCell {
   const cell = new LiveCell(host, a.kind, a.name, a.address, a.slot, a.durability, a.db, a.entry);
   const fresh = !cell.exists;
   if (a.template !== undefined) cell.beginWith(a.template);
-  const invocation = new Invocation(cell, "constructor", true);
+  const invocation = new Invocation(cell, "constructor", true, parent);
   try {
-    cell.within(invocation, () => {
-      if (!a.raw && a.template === undefined)
-        migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
-      cell.instance = construct(cell);
-    }, []);
+    cell.within(
+      invocation,
+      () => {
+        if (!a.raw && a.template === undefined)
+          migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
+        cell.instance = construct(cell);
+      },
+      [],
+      (value) => value,
+    );
   } catch (error) {
     if (cell.broken === undefined) {
       if (fresh) a.db.discard();
@@ -50,8 +55,7 @@ export function activate(host: CellHost, a: Activation): LiveCell {
     }
     throw error;
   }
-  invocation.done = true;
-  cell.activating = false;
+  cell.activated(invocation);
   return cell;
 }
 

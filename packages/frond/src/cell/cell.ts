@@ -6,8 +6,10 @@
 import type { Durability } from "../types.ts";
 import { CellContext } from "./context.ts";
 import { invocations } from "./invocation.ts";
+import { vacuum } from "./maintenance.ts";
+import { durable } from "./outgoing.ts";
 import type { Sql } from "./sql.ts";
-import type { Stub } from "./stub.ts";
+import type { CallOptions, Stub } from "./stub.ts";
 
 /** A class that derives from Cell. */
 export type CellClass<T extends Cell = Cell> = (new (ctx: CellContext) => T) & {
@@ -48,10 +50,10 @@ export abstract class Cell {
    * Addresses another cell. A call made inside an open transaction leaves after its commit and is dropped when it is
    * rolled back. Throws UNKNOWN_KIND and BAD_ADDRESS.
    */
-  get<T extends Cell>(type: CellClass<T>, name: string): Stub<T> {
+  get<T extends Cell>(type: CellClass<T>, name: string, options?: CallOptions): Stub<T> {
     const cell = CellContext.cellOf(this.ctx);
     const caller = invocations.getStore();
-    return cell.host.stubs.get(caller?.cell === cell ? caller : cell.enter(), type, name);
+    return cell.host.stubs.get(caller?.cell === cell ? caller : cell.enter(), type, name, options);
   }
 
   /** `work` happens whole or not at all; nests. Throws TX_ASYNC when it returns a promise. */
@@ -60,11 +62,19 @@ export abstract class Cell {
   }
 
   /**
+   * Resolves when everything that this cell has committed or heard of is as durable as its class asks: to be awaited before
+   * something is sent by other means than calls, answers, sockets and `ctx.fetch`, which wait by themselves.
+   */
+  durable(): Promise<void> {
+    return durable(CellContext.cellOf(this.ctx));
+  }
+
+  /**
    * Gives the space of deleted rows back to the disk, as a commit of its own. Throws TX_ABORTED after a write of the same
    * verb, and RECORD_TOO_LARGE for a database above MAX_COMMIT_BYTES.
    */
   vacuum(): void {
-    CellContext.cellOf(this.ctx).vacuum();
+    vacuum(CellContext.cellOf(this.ctx));
   }
 
   /** Answers a request that was passed to this cell: `get(Class, name).fetch(request)`. */

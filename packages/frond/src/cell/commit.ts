@@ -21,6 +21,9 @@ import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
 import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
 
+const NO_PAGES = new PageSet();
+const NO_BYTES = new Uint8Array(0);
+
 /** Writes records of cells into the run's log. One per node. */
 export class Committer {
   readonly log: CommitLog;
@@ -54,33 +57,56 @@ export class Committer {
     db: CellDatabase,
     pages: PageSet,
   ): CellEntry {
-    const now = Date.now();
-    if (!this.#slots.isClaimed(slot)) this.#claim(slot, now);
     const created = entry === undefined || entry.deleted;
-    const { capture } = db;
     const image = this.#image;
     image.address = address;
     image.addressBytes = addressBytes;
+    image.pageCount = db.capture.pageCount;
+    image.previous = created ? (0 as LogPlace) : entry.place;
+    image.pages = pages;
+    const changes: IndexChange[] = created ? [{ what: "created", address, value: 0 }] : [];
+    const place = this.#write(slot, db, changes);
+    const target = entry ?? newEntry(address, slot, db.pageSize);
+    if (created) target.createdMs = this.#record.time;
+    target.deleted = false;
+    this.#update(target, image, this.#record, place);
+    return target;
+  }
+
+  /** Logs that the cell is deleted: a tombstone, which holds no pages. Throws as `emit` does. */
+  bury(address: Address, addressBytes: Uint8Array, slot: Slot, entry: CellEntry, db: CellDatabase): CellEntry {
+    assert(!entry.deleted, "only a cell that exists can be deleted");
+    const image = this.#image;
+    image.address = address;
+    image.addressBytes = addressBytes;
+    image.pageCount = 0;
+    image.previous = entry.place;
+    image.pages = NO_PAGES;
+    image.pages.reset(NO_BYTES, db.pageSize);
+    const place = this.#write(slot, db, [{ what: "deleted", address, value: 0 }]);
+    entry.deleted = true;
+    this.#update(entry, image, this.#record, place);
+    return entry;
+  }
+
+  /** Logs one record with the image that was prepared. */
+  #write(slot: Slot, { capture }: CellDatabase, changes: IndexChange[]): LogPlace {
+    const now = Date.now();
+    if (!this.#slots.isClaimed(slot)) this.#claim(slot, now);
+    const image = this.#image;
     image.walSalt1 = capture.salt1;
     image.walSalt2 = capture.salt2;
     image.walEnd = capture.end;
-    image.pageCount = capture.pageCount;
-    image.previous = created ? (0 as LogPlace) : entry.place;
-    image.pages = pages;
     const record = this.#record;
     record.slot = slot;
     record.epoch = this.#slots.epoch(slot);
     record.txid = (this.#slots.txid(slot) + 1) as Txid;
     record.time = now;
-    record.changes = created ? [{ what: "created", address, value: 0 }] : [];
+    record.changes = changes;
     const at = this.log.begin(commitLength(record));
     const place = this.log.end(at, encodeCommit(record, this.log.target, at));
     this.#slots.advanced(slot, record.txid);
-    const target = entry ?? newEntry(address, slot, db.pageSize);
-    if (created) target.createdMs = now;
-    target.deleted = false;
-    this.#update(target, image, record, place);
-    return target;
+    return place;
   }
 
   #update(entry: CellEntry, image: CellImage, at: { epoch: Epoch; txid: Txid; time: number }, place: LogPlace): void {

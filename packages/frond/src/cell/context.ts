@@ -1,139 +1,15 @@
 // `this.ctx`: the inside of a cell in the shape of a Cloudflare Durable Object, which the users of this field know.
 //
 // Rule: names, results and order are as there where frond has the feature; what it has not is absent, not a stub.
-// Cursors hold their rows: a statement is finished when `exec` returns, so none is open across a commit.
+// `ctx.fetch` is frond's own: the requests of a cell to the world, behind the output gate. (`this.fetch` is the hook that
+// answers requests, and cannot be both.)
 
-import type { SQLOutputValue } from "node:sqlite";
 import { FrondError } from "../errors.ts";
-import { MAX_SQL_LENGTH } from "../limits.ts";
-import { splitStatements } from "../store/split.ts";
-import { type Row, toObjects } from "../store/rows.ts";
-import type { Prepared } from "../store/statements.ts";
-import { KeyValues } from "./kv.ts";
+import { blockConcurrencyWhile } from "./block.ts";
 import type { LiveCell } from "./live.ts";
+import { fetchOut } from "./outgoing.ts";
 import { type Sql, sqlOf } from "./sql.ts";
-
-/** A result of `ctx.storage.sql.exec`. */
-export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
-  readonly columnNames: string[];
-  /** Rows that this cursor gave in all. Count. */
-  readonly rowsRead: number;
-  /** Rows that the statement changed. Count. */
-  readonly rowsWritten: number;
-  readonly #values: SQLOutputValue[][];
-  #objects: T[] | undefined;
-  #next = 0;
-
-  constructor(columnNames: string[], values: SQLOutputValue[][], rowsWritten: number) {
-    this.columnNames = columnNames;
-    this.#values = values;
-    this.rowsRead = values.length;
-    this.rowsWritten = rowsWritten;
-  }
-
-  next(): IteratorResult<T, undefined> {
-    if (this.#next >= this.#values.length) return { done: true, value: undefined };
-    return { done: false, value: this.#rows()[this.#next++] as T };
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  /** The rows not yet read. */
-  toArray(): T[] {
-    const rest = this.#rows().slice(this.#next);
-    this.#next = this.#values.length;
-    return rest;
-  }
-
-  /** The only row. Throws SQL_ONE_ROW when there are none or more. */
-  one(): T {
-    const rows = this.toArray();
-    if (rows.length === 1) return rows[0] as T;
-    throw new FrondError(
-      "SQL_ONE_ROW",
-      `expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}`,
-    );
-  }
-
-  /** The rows not yet read, each as an array of its values in the order of `columnNames`. */
-  *raw(): IterableIterator<unknown[]> {
-    while (this.#next < this.#values.length) yield this.#values[this.#next++] as unknown[];
-  }
-
-  // Only when asked for: of two columns with one name an object keeps the last, `raw` both.
-  #rows(): T[] {
-    return (this.#objects ??= toObjects(this.#values, this.columnNames) as T[]);
-  }
-}
-
-/** `ctx.storage.sql`. */
-export class SqlStorage {
-  readonly #cell: LiveCell;
-  readonly #scripts = new Map<string, string[]>();
-
-  constructor(cell: LiveCell) {
-    this.#cell = cell;
-  }
-
-  /** Runs a statement, or several separated by `;`: the bindings go to the last one, whose rows the cursor gives. */
-  exec<T extends object = Row>(query: string, ...bindings: unknown[]): SqlCursor<T> {
-    const statements = this.#split(query);
-    const last = statements.length - 1;
-    for (let i = 0; i < last; i++) this.#run(statements[i] as string, []);
-    return this.#run(statements[last] as string, bindings) as SqlCursor<T>;
-  }
-
-  /** Size of the database, in bytes. */
-  get databaseSize(): number {
-    this.#cell.enter();
-    const sql = "SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size()";
-    return this.#cell.db.prepare(sql).get()?.["size"] as number;
-  }
-
-  #run(sql: string, values: unknown[]): SqlCursor {
-    return this.#cell.execute(sql, values, toCursor);
-  }
-
-  #split(query: string): string[] {
-    let statements = this.#scripts.get(query);
-    if (statements === undefined) {
-      if (typeof query !== "string" || query.length > MAX_SQL_LENGTH) {
-        throw new FrondError("SQL_ERROR", `exec takes SQL text of at most ${MAX_SQL_LENGTH} characters`);
-      }
-      statements = splitStatements(query);
-      if (statements.length === 0) throw new FrondError("SQL_ERROR", "exec got no statement");
-      if (this.#scripts.size >= 64) this.#scripts.clear();
-      this.#scripts.set(query, statements);
-    }
-    return statements;
-  }
-}
-
-function toCursor(prepared: Prepared, values: unknown[]): SqlCursor {
-  if (prepared.columns.length === 0) return new SqlCursor([], [], prepared.run(values).changes);
-  const rows = prepared.values(values);
-  return new SqlCursor([...prepared.columns], rows, prepared.writes ? rows.length : 0);
-}
-
-/** `ctx.storage`. */
-export class CellStorage {
-  readonly sql: SqlStorage;
-  readonly kv: KeyValues;
-  readonly #cell: LiveCell;
-
-  constructor(cell: LiveCell) {
-    this.#cell = cell;
-    this.sql = new SqlStorage(cell);
-    this.kv = new KeyValues(cell);
-  }
-
-  /** `work` happens whole or not at all: when it throws, what it wrote is taken back. Nests. Throws TX_ASYNC. */
-  transactionSync<T>(work: () => T): T {
-    return this.#cell.transaction(work);
-  }
-}
+import { CellStorage } from "./storage.ts";
 
 /** Who this cell is. */
 export interface CellId {
@@ -141,6 +17,8 @@ export interface CellId {
   readonly name: string;
   /** The whole address. */
   toString(): string;
+  /** True for the id of the same cell. */
+  equals(other: CellId): boolean;
 }
 
 /** `this.ctx`. Made by the runtime; handed to the constructor of the class. */
@@ -152,8 +30,56 @@ export class CellContext {
 
   constructor(cell: LiveCell) {
     this.#cell = cell;
-    this.id = { name: cell.name, toString: () => cell.address };
+    this.id = {
+      name: cell.name,
+      toString: () => cell.address,
+      equals: (other) => String(other) === cell.address,
+    };
     this.storage = new CellStorage(cell);
+  }
+
+  /**
+   * Keeps the verb open for `promise`, which its answer does not wait for: its statements are not refused, and the cell is
+   * not closed under it. What it is rejected with goes to the log.
+   */
+  waitUntil(promise: Promise<unknown>): void {
+    const cell = this.#cell;
+    const invocation = cell.enter();
+    const fields = { address: cell.address, verb: invocation.verb };
+    const ended = Promise.resolve(promise).then(
+      () => {},
+      (err: unknown) => cell.host.warn({ ...fields, err }, "what a verb had left to waitUntil failed"),
+    );
+    cell.extend(invocation, ended);
+  }
+
+  /**
+   * Runs `work` with the input gate closed: no other event of the cell begins meanwhile. It begins when the stretch that
+   * asks has ended. When it throws, or takes longer than MAX_BLOCK_MS, the instance is given up.
+   */
+  blockConcurrencyWhile<T>(work: () => T | Promise<T>): Promise<T> {
+    return blockConcurrencyWhile(this.#cell, work);
+  }
+
+  /**
+   * Gives this instance up: what is not committed is undone, whatever runs in it ends with ABORTED, and the next call finds
+   * a new one. Throws ABORTED.
+   */
+  abort(reason = "the cell has aborted itself"): never {
+    const cell = this.#cell;
+    const invocation = cell.enter();
+    const error = new FrondError("ABORTED", `${cell.address}: ${reason}`);
+    cell.reset(error);
+    invocation.failed ??= error;
+    throw error;
+  }
+
+  /**
+   * The global fetch, which leaves when everything that this cell has seen is as durable as was asked, and never when the
+   * transaction that it was made in is rolled back: then it rejects with TX_ABORTED.
+   */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    return fetchOut(this.#cell, input, init);
   }
 
   /** For the base class Cell only. */

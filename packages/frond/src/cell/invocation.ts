@@ -2,7 +2,10 @@
 //
 // Rule: every statement belongs to exactly one invocation, found through AsyncLocalStorage, so two verbs never share a
 // transaction however their awaits interleave. A statement outside any invocation, or after its end, is refused.
-// Rejected: "commit in a microtask" without identity (a verb resumed in between writes into another's transaction).
+// An invocation knows who waits for it, so a call that comes back to a cell whose gate its own callers hold is told at
+// once (REENTRANT) and not left waiting for itself.
+// Rejected: "commit in a microtask" without identity (a verb resumed in between writes into another's transaction); one
+// id per chain of calls (two calls made side by side by one caller do not wait for each other, and must not be refused).
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Lsn } from "../types.ts";
@@ -10,31 +13,52 @@ import type { Verb } from "./app.ts";
 import type { Cell } from "./cell.ts";
 import type { LiveCell } from "./live.ts";
 
+/** Ends the wait of a caller whose answer will never come by itself. */
+export type Fail = (error: unknown) => void;
+
 /** Whoever calls a verb: a request at the front door, a service of the app, or another cell. */
 export interface Caller {
   /** What the caller has seen: its answers leave the node only when this lsn is durable. */
   lsn: Lsn;
   /** The calling invocation, when a cell calls. */
   readonly invocation: Invocation | undefined;
+  /** Ends the caller's own wait, for a caller outside of cells. */
+  readonly fail?: Fail | undefined;
 }
 
-/** One call of a verb of one cell. */
+/** One call of a verb of one cell, or a part of one that has the cell for itself (a scope, see block.ts). */
 export class Invocation implements Caller {
   readonly cell: LiveCell;
   /** Name of the verb, for messages. */
   readonly verb: string;
   /** The first synchronous stretch of a verb that is not declared async is running; a sync verb never leaves it. */
   sync: boolean;
+  /** Its transaction lasts over awaits, until the scope ends. */
+  long = false;
+  /** It has deleted the cell, which happens when it commits: nothing may follow. */
+  erases = false;
   done = false;
+  /** It is answered, and lives on for the work that it told the runtime to wait for. */
+  answered = false;
+  /** Pieces of such work. Count. */
+  pending = 0;
+  /** Stretches that were committed. Count. */
+  commits = 0;
   /** The failure that ended its transaction; everything it does from then on fails with it. */
   failed: unknown = undefined;
   /** Calls of stubs made inside the open transaction: they leave after its commit, and are dropped with it. */
   held: HeldCall[] | undefined;
+  /** Rejects what its caller waits for, should its code never come to an end. */
+  fail: Fail | undefined;
+  #parent: Invocation | undefined;
 
-  constructor(cell: LiveCell, verb: string, sync: boolean) {
+  constructor(cell: LiveCell, verb: string, sync: boolean, parent?: Invocation | undefined) {
     this.cell = cell;
     this.verb = verb;
     this.sync = sync;
+    // Those that have ended hold nothing; kept, cells that call each other in turns would grow a chain for ever.
+    if (parent !== undefined) parent.#parent = living(parent.#parent);
+    this.#parent = living(parent);
   }
 
   /** What a cell has seen, every verb of it can know: they share its fields. */
@@ -49,6 +73,23 @@ export class Invocation implements Caller {
   get invocation(): Invocation {
     return this;
   }
+
+  /** Whoever waits for this one: the invocation that called, or the one that asked for the scope. */
+  get parent(): Invocation | undefined {
+    return this.#parent;
+  }
+}
+
+function living(invocation: Invocation | undefined): Invocation | undefined {
+  let one = invocation;
+  while (one?.done === true) one = one.parent;
+  return one;
+}
+
+/** True if `holder` is the invocation itself or waits for it. */
+export function isWithin(invocation: Invocation | undefined, holder: Invocation): boolean {
+  for (let one = invocation; one !== undefined; one = one.parent) if (one === holder) return true;
+  return false;
 }
 
 /** A call that waits for the commit of the transaction it was made in. */

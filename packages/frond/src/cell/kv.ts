@@ -6,7 +6,7 @@
 import type { StatementSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";
 import { FrondError } from "../errors.ts";
-import { MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES } from "../limits.ts";
+import { MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES, MAX_RESULT_BYTES } from "../limits.ts";
 import type { LiveCell } from "./live.ts";
 
 /** Which entries `list` gives. Keys are ordered by their UTF-8 bytes. */
@@ -37,29 +37,32 @@ export class KeyValues {
   /** The value of a key, or undefined. */
   get<T = unknown>(key: string): T | undefined {
     checkKey(key);
-    this.#cell.enter();
-    if (!this.#there()) return undefined;
-    const row = this.#cell.db.prepare("SELECT value FROM _frond_kv WHERE key = ?").get(key);
-    return row && (deserialize(row["value"] as Uint8Array) as T);
+    return this.#cell.read("kv.get", () => {
+      if (!this.#there()) return undefined;
+      const row = this.#cell.db.prepare("SELECT value FROM _frond_kv WHERE key = ?").get(key);
+      return row && (deserialize(row["value"] as Uint8Array) as T);
+    });
   }
 
   /** Sets a key. Throws KEY_TOO_LARGE, and NOT_CLONEABLE for what structured clones cannot hold. */
   put(key: string, value: unknown): void {
-    checkKey(key);
-    if (value === undefined)
-      throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
-    const bytes = encode(key, value);
+    this.putAll([[key, value]]);
+  }
+
+  /** Sets several keys. Throws as `put` does, before any of them is set. */
+  putAll(entries: readonly (readonly [string, unknown])[]): void {
+    const rows = entries.map(([key, value]) => [key, encode(key, value)] as const);
     this.#cell.write("kv.put", () => {
       this.#cell.db.exec(TABLE);
-      this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)").run(key, bytes);
+      const put = this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)");
+      for (const [key, bytes] of rows) put.run(key, bytes);
     });
   }
 
   /** Removes a key; true if it was there. */
   delete(key: string): boolean {
     checkKey(key);
-    this.#cell.enter();
-    if (!this.#there()) return false;
+    if (!this.#cell.read("kv.delete", () => this.#there())) return false;
     return this.#cell.write(
       "kv.delete",
       () => this.#cell.db.prepare("DELETE FROM _frond_kv WHERE key = ?").run(key).changes === 1,
@@ -68,12 +71,20 @@ export class KeyValues {
 
   /** Entries in order of their keys. */
   list<T = unknown>(options: KvListOptions = {}): Iterable<[string, T]> {
-    this.#cell.enter();
     const { where, values } = conditions(options);
-    if (!this.#there()) return [];
     const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
-    const rows = this.#cell.db.prepare(sql).all(...values, options.limit ?? -1);
-    return rows.map((row) => [row["key"] as string, deserialize(row["value"] as Uint8Array) as T]);
+    return this.#cell.read("kv.list", () => {
+      if (!this.#there()) return [];
+      const entries: [string, T][] = [];
+      let bytes = 0;
+      for (const row of this.#cell.db.prepare(sql).iterate(...values, options.limit ?? -1)) {
+        const value = row["value"] as Uint8Array;
+        bytes += value.length;
+        if (bytes > MAX_RESULT_BYTES) throw tooMuch();
+        entries.push([row["key"] as string, deserialize(value) as T]);
+      }
+      return entries;
+    });
   }
 
   #there(): boolean {
@@ -116,6 +127,9 @@ function conditions(options: KvListOptions): { where: string; values: string[] }
 }
 
 function encode(key: string, value: unknown): Buffer {
+  checkKey(key);
+  if (value === undefined)
+    throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
   let bytes: Buffer;
   try {
     bytes = serialize(value);
@@ -133,6 +147,11 @@ function encode(key: string, value: unknown): Buffer {
     );
   }
   return bytes;
+}
+
+function tooMuch(): FrondError {
+  const what = `the values that kv.list would give take more than ${MAX_RESULT_BYTES} bytes`;
+  return new FrondError("RESULT_TOO_LARGE", `${what}; ask for fewer with start and limit`);
 }
 
 function checkText(key: string): void {

@@ -1,40 +1,55 @@
-// A live cell: an instance of a class with its open database, and the rules by which verbs become transactions.
+// A live cell: an instance of a class with its open database, and how code gets to run in it.
 //
-// Rules (docs/SEMANTICS.md):
-// - The first write of a stretch opens a transaction. A sync verb is one stretch: it commits whole when it returns, or is
-//   rolled back when it throws. An async verb commits each stretch when it ends; what is committed is never rolled back.
-// - A statement of another invocation first commits the open stretch, so two verbs never share a transaction.
-// - After a failure of the runtime (the log did not take a commit) the instance and its file are discarded; the next call
-//   finds the cell as the log has it.
-// Reads open no transaction: the connection is the only one, so nothing can change between two of them in a stretch.
+// Rule: everything that runs in a cell is an invocation: a verb, a hook, the constructor, or a scope that has the cell for
+// itself. It begins while the input gate is open and nobody's transaction is midway; what it may write and when that is
+// committed is for transactions.ts. An invocation ends with its answer, or with the last work that it told the runtime to
+// wait for. After a failure of the runtime the instance is given up; the next event finds the cell as the log has it.
 
 import { assert, AssertionError } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { CHECKPOINT_BYTES, MAX_COMMIT_BYTES } from "../limits.ts";
-import type { PageSet } from "../codec/pages.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
-import { headOf, isSqliteIoError, wrapSqlError } from "../store/sqlerror.ts";
+import { wrapSqlError } from "../store/sqlerror.ts";
+import type { Clock } from "../clock.ts";
 import type { Prepared } from "../store/statements.ts";
 import type { Address, Durability, Lsn, Slot } from "../types.ts";
 import type { CellKind, Verb } from "./app.ts";
 import type { Cell } from "./cell.ts";
-import { cloneError, cloneResult } from "./clone.ts";
+import { cloneError } from "./clone.ts";
 import { type Committer, PendingPages } from "./commit.ts";
-import { call, dropCalls, Invocation, invocations, isAsync, isThenable, releaseCalls } from "./invocation.ts";
+import { fieldsOf, warnOfFields, warnOfPartialCommit } from "./devWarnings.ts";
+import { InputGate } from "./gate.ts";
+import { call, dropCalls, type Fail, Invocation, invocations, isAsync, isWithin, releaseCalls } from "./invocation.ts";
+import { eraseNow } from "./maintenance.ts";
 import type { Stubs } from "./stub.ts";
+import { Transactions } from "./transactions.ts";
 
 /** What a live cell needs of its node. */
 export interface CellHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
+  readonly clock: Clock;
+  /** Warn of what is probably a mistake in the code: under `frond dev`. */
+  readonly dev: boolean;
+  /** Code of the runtime runs that nothing may break off: a commit on its way into the log. */
+  critical: boolean;
+  /** The invocation whose code is on the stack, as far as it runs without an await. */
+  running: Invocation | undefined;
   /** Throws where no write should be begun: DISK_FULL, OVERLOADED, STOPPING. */
   admit(): void;
+  /** Calls `done` once everything before `lsn` may be told. */
+  whenTold(lsn: Lsn, done: () => void): void;
   /** The cell's file must not be used again: forget it and make it anew from the log. */
   discard(cell: LiveCell): void;
+  /** The instance must not be used again; its file is as the log has it. */
+  retire(cell: LiveCell): void;
+  warn(fields: object, message: string): void;
   /** The program is wrong or its disk fails: end the process. */
   fatal(error: unknown): void;
 }
+
+/** What becomes of the result of an invocation before it is given away. Throws when it cannot be given. */
+export type Give = (value: unknown, invocation: Invocation) => unknown;
 
 /** See the head of the file. Owned by the host of the node, from activation to deactivation. */
 export class LiveCell {
@@ -46,6 +61,8 @@ export class LiveCell {
   readonly db: CellDatabase;
   readonly host: CellHost;
   readonly durability: Durability;
+  readonly gate = new InputGate();
+  readonly tx: Transactions;
   /** The row of the catalog; undefined or deleted: the cell does not exist yet. */
   entry: CellEntry | undefined;
   /** Set at the end of activation. */
@@ -56,18 +73,18 @@ export class LiveCell {
   lsn = 0 as Lsn;
   /** Behind the last record, whatever its durability: the file is closed or checkpointed only after it. */
   lastLsn = 0 as Lsn;
-  /** Invocations that have not ended. Count. */
+  /** Invocations that have not ended, and pieces of work that they wait for. Count. */
   running = 0;
-  /** New invocations wait for this, in their order. */
-  gate: Promise<void> | undefined;
-  /** The failure for which the instance was discarded. */
+  /** Invocations that began. Count. */
+  calls = 0;
+  /** Time that the synchronous beginnings of its invocations took, in ms. */
+  busyMs = 0;
+  /** Events wait for this cell: later ones wait behind them. */
+  queued = false;
+  /** The failure for which the instance was given up. */
   broken: FrondError | undefined;
   /** For the LRU of the host: called since the last look. */
   used = true;
-  #tx: Invocation | undefined;
-  #txNumber = 0;
-  #savepoints = 0;
-  #pending: PendingPages | undefined;
 
   constructor(
     host: CellHost,
@@ -88,7 +105,8 @@ export class LiveCell {
     this.durability = durability;
     this.db = db;
     this.entry = entry;
-    if (!this.exists) this.#pending = new PendingPages();
+    this.tx = new Transactions(this);
+    if (!this.exists) this.tx.pending = new PendingPages();
   }
 
   /** The cell has a record in the log. */
@@ -98,67 +116,83 @@ export class LiveCell {
 
   /** The new file is a copy of `image`, no commit of which was captured. */
   beginWith(image: Uint8Array): void {
-    assert(this.#pending !== undefined, "only a cell without a record begins with a template");
-    this.#pending.seed(image, this.db.pageSize);
+    assert(this.tx.pending !== undefined, "only a cell without a record begins with a template");
+    this.tx.pending.seed(image, this.db.pageSize);
   }
 
   /** Nothing runs here, and everything is in the durable log: the file may be closed. */
   get idle(): boolean {
     return (
       this.running === 0 &&
-      this.gate === undefined &&
-      this.#tx === undefined &&
+      !this.queued &&
+      this.gate.obstacle === undefined &&
+      this.tx.owner === undefined &&
       this.lastLsn <= this.host.committer.log.durable
     );
   }
 
   /** What a new invocation has to wait for before it may run here; undefined: nothing. */
   get busy(): Promise<void> | undefined {
-    return this.gate ?? (this.#isMidway ? Promise.resolve() : undefined);
+    return this.gate.obstacle ?? (this.tx.isMidway ? Promise.resolve() : undefined);
   }
 
-  /** Runs a verb, unless the cell is `busy`. Returns its result, or a promise of it; throws what it threw. */
-  invoke(name: string, verb: Verb, args: unknown[]): unknown {
+  /**
+   * Runs a verb, unless the cell is `busy`. Returns its result, or a promise of it, as `give` makes it; throws what it threw.
+   * `fail` ends the caller's wait should the code never come to an end.
+   */
+  invoke(name: string, verb: Verb, args: unknown[], give: Give, parent?: Invocation, fail?: Fail): unknown {
     assert(this.busy === undefined, "no verb begins in the middle of another");
     // Fields that the open stretch has set can be read from now on, so what it wrote must be in the log.
-    this.commitOpenStretch();
+    this.tx.commitOpenStretch();
     if (this.broken !== undefined) throw this.broken;
     this.used = true;
-    const invocation = new Invocation(this, name, !isAsync(verb));
+    const invocation = new Invocation(this, name, !isAsync(verb), parent);
+    invocation.fail = fail;
     this.running += 1;
+    this.calls += 1;
+    const began = performance.now();
     let result: unknown;
     try {
-      result = this.within(invocation, verb, args);
+      result = this.within(invocation, verb, args, give);
     } catch (error) {
       this.#end(invocation);
       if (error instanceof AssertionError) this.host.fatal(error);
       throw cloneError(error);
+    } finally {
+      this.busyMs += performance.now() - began;
     }
-    if (result instanceof Promise) return this.#settle(invocation, result);
+    if (result instanceof Promise) return this.#settle(invocation, result, give);
     this.#end(invocation);
     return result;
   }
 
   /** Runs the first stretch of an invocation and ends its transaction. Throws what it threw, after the roll-back. */
-  within(invocation: Invocation, verb: Verb, args: unknown[]): unknown {
+  within(invocation: Invocation, verb: Verb, args: unknown[], give: Give): unknown {
+    const { host, tx } = this;
+    const before = host.running;
+    host.running = invocation;
+    const fields = host.dev && invocation.sync && !this.activating ? fieldsOf(this.instance) : undefined;
     try {
       let result = invocations.run(invocation, call, verb, this.instance, args);
       if (result instanceof Promise) {
         invocation.sync = false;
         // A stretch that cannot be committed is the verb's failure, told when the verb has ended: nothing runs on unseen.
-        this.#endStretch(invocation);
+        this.#endFirst(invocation);
         return result;
       }
       if (invocation.failed !== undefined) throw invocation.failed;
       // Before the commit: a result that cannot be given is a verb that did not happen.
-      if (invocation.verb !== "fetch") result = cloneResult(result, invocation.verb);
-      this.#endStretch(invocation);
+      result = give(result, invocation);
+      this.#endFirst(invocation);
       if (invocation.failed !== undefined) throw invocation.failed;
       return result;
     } catch (error) {
-      if (this.#tx === invocation) this.#rollback(invocation);
+      if (tx.owner === invocation) tx.rollback(invocation);
       dropCalls(invocation, 0);
+      if (fields !== undefined && invocation.sync) warnOfFields(this, invocation, fields);
       throw invocation.failed ?? error;
+    } finally {
+      host.running = before;
     }
   }
 
@@ -173,7 +207,7 @@ export class LiveCell {
     try {
       const prepared = this.db.statements.prepare(sql);
       if (prepared.writes) {
-        this.#open(invocation);
+        this.tx.open(invocation);
         writes = true;
       }
       return run(prepared, args);
@@ -182,14 +216,14 @@ export class LiveCell {
       throw error;
     } finally {
       if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
-      if (writes) this.#stillStands(invocation, sql, failure);
+      if (writes) this.tx.stillStands(invocation, sql, failure);
     }
   }
 
   /** Runs frond's own statements that write, as part of the code that is running. `what` names them in errors. */
   write<T>(what: string, work: () => T): T {
     const invocation = this.enter();
-    this.#open(invocation);
+    this.tx.open(invocation);
     let failure: unknown;
     try {
       return work();
@@ -198,7 +232,19 @@ export class LiveCell {
       throw failure;
     } finally {
       if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
-      this.#stillStands(invocation, what, failure);
+      this.tx.stillStands(invocation, what, failure);
+    }
+  }
+
+  /** Runs frond's own statements that only read, as part of the code that is running. */
+  read<T>(what: string, work: () => T): T {
+    const invocation = this.enter();
+    try {
+      return work();
+    } catch (error) {
+      const failure = wrapSqlError(error, what);
+      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
+      throw failure;
     }
   }
 
@@ -208,254 +254,143 @@ export class LiveCell {
     if (invocation === undefined || invocation.cell !== this || invocation.done) throw this.#stray(invocation);
     if (invocation.failed !== undefined) throw invocation.failed;
     if (this.broken !== undefined) throw this.broken;
-    if (this.#tx === undefined || this.#tx === invocation) return invocation;
-    if (this.#isMidway) throw this.#stray(invocation);
-    this.#commitStretch(this.#tx);
+    if (invocation.erases) throw this.#erased(invocation);
+    const { tx } = this;
+    if (tx.exclusive !== undefined && tx.exclusive !== invocation) throw this.#closed(invocation);
+    if (tx.owner === undefined || tx.owner === invocation) return invocation;
+    if (tx.isMidway) throw this.#stray(invocation);
+    tx.commitStretch(tx.owner);
     if (this.broken !== undefined) throw this.broken;
     return invocation;
   }
 
   /** `work` happens whole or not at all. Nested in an open transaction it is a savepoint. */
   transaction<T>(work: () => T): T {
-    const invocation = this.enter();
-    const outermost = this.#tx !== invocation;
-    this.#open(invocation);
-    // Outermost in a sync verb, it is part of the verb's transaction but must be undone alone: a savepoint too.
-    const savepoint = `frond_${this.#savepoints + 1}`;
-    this.db.exec(`SAVEPOINT ${savepoint}`);
-    this.#savepoints += 1;
-    const calls = invocation.held?.length ?? 0;
-    let result: T;
-    try {
-      result = work();
-      if (isThenable(result)) throw this.#refuseAsync(invocation, result);
-      if (invocation.failed !== undefined) throw invocation.failed;
-      this.db.exec(`RELEASE ${savepoint}`);
-    } catch (error) {
-      if (this.#tx === invocation && this.db.inTransaction) {
-        this.db.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`);
-        this.db.statements.rolledBack();
-      }
-      dropCalls(invocation, calls);
-      throw error;
-    } finally {
-      this.#savepoints -= 1;
-    }
-    if (outermost && !invocation.sync) this.#commitOrThrow(invocation);
-    return result;
-  }
-
-  /** Gives unused pages back. A commit of its own, so it cannot be part of a transaction. */
-  vacuum(): void {
-    const invocation = this.enter();
-    if (this.#tx === invocation) {
-      const what = `${this.address}.${invocation.verb} called vacuum inside its transaction`;
-      throw new FrondError("TX_ABORTED", `${what}; call it before the first write`);
-    }
-    if (!this.exists) return;
-    const bytes = (this.entry?.pageCount ?? 0) * this.db.pageSize;
-    if (bytes > MAX_COMMIT_BYTES) {
-      const what = `${this.address} has ${bytes} bytes; vacuum writes all of them as one commit`;
-      throw new FrondError("RECORD_TOO_LARGE", `${what}, which holds at most ${MAX_COMMIT_BYTES}`);
-    }
-    this.host.admit();
-    this.db.exec("VACUUM");
-    try {
-      this.#emit(this.db.capture.read());
-    } catch (error) {
-      this.#break(error);
-      throw error;
-    }
-  }
-
-  /** Ends an open stretch of whichever invocation: before maintenance that needs none. */
-  commitOpenStretch(): void {
-    if (this.#tx !== undefined) this.#commitStretch(this.#tx);
+    return this.tx.part(this.enter(), work);
   }
 
   /** A call made by this invocation now leaves when its transaction is committed, and not if it is rolled back. */
   holdsCalls(invocation: Invocation): boolean {
-    return !invocation.done && (invocation.sync || this.#tx === invocation);
+    // Out of a long transaction calls leave at once: it waits for their answers.
+    return !invocation.done && (invocation.sync || (this.tx.owner === invocation && !invocation.long));
   }
 
-  /** Code is on the stack whose transaction nobody else may end: a sync verb, or the work of `transaction`. */
-  get #isMidway(): boolean {
-    return this.#savepoints > 0 || this.#tx?.sync === true;
+  /** Runs `leave` when what the running code has written here is committed, and `drop` if it is rolled back. */
+  whenCommitted(leave: () => void, drop: () => void): void {
+    const invocation = invocations.getStore();
+    const open =
+      invocation?.cell === this && !invocation.done && (invocation.sync || this.tx.owner === invocation)
+        ? invocation
+        : undefined;
+    if (open === undefined) leave();
+    else (open.held ??= []).push({ leave, drop });
   }
 
-  #settle(invocation: Invocation, result: Promise<unknown>): Promise<unknown> {
-    return result.then(
-      (value) => {
-        this.commitOpenStretch();
-        this.#end(invocation);
-        if (invocation.failed !== undefined) throw cloneError(invocation.failed);
-        return invocation.verb === "fetch" ? value : cloneResult(value, invocation.verb);
-      },
-      (error: unknown) => {
-        // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
-        this.commitOpenStretch();
-        this.#end(invocation);
-        throw cloneError(invocation.failed ?? error);
-      },
-    );
+  /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself. */
+  closedTo(invocation: Invocation): Promise<void> | undefined {
+    const { holder, opened } = this.gate;
+    return holder === undefined || isWithin(invocation, holder) ? undefined : opened;
   }
 
-  #end(invocation: Invocation): void {
-    assert(this.#tx !== invocation, "an invocation ends without an open transaction");
-    invocation.done = true;
-    this.running -= 1;
-  }
-
-  #open(invocation: Invocation): void {
-    if (this.#tx !== undefined) return;
-    this.host.admit();
-    this.db.begin();
-    this.#tx = invocation;
-    const number = ++this.#txNumber;
-    if (invocation.sync) return;
-    // The stretch ends when the code that is running returns to the event loop.
-    queueMicrotask(() => {
-      if (this.#tx === invocation && this.#txNumber === number) this.#commitStretch(invocation);
+  /** The invocation goes on until `work` is settled, though it may have been answered. `work` never rejects. */
+  extend(invocation: Invocation, work: Promise<void>): void {
+    invocation.pending += 1;
+    this.running += 1;
+    void work.then(() => {
+      invocation.pending -= 1;
+      this.running -= 1;
+      if (invocation.answered && invocation.pending === 0) invocation.done = true;
     });
   }
 
-  #endStretch(invocation: Invocation): void {
-    if (this.#tx === invocation) this.#commitStretch(invocation);
-    else releaseCalls(invocation);
+  /** The invocation of the constructor has ended. */
+  activated(invocation: Invocation): void {
+    this.activating = this.gate.holder !== undefined;
+    this.#finish(invocation);
   }
 
-  /** Commits; a failure is kept for the answer of the invocation, whose code is not running. */
-  #commitStretch(invocation: Invocation): void {
-    try {
-      this.#commitOrThrow(invocation);
-    } catch (error) {
-      if (error instanceof AssertionError) this.host.fatal(error);
-      invocation.failed ??= error;
-    }
+  /** Everything up to `lsn` is of this cell. */
+  logged(lsn: Lsn): void {
+    this.lastLsn = lsn;
+    if (this.durability !== "memory") this.lsn = lsn;
   }
 
-  #commitOrThrow(invocation: Invocation): void {
-    try {
-      this.#commit(invocation);
-    } catch (error) {
-      if (this.#tx === invocation) this.#rollback(invocation);
-      throw error;
-    }
-  }
-
-  #commit(invocation: Invocation): void {
-    assert(this.db.inTransaction, "a commit ends an open transaction");
-    // Until COMMIT returned, a failure is answered by a roll-back; from then on the log has the commit or it is taken back.
-    this.db.commit();
-    this.#tx = undefined;
-    try {
-      this.#emit(this.db.capture.read());
-    } catch (error) {
-      this.#break(error);
-      dropCalls(invocation, 0);
-      throw error;
-    }
-    releaseCalls(invocation);
-  }
-
-  #emit(pages: PageSet | undefined): void {
-    if (pages === undefined) return;
-    if (this.#pending !== undefined) {
-      this.#pending.add(pages);
-      if (this.activating) return;
-      pages = this.#pending.take(this.db.pageSize, this.db.capture.pageCount);
-    }
-    const { committer } = this.host;
-    this.entry = committer.emit(this.address, this.addressBytes, this.slot, this.entry, this.db, pages);
-    this.#pending = undefined;
-    this.lastLsn = committer.log.appended;
-    if (this.durability !== "memory") this.lsn = this.lastLsn;
-    if (this.db.capture.end >= CHECKPOINT_BYTES && this.gate === undefined) this.#checkpointSoon();
-  }
-
-  #rollback(invocation: Invocation): void {
-    this.#tx = undefined;
-    dropCalls(invocation, 0);
-    try {
-      this.db.rollback();
-    } catch (error) {
-      // What SQLite holds now is unknown; the log is not.
-      this.#break(error);
-    }
+  /** Rolls back, gives the instance up and makes `error` the end of whatever runs in it. */
+  reset(error: FrondError): void {
+    if (this.broken !== undefined) return;
+    if (this.tx.owner !== undefined) this.tx.rollback(this.tx.owner);
+    if (this.broken !== undefined) return;
+    this.broken = error;
+    this.host.retire(this);
+    this.gate.abandon(this.activating ? error : undefined);
   }
 
   /** The file holds a commit that the log has not: nobody may see it. */
-  #break(error: unknown, what = `a commit of ${this.address} was taken back`): void {
+  break(error: unknown, what = `a commit of ${this.address} was taken back`): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.broken = new FrondError(
-      isFrondError(error, "DISK_FULL") ? "DISK_FULL" : "COMMIT_FAILED",
-      `${what}: ${message}`,
-      { cause: error },
-    );
+    const code = isFrondError(error, "DISK_FULL") ? "DISK_FULL" : "COMMIT_FAILED";
+    this.broken = new FrondError(code, `${what}: ${message}`, { cause: error });
     this.host.discard(this);
+    this.gate.abandon(this.activating ? this.broken : undefined);
     if (!(error instanceof FrondError)) this.host.fatal(error);
+  }
+
+  #endFirst(invocation: Invocation): void {
+    if (!invocation.erases) return this.tx.endStretch(invocation);
+    // What the verb wrote goes with everything else.
+    if (this.tx.owner === invocation) this.tx.takeBack();
+    invocation.erases = false;
+    try {
+      eraseNow(this, invocation);
+      releaseCalls(invocation);
+    } catch (error) {
+      invocation.failed ??= error;
+      dropCalls(invocation, 0);
+    }
+  }
+
+  #settle(invocation: Invocation, result: Promise<unknown>, give: Give): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      invocation.fail = reject;
+      result.then(
+        (value) => {
+          this.tx.commitOpenStretch();
+          this.#end(invocation);
+          try {
+            if (invocation.failed !== undefined) throw invocation.failed;
+            resolve(give(value, invocation));
+          } catch (error) {
+            reject(cloneError(error));
+          }
+        },
+        (error: unknown) => {
+          // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
+          this.tx.commitOpenStretch();
+          if (this.host.dev && invocation.commits > 0) warnOfPartialCommit(this, invocation, error);
+          this.#end(invocation);
+          reject(cloneError(invocation.failed ?? error));
+        },
+      );
+    });
+  }
+
+  #end(invocation: Invocation): void {
+    assert(this.tx.owner !== invocation, "an invocation ends without an open transaction");
+    this.running -= 1;
+    this.#finish(invocation);
+  }
+
+  #finish(invocation: Invocation): void {
+    if (invocation.pending === 0) invocation.done = true;
+    else invocation.answered = true;
   }
 
   /** SQLite has met a page that cannot be: the file is a cache, and the log has the cell. Throws what the verb ends with. */
   #giveUpFile(invocation: Invocation, error: FrondError): never {
-    this.#tx = undefined;
+    this.tx.owner = undefined;
     dropCalls(invocation, 0);
-    this.#break(error, `the file of ${this.address} is damaged and is made anew from the log`);
+    this.break(error, `the file of ${this.address} is damaged and is made anew from the log`);
     throw (invocation.failed ??= this.broken);
-  }
-
-  /** SQLite ends a transaction by itself for OR ROLLBACK, RAISE(ROLLBACK), and some failures of the disk. */
-  #stillStands(invocation: Invocation, sql: string, failure: unknown): void {
-    if (isSqliteIoError(failure)) this.host.fatal(failure);
-    if (this.#tx !== invocation || this.db.inTransaction) return;
-    this.#tx = undefined;
-    this.db.statements.rolledBack();
-    dropCalls(invocation, 0);
-    if (isFrondError(failure, "DISK_FULL")) invocation.failed = failure;
-    else {
-      const why = `was rolled back by its own statement (OR ROLLBACK or RAISE(ROLLBACK)): ${headOf(sql)}`;
-      const message = `the transaction of ${this.address}.${invocation.verb} ${why}`;
-      invocation.failed = new FrondError("TX_ABORTED", message, { cause: failure });
-    }
-    throw invocation.failed;
-  }
-
-  /** Whatever an async function does after its first await cannot be taken back, so none of it may happen. */
-  #refuseAsync(invocation: Invocation, result: PromiseLike<unknown>): FrondError {
-    result.then(undefined, () => {});
-    const message = `a transaction of ${this.address} was given an async function; it must end before the first await`;
-    const error = new FrondError("TX_ASYNC", message);
-    invocation.failed ??= error;
-    return error;
-  }
-
-  /** Moves the WAL into the file once the log holds all of it; new invocations wait for that. */
-  #checkpointSoon(): void {
-    const { log } = this.host.committer;
-    this.gate = new Promise((resolve) => {
-      const attempt = (): void => {
-        if (this.broken === undefined) {
-          this.commitOpenStretch();
-          if (this.lastLsn > log.durable) return log.wait(this.lastLsn, attempt);
-          this.#checkpoint();
-        }
-        resolve();
-      };
-      log.wait(this.lastLsn, attempt);
-    });
-    // The first to be told, so that calls which came later do not overtake those that wait.
-    void this.gate.then(() => {
-      this.gate = undefined;
-    });
-  }
-
-  #checkpoint(): void {
-    try {
-      this.db.checkpoint();
-    } catch (error) {
-      // No space for the main file: the WAL stays, and the next commit asks again.
-      if (!isFrondError(error, "DISK_FULL")) throw error;
-    }
   }
 
   #stray(invocation: Invocation | undefined): FrondError {
@@ -466,9 +401,20 @@ export class LiveCell {
       } else if (invocation.done) {
         where = `after its verb ${invocation.verb} had ended; await what it starts`;
       } else {
-        where = `by its verb ${invocation.verb} in the middle of ${this.#tx?.verb ?? "another"}, which called into it`;
+        where = `by its verb ${invocation.verb} in the middle of ${this.tx.owner?.verb ?? "another"}, which called into it`;
       }
     }
     return new FrondError("STRAY_STATEMENT", `${this.address} was used ${where}`);
+  }
+
+  #closed(invocation: Invocation): FrondError {
+    const who = `${this.address} was used by its verb ${invocation.verb}`;
+    const why = `while ${this.tx.exclusive?.verb ?? "a transaction"} has the cell for itself`;
+    return new FrondError("CELL_BUSY", `${who} ${why}; calls wait for that by themselves, timers do not`);
+  }
+
+  #erased(invocation: Invocation): FrondError {
+    const what = `${this.address}.${invocation.verb} goes on after deleteAll`;
+    return new FrondError("TX_ABORTED", `${what}, which happens when a sync verb commits; make it async, or end there`);
   }
 }

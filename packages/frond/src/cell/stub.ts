@@ -8,6 +8,7 @@ import { checkName } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import type { App, CellKind } from "./app.ts";
 import type { Cell, CellClass } from "./cell.ts";
+import type { Durability } from "../types.ts";
 import type { Caller } from "./invocation.ts";
 
 type Hook = "alarm" | "webSocketMessage" | "webSocketClose" | "webSocketError";
@@ -30,12 +31,27 @@ export type Stub<T extends Cell> = {
   fetch(request: Request): Promise<Response>;
 };
 
-/** Addresses a cell of a class of the app by name. Throws UNKNOWN_KIND and BAD_ADDRESS. */
-export type Get = <T extends Cell>(type: CellClass<T>, name: string) => Stub<T>;
+/** How the calls of one stub are made. */
+export interface CallOptions {
+  /** Raises the level for the answers of these calls: they wait until what the called cell has committed is on the disk. */
+  readonly durability?: Durability;
+  /** The longest that an answer is waited for, in ms; then the call fails with OUTCOME_UNKNOWN: it may still happen. */
+  readonly timeoutMs?: number;
+}
+
+/** Addresses a cell of a class of the app by name. Throws UNKNOWN_KIND, BAD_ADDRESS and BAD_OPTION. */
+export type Get = <T extends Cell>(type: CellClass<T>, name: string, options?: CallOptions) => Stub<T>;
 
 /** Carries a call to a cell. Implemented by the node. */
 export interface CallPort {
-  call(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown>;
+  call(
+    caller: Caller,
+    kind: CellKind,
+    name: string,
+    verb: string,
+    args: unknown[],
+    options?: CallOptions,
+  ): Promise<unknown>;
 }
 
 /** Makes stubs for the callers of one node. */
@@ -50,13 +66,15 @@ export class Stubs {
 
   /** A `get` whose calls are made in the name of `caller`. */
   getFor(caller: Caller): Get {
-    return <T extends Cell>(type: CellClass<T>, name: string) => this.get(caller, type, name);
+    return <T extends Cell>(type: CellClass<T>, name: string, options?: CallOptions) =>
+      this.get(caller, type, name, options);
   }
 
-  get<T extends Cell>(caller: Caller, type: CellClass<T>, name: string): Stub<T> {
+  get<T extends Cell>(caller: Caller, type: CellClass<T>, name: string, options?: CallOptions): Stub<T> {
     const Made = this.#makers.get(type as CellClass) ?? this.#unknown(type as CellClass);
     checkName(name);
-    return new Made(caller, name) as unknown as Stub<T>;
+    if (options !== undefined) checkOptions(options);
+    return new Made(caller, name, options) as unknown as Stub<T>;
   }
 
   #unknown(type: CellClass): never {
@@ -65,18 +83,29 @@ export class Stubs {
   }
 }
 
-type StubMaker = new (caller: Caller, name: string) => object;
+function checkOptions(options: CallOptions): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "durability" && (value === undefined || value === "memory" || value === "disk")) continue;
+    if (name === "timeoutMs" && (value === undefined || (Number.isFinite(value) && (value as number) > 0))) continue;
+    const known = `durability ("memory" or "disk") and timeoutMs (a number above 0)`;
+    throw new FrondError("BAD_OPTION", `the options of get are ${known}, not ${name}: ${JSON.stringify(value)}`);
+  }
+}
+
+type StubMaker = new (caller: Caller, name: string, options: CallOptions | undefined) => object;
 
 function stubMaker(kind: CellKind, port: CallPort): StubMaker {
   class CellStub {
     readonly #caller: Caller;
     readonly #name: string;
-    constructor(caller: Caller, name: string) {
+    readonly #options: CallOptions | undefined;
+    constructor(caller: Caller, name: string, options: CallOptions | undefined) {
       this.#caller = caller;
       this.#name = name;
+      this.#options = options;
     }
     static call(stub: CellStub, verb: string, args: unknown[]): Promise<unknown> {
-      return port.call(stub.#caller, kind, stub.#name, verb, args);
+      return port.call(stub.#caller, kind, stub.#name, verb, args, stub.#options);
     }
   }
   for (const verb of [...kind.verbs.keys(), "fetch"]) {

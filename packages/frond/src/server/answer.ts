@@ -10,6 +10,7 @@
 
 import { getRequestListener } from "@hono/node-server";
 import type { ServerResponse } from "node:http";
+import { WRITE_TIMEOUT_MS } from "../limits.ts";
 
 type LightBody = string | Uint8Array | Blob | ReadableStream<Uint8Array> | null;
 type LightHeaders = Headers | [string, string][] | Record<string, string> | undefined;
@@ -31,12 +32,29 @@ export function isResponse(value: unknown): value is Response {
   return typeof value === "object" && value !== null && "headers" in value && "status" in value && "body" in value;
 }
 
+/** True if the body of `response` is made while it is read. */
+export function hasStream(response: Response): boolean {
+  const light = (response as unknown as Record<symbol, LightState | undefined>)[lightState as symbol];
+  const body = light ? light[1] : response.body;
+  return body instanceof ReadableStream;
+}
+
+/** Who hears an answer; see {@link writeResponse}. */
+export interface Audience {
+  /** Resolves when what was seen so far may be told. */
+  told(): Promise<void>;
+}
+
 /**
- * Writes `response`. Throws, before anything was written, when it cannot be sent: a status outside 200 to 599, a bad
+ * Writes `response`. Each chunk of a stream leaves when `audience` may hear what it tells. Throws, before anything was written, when it cannot be sent: a status outside 200 to 599, a bad
  * header, a body that was read already. The promise, for streams only, rejects when the body fails after the headers
  * left: then the connection can only be cut.
  */
-export function writeResponse(response: Response, outgoing: ServerResponse): Promise<void> | undefined {
+export function writeResponse(
+  response: Response,
+  outgoing: ServerResponse,
+  audience?: Audience,
+): Promise<void> | undefined {
   const light = (response as unknown as Record<symbol, LightState | undefined>)[lightState as symbol];
   const status = light ? light[0] : response.status;
   if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -48,7 +66,7 @@ export function writeResponse(response: Response, outgoing: ServerResponse): Pro
     writeWhole(outgoing, status, body, headers);
     return undefined;
   }
-  return writeOther(outgoing, status, body, headers);
+  return writeOther(outgoing, status, body, headers, audience);
 }
 
 function writeWhole(outgoing: ServerResponse, status: number, body: string | Uint8Array, headers: LightHeaders): void {
@@ -67,6 +85,7 @@ function writeOther(
   status: number,
   body: Blob | ReadableStream<Uint8Array> | null,
   headers: LightHeaders,
+  audience: Audience | undefined,
 ): Promise<void> | undefined {
   const bodyless = outgoing.req.method === "HEAD" || status === 204 || status === 304;
   const blob = body instanceof Blob ? body : undefined;
@@ -88,10 +107,14 @@ function writeOther(
     void reader.cancel(error).catch(() => {});
     throw error;
   }
-  return pump(reader, outgoing);
+  return pump(reader, outgoing, blob ? undefined : audience);
 }
 
-async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, outgoing: ServerResponse): Promise<void> {
+async function pump(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  outgoing: ServerResponse,
+  audience: Audience | undefined,
+): Promise<void> {
   const cancel = (): void => void reader.cancel(new Error("the client has gone")).catch(() => {});
   outgoing.once("close", cancel);
   // The headers of a stream that begins late leave at once; those of one that is ready ride with its first bytes.
@@ -100,12 +123,15 @@ async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, outgoing: S
     for (;;) {
       const { done, value } = await reader.read();
       clearImmediate(early);
+      // The end tells something too, and so does a failure.
+      await audience?.told();
       if (done) break;
       if (!outgoing.write(value) && !outgoing.destroyed) await roomIn(outgoing);
     }
     outgoing.end();
   } catch (error) {
     clearImmediate(early);
+    await audience?.told();
     void reader.cancel(error).catch(() => {});
     throw error;
   } finally {
@@ -113,9 +139,13 @@ async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, outgoing: S
   }
 }
 
+/** Room for more. A client that reads nothing for WRITE_TIMEOUT_MS is cut off. */
 function roomIn(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    const timer = setTimeout(() => outgoing.destroy(), WRITE_TIMEOUT_MS);
+    timer.unref();
     const go = (): void => {
+      clearTimeout(timer);
       outgoing.off("drain", go);
       outgoing.off("close", go);
       resolve();

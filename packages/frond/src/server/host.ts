@@ -1,29 +1,29 @@
-// The host of cells: which cells are open on this node, and how a call finds its cell.
+// The host of cells: which cells are open on this node, and how an event finds its cell.
 //
 // Rule: at most one live cell per address; a cell is opened when it is first called and closed when room is needed and it
 // is idle. A call costs the same however many cells there are.
 // Calls from the front door run at once, on the caller's stack; calls from inside a cell run in a turn of their own, so a
-// cell never runs in the middle of another's stretch.
+// cell never runs in the middle of another's stretch. What cannot begin now waits in queues.ts.
 
-import fs from "node:fs";
 import path from "node:path";
 import { parseAddress, rootAddress, slotOf } from "../address.ts";
 import { activate } from "../cell/activate.ts";
-import type { App, CellKind } from "../cell/app.ts";
-import { cloneArguments } from "../cell/clone.ts";
+import type { App, CellKind, Verb } from "../cell/app.ts";
+import { cloneArguments, cloneResult } from "../cell/clone.ts";
 import type { Committer } from "../cell/commit.ts";
 import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
-import { type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
+import { type CallOptions, type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
 import { Templates } from "../cell/template.ts";
+import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { readChain } from "../log/chain.ts";
-import type { CellEntry } from "../store/catalog.ts";
-import { CellDatabase } from "../store/database.ts";
-import { cellPath, slotFolder } from "../store/paths.ts";
-import { cutWal, removeCell, writeCell, writeNew } from "../store/restore.ts";
-import type { Address, Durability, RunNumber, Slot } from "../types.ts";
+import { QUEUE_FULL_RETRIES, QUEUE_FULL_WAIT_MS } from "../limits.ts";
+import type { Address, Durability, Lsn, RunNumber } from "../types.ts";
+import { giveResponse } from "./bodies.ts";
+import { CellFiles } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
+import { type CellEvent, type QueueOwner, Queues } from "./queues.ts";
+import { type Gate, Session } from "./session.ts";
 
 /** What the host is made of. */
 export interface HostOptions {
@@ -38,31 +38,48 @@ export interface HostOptions {
   readonly maxOpen: number;
   /** Cells that are open at all, those in which verbs run included. Count. */
   readonly mostOpen: number;
+  /** Memory of the process, in bytes, above which idle cells are closed before another one is opened. */
+  readonly maxRss: number;
+  readonly clock: Clock;
+  readonly gate: Gate;
+  readonly dev: boolean;
   readonly pathOfLogFile: (file: number) => string | undefined;
   readonly warn: (fields: object, message: string) => void;
   readonly fatal: (error: unknown) => void;
 }
 
 /** See the head of the file. One per node. */
-export class Host implements CellHost, CallPort {
+export class Host implements CellHost, CallPort, QueueOwner {
   readonly committer: Committer;
   readonly stubs: Stubs;
+  readonly clock: Clock;
+  readonly dev: boolean;
+  readonly queues: Queues;
+  critical = false;
+  running: Invocation | undefined;
   stopping = false;
   readonly #o: HostOptions;
   readonly #open = new Map<CellKind, Map<string, LiveCell>>();
   readonly #ring = new Set<LiveCell>();
   readonly #templates: Templates;
-  /** Slots whose folder is there. */
-  readonly #folders = new Set<Slot>();
+  readonly #files: CellFiles;
   #hand: IterableIterator<LiveCell> | undefined;
-  /** What the calls of a cell that cannot be opened yet wait for, in their order. */
+  /** Cells that must not be opened before the log has been written. */
   readonly #waits = new Map<Address, Promise<void>>();
+  #opened = 0;
+  #crowded = false;
 
   constructor(options: HostOptions) {
     this.#o = options;
     this.committer = options.committer;
+    this.clock = options.clock;
+    this.dev = options.dev;
     this.stubs = new Stubs(options.app, this);
+    this.queues = new Queues(this);
     this.#templates = new Templates(path.join(options.directory, "tmp"));
+    const { directory, run, doubtfulThrough, pathOfLogFile, warn, ledger } = options;
+    const rebuilt: Ledger["touch"] = (entry) => ledger.touch(entry);
+    this.#files = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt });
     for (const kind of options.app.kinds.values()) this.#open.set(kind, new Map());
   }
 
@@ -71,14 +88,22 @@ export class Host implements CellHost, CallPort {
     return this.#ring.size;
   }
 
-  isOpen(address: Address): boolean {
+  /** The live cell of an address, if it is open. */
+  openCell(address: Address): LiveCell | undefined {
     const [pair] = parseAddress(address);
     const kind = pair && this.#o.app.kinds.get(pair.kind);
-    return kind !== undefined && this.#open.get(kind)?.has(pair?.name ?? "") === true;
+    return kind && this.#open.get(kind)?.get(pair?.name ?? "");
   }
 
   /** See {@link CallPort}. Rejects with UNKNOWN_VERB, STOPPING, and with what opening or the verb throws. */
-  call(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+  call(
+    caller: Caller,
+    kind: CellKind,
+    name: string,
+    verb: string,
+    args: unknown[],
+    options?: CallOptions,
+  ): Promise<unknown> {
     let copies: unknown[];
     try {
       copies = verb === "fetch" ? args : cloneArguments(args, verb);
@@ -87,13 +112,21 @@ export class Host implements CellHost, CallPort {
     }
     // The code that is running calls, whoever the stub was made for: a stub in a field serves every verb of its cell.
     const invocation = invocations.getStore() ?? caller.invocation;
-    if (invocation === undefined) return this.#enter(caller, kind, name, verb, copies);
-    if (invocation.failed !== undefined) return Promise.reject(invocation.failed);
-    // A cell must not run in the middle of another's stretch.
-    if (!invocation.cell.holdsCalls(invocation)) {
-      return Promise.resolve().then(() => this.#enter(invocation, kind, name, verb, copies));
-    }
-    return this.#hold(invocation, kind, name, verb, copies);
+    const from = invocation ?? caller;
+    const give = verb === "fetch" ? giveResponse(from) : giveCopy;
+    const event = { caller: from, kind, name, what: verb, verb: undefined, args: copies, give, fail: from.fail };
+    const answer = this.#send(event, invocation);
+    return options === undefined ? answer : this.#bounded(event, options, answer);
+  }
+
+  /**
+   * Runs `run` in a cell as an event of its own, named `what`: behind those that came before, when the gate is open. The cell
+   * is opened if need be. Rejects with what it throws.
+   */
+  event(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): Promise<unknown> {
+    const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
+    const caller = new Session();
+    return this.#enter({ caller, kind, name, what, verb, args: [], give: giveAsIs, fail: undefined });
   }
 
   /** Runs `work` as a verb of a cell that exists. For tools. Throws UNKNOWN_KIND, CELL_MISSING. */
@@ -108,16 +141,10 @@ export class Host implements CellHost, CallPort {
         `${address} is not a KIND/NAME address of this app, whose kinds are: ${known}`,
       );
     }
-    for (;;) {
-      const cell = this.#find(kind, pair.name);
-      if (cell instanceof Promise) {
-        await cell;
-        continue;
-      }
+    return (await this.event(kind, pair.name, "a tool", (cell) => {
       if (!cell.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
-      // Bare results: rows are for the tool alone, and reach it as they are.
-      return (await cell.invoke("fetch", () => work(cell), [])) as T;
-    }
+      return work(cell);
+    })) as T;
   }
 
   discard(cell: LiveCell): void {
@@ -132,9 +159,24 @@ export class Host implements CellHost, CallPort {
     this.#waitForLog(cell.address);
   }
 
+  retire(cell: LiveCell): void {
+    this.#forget(cell);
+    const flushed = this.#waitForLog(cell.address);
+    // Before who waits for the cell opens its file again.
+    void flushed.then(() => this.#closeFile(cell));
+  }
+
   admit(): void {
     if (this.stopping) throw stopping();
     this.committer.log.admit();
+  }
+
+  whenTold(lsn: Lsn, done: () => void): void {
+    this.#o.gate(lsn, done);
+  }
+
+  warn(fields: object, message: string): void {
+    this.#o.warn(fields, message);
   }
 
   fatal(error: unknown): void {
@@ -145,12 +187,13 @@ export class Host implements CellHost, CallPort {
   async settle(graceMs: number): Promise<void> {
     // Not the time of day, which may be set meanwhile.
     const deadline = performance.now() + graceMs;
-    const busy = (): boolean => [...this.#ring].some((cell) => cell.running > 0 || cell.gate !== undefined);
+    const busy = (): boolean =>
+      [...this.#ring].some((cell) => cell.running > 0 || cell.queued || cell.gate.obstacle !== undefined);
     while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.stopping = true;
-    for (const cell of this.#ring) cell.commitOpenStretch();
+    for (const cell of this.#ring) cell.tx.commitOpenStretch();
   }
 
   /** Closes every cell. The log must hold everything. */
@@ -158,138 +201,151 @@ export class Host implements CellHost, CallPort {
     for (const cell of this.#ring) this.#close(cell);
   }
 
+  /** The open cell, opening it if need be, or what to wait for before asking again. */
+  ready(event: CellEvent, address?: Address): LiveCell | Promise<void> {
+    const { kind, name } = event;
+    const cell = this.#open.get(kind)?.get(name);
+    if (cell !== undefined) return cell.busy ?? cell;
+    if (this.stopping) throw stopping();
+    const where = address ?? rootAddress(kind.kind, name);
+    const wait = this.#waits.get(where) ?? (this.#hasRoom() ? undefined : this.#waitForLog(where));
+    if (wait !== undefined) return wait;
+    if (this.#ring.size >= this.#o.mostOpen) {
+      const what = `verbs run in ${this.#ring.size} cells, as many as this process has descriptors for`;
+      throw new FrondError("OVERLOADED", `${where} cannot be opened: ${what}; try again later`);
+    }
+    const opened = this.#activate(kind, name, where, event.caller.invocation);
+    return opened.busy ?? opened;
+  }
+
+  run(event: CellEvent, cell: LiveCell): Promise<unknown> {
+    const { caller, what } = event;
+    const verb = event.verb ?? (what === "fetch" ? fetchOf(cell) : cell.kind.verbs.get(what));
+    if (verb === undefined) return Promise.reject(unknownVerb(cell.kind, what));
+    // What the caller has seen, whoever hears from this cell has seen too.
+    if (caller.lsn > cell.lsn) cell.lsn = caller.lsn;
+    let result: unknown;
+    try {
+      result = cell.invoke(what, verb, event.args, event.give, caller.invocation, event.fail);
+    } catch (error) {
+      result = Promise.reject(error);
+    }
+    if (!(result instanceof Promise)) {
+      const closed = heard(caller, cell);
+      return closed === undefined ? Promise.resolve(result) : closed.then(() => result);
+    }
+    return result.then(
+      (value: unknown) => {
+        const closed = heard(caller, cell);
+        return closed === undefined ? value : closed.then(() => value);
+      },
+      async (error: unknown) => {
+        await heard(caller, cell);
+        throw error;
+      },
+    );
+  }
+
+  #send(event: CellEvent, invocation: Invocation | undefined): Promise<unknown> {
+    if (invocation === undefined) return this.#enter(event);
+    if (invocation.failed !== undefined) return Promise.reject(invocation.failed);
+    // A cell must not run in the middle of another's stretch.
+    if (invocation.cell.holdsCalls(invocation)) return this.#hold(event, invocation);
+    return new Promise((resolve, reject) => {
+      event.fail = reject;
+      queueMicrotask(() => resolve(this.#enter(event)));
+    });
+  }
+
   /** Keeps a call until the transaction it was made in is committed. */
-  #hold(invocation: Invocation, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+  #hold(event: CellEvent, invocation: Invocation): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    event.fail = reject;
     invocation.held ??= [];
     invocation.held.push({
-      leave: () => queueMicrotask(() => resolve(this.#enter(invocation, kind, name, verb, args))),
+      leave: () => queueMicrotask(() => resolve(this.#enter(event))),
       drop: () => {
         // Nobody has to await it: what made the roll-back is told by the verb.
         promise.catch(() => {});
+        const { kind, name, what } = event;
         const why = "the transaction it was made in was rolled back";
-        reject(new FrondError("TX_ABORTED", `the call of ${verb} on ${kind.kind}/${name} was dropped: ${why}`));
+        reject(new FrondError("TX_ABORTED", `the call of ${what} on ${kind.kind}/${name} was dropped: ${why}`));
       },
     });
     return promise;
   }
 
-  #enter(caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
+  #enter(event: CellEvent, attempt = 0): Promise<unknown> {
     try {
-      const cell = this.#find(kind, name);
-      if (!(cell instanceof Promise)) return this.#run(caller, cell, verb, args);
-      return cell.then(() => this.#enter(caller, kind, name, verb, args));
+      const cell = this.#open.get(event.kind)?.get(event.name);
+      if (cell !== undefined && !cell.queued && cell.busy === undefined) return this.run(event, cell);
+      return this.#later(event);
     } catch (error) {
+      // Nothing has happened: for a moment the caller is spared the trouble of trying again.
+      if (isFrondError(error, "QUEUE_FULL") && attempt < QUEUE_FULL_RETRIES) return this.#again(event, attempt);
       return Promise.reject(error);
     }
   }
 
-  /** The open cell, opening it if need be, or what to wait for before asking again. */
-  #find(kind: CellKind, name: string): LiveCell | Promise<void> {
-    const cell = this.#open.get(kind)?.get(name);
-    if (cell !== undefined) return cell.busy ?? cell;
-    if (this.stopping) throw stopping();
-    const address = rootAddress(kind.kind, name);
-    const wait = this.#waits.get(address) ?? (this.#hasRoom() ? undefined : this.#waitForLog(address));
-    if (wait !== undefined) return wait;
-    if (this.#ring.size >= this.#o.mostOpen) {
-      const what = `verbs run in ${this.#ring.size} cells, as many as this process has descriptors for`;
-      throw new FrondError("OVERLOADED", `${address} cannot be opened: ${what}; try again later`);
+  #later(event: CellEvent): Promise<unknown> {
+    const address = rootAddress(event.kind.kind, event.name);
+    // Behind those that wait already, the obstacle is theirs.
+    if (this.queues.has(address)) return this.queues.add(event, address, Promise.resolve());
+    const cell = this.ready(event, address);
+    return cell instanceof Promise ? this.queues.add(event, address, cell) : this.run(event, cell);
+  }
+
+  #again(event: CellEvent, attempt: number): Promise<unknown> {
+    return new Promise((resolve) => {
+      this.clock.after(QUEUE_FULL_WAIT_MS * 2 ** attempt, () => resolve(this.#enter(event, attempt + 1)));
+    });
+  }
+
+  /** An answer under the options of its stub. */
+  async #bounded(event: CellEvent, options: CallOptions, answer: Promise<unknown>): Promise<unknown> {
+    const { caller, kind, name, what } = event;
+    const { durability, timeoutMs } = options;
+    const { promise: passed, reject } = Promise.withResolvers<never>();
+    const cancel =
+      timeoutMs === undefined
+        ? undefined
+        : this.clock.after(timeoutMs, () => {
+            const message = `${what} of ${kind.kind}/${name} gave no answer within ${timeoutMs} ms`;
+            reject(new FrondError("OUTCOME_UNKNOWN", `${message}; it may have happened, or happen yet`));
+          });
+    try {
+      return await Promise.race([answer, passed]);
+    } finally {
+      cancel?.();
+      if (durability === "disk") {
+        // Where the cell is closed, all of it is on the disk.
+        const lsn = this.#open.get(kind)?.get(name)?.lastLsn ?? 0;
+        if (lsn > caller.lsn) caller.lsn = lsn as Lsn;
+      }
     }
-    return this.#activate(kind, name, address);
   }
 
   /** Calls of this cell wait until everything logged so far is durable. */
   #waitForLog(address: Address): Promise<void> {
     const flushed = this.committer.log.flushed();
     this.#waits.set(address, flushed);
-    // The first to be told, so that calls which came later do not overtake those that wait.
     void flushed.then(() => this.#waits.delete(address));
     return flushed;
   }
 
-  #run(caller: Caller, cell: LiveCell, name: string, args: unknown[]): Promise<unknown> {
-    const verb = name === "fetch" ? fetchOf(cell) : cell.kind.verbs.get(name);
-    if (verb === undefined) return Promise.reject(unknownVerb(cell.kind, name));
-    // What the caller has seen, whoever hears from this cell has seen too.
-    if (caller.lsn > cell.lsn) cell.lsn = caller.lsn;
-    let result: unknown;
-    try {
-      result = cell.invoke(name, verb, args);
-    } catch (error) {
-      heard(caller, cell);
-      return Promise.reject(error);
-    }
-    if (!(result instanceof Promise)) {
-      heard(caller, cell);
-      return Promise.resolve(result);
-    }
-    return result.then(
-      (value: unknown) => {
-        heard(caller, cell);
-        return value;
-      },
-      (error: unknown) => {
-        heard(caller, cell);
-        throw error;
-      },
-    );
-  }
-
-  #activate(kind: CellKind, name: string, address: Address): LiveCell {
+  #activate(kind: CellKind, name: string, address: Address, parent: Invocation | undefined): LiveCell {
     const slot = slotOf(address);
     const entry = this.#o.ledger.find(address);
-    const file = this.#fileOf(slot, address);
     const fresh = entry === undefined || entry.deleted;
     const template = fresh ? this.#templates.of(kind) : undefined;
-    const db = fresh ? this.#newFile(kind, file, template) : this.#openFile(address, entry, file);
+    const db = fresh ? this.#files.create(kind, slot, address, template) : this.#files.open(entry);
     const durability = kind.durability ?? this.#o.durability;
-    const cell = activate(this, { kind, name, address, slot, durability, db, entry, template, raw: kind.raw });
+    const given = { kind, name, address, slot, durability, db, entry, template, raw: kind.raw };
+    const cell = activate(this, given, parent);
+    cell.queued = this.queues.has(address);
     this.#open.get(kind)?.set(name, cell);
     this.#ring.add(cell);
     return cell;
-  }
-
-  #fileOf(slot: Slot, address: Address): string {
-    const cells = path.join(this.#o.directory, "cells");
-    if (!this.#folders.has(slot)) {
-      fs.mkdirSync(slotFolder(cells, slot), { recursive: true, mode: 0o700 });
-      this.#folders.add(slot);
-    }
-    return cellPath(cells, slot, address);
-  }
-
-  #newFile(kind: CellKind, file: string, template: Uint8Array | undefined): CellDatabase {
-    // Left by a process that ended before the first record: it never happened. A WAL alone would be replayed into the new file.
-    if (fs.existsSync(file) || fs.existsSync(`${file}-wal`)) removeCell(file);
-    if (template !== undefined) writeNew(file, template);
-    return CellDatabase.open(file, kind.pageSize);
-  }
-
-  #openFile(address: Address, entry: CellEntry, file: string): CellDatabase {
-    if (this.#usable(entry, file)) {
-      try {
-        return openAsLogged(entry, file);
-      } catch (error) {
-        if (!isFrondError(error, "CELL_DAMAGED") && !isFrondError(error, "WAL_DAMAGED")) throw error;
-        this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
-      }
-    }
-    this.#rebuild(entry, file);
-    return CellDatabase.open(file, entry.pageSize);
-  }
-
-  /** The file can be used as a cache of the log, after its WAL was cut back to it. */
-  #usable(entry: CellEntry, file: string): boolean {
-    if (entry.fileRun <= this.#o.doubtfulThrough || !fs.existsSync(file)) return false;
-    return cutWal(file, entry) !== "short";
-  }
-
-  #rebuild(entry: CellEntry, file: string): void {
-    const content = readChain(this.#o.pathOfLogFile, entry.address, entry.place);
-    writeCell(file, content.pageSize, content.pageCount, (number) => content.pages.get(number));
-    entry.fileRun = this.#o.run;
-    this.#o.ledger.touch(entry);
   }
 
   /**
@@ -297,10 +353,11 @@ export class Host implements CellHost, CallPort {
    * idle if only the log were written; cells in which verbs run are not waited for (they may wait for this very call).
    */
   #hasRoom(): boolean {
+    const max = this.#maxOpen();
     let resting = 0;
     // Before a call is refused, every cell is looked at, and once more for those that were called lately.
     const most = this.#ring.size < this.#o.mostOpen ? 64 : this.#ring.size * 2 + 1;
-    for (let steps = 0; steps < most && this.#ring.size >= this.#o.maxOpen; steps++) {
+    for (let steps = 0; steps < most && this.#ring.size >= max; steps++) {
       this.#hand ??= this.#ring.values();
       const next = this.#hand.next();
       if (next.done === true) {
@@ -315,10 +372,22 @@ export class Host implements CellHost, CallPort {
     return resting === 0 || this.#ring.size < this.#o.maxOpen;
   }
 
+  /** Where memory is short, one cell is closed for each that is opened, and one more, down to a few. */
+  #maxOpen(): number {
+    if (this.#opened++ % RSS_EVERY === 0) this.#crowded = process.memoryUsage.rss() > this.#o.maxRss;
+    if (!this.#crowded) return this.#o.maxOpen;
+    return Math.min(this.#o.maxOpen, Math.max(FEWEST_OPEN, this.#ring.size - 1));
+  }
+
   #close(cell: LiveCell): void {
     this.#forget(cell);
     // Only at the end of the node, for verbs that outlasted its grace.
     if (cell.running > 0) cell.broken = stopping();
+    this.#closeFile(cell);
+  }
+
+  #closeFile(cell: LiveCell): void {
+    if (cell.tx.owner !== undefined) cell.tx.rollback(cell.tx.owner);
     if (cell.exists) cell.db.close();
     else cell.db.discard();
   }
@@ -330,24 +399,30 @@ export class Host implements CellHost, CallPort {
   }
 }
 
-/** Opens a file that should be what the log says. SQLite takes an empty or a shortened one for a smaller database. */
-function openAsLogged(entry: CellEntry, file: string): CellDatabase {
-  const db = CellDatabase.open(file, entry.pageSize);
-  const pages = db.pageCount;
-  if (pages === entry.pageCount && db.pageSize === entry.pageSize) return db;
-  db.discard();
-  throw new FrondError("CELL_DAMAGED", `${file} has ${pages} pages, its last record says ${entry.pageCount}`);
+/** Openings between two looks at the memory of the process. Count. */
+const RSS_EVERY = 64;
+/** Cells that stay open however short memory is. Count. */
+const FEWEST_OPEN = 16;
+
+/** The caller hears what the cell knows, by an answer and by an error alike. Returns what it has to wait for. */
+function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
+  if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+  const { invocation } = caller;
+  return invocation?.cell.closedTo(invocation);
 }
 
-/** The caller hears what the cell knows: merged for an answer and for an error alike. */
-function heard(caller: Caller, cell: LiveCell): void {
-  if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+function giveCopy(value: unknown, invocation: Invocation): unknown {
+  return cloneResult(value, invocation.verb);
+}
+
+function giveAsIs(value: unknown): unknown {
+  return value;
 }
 
 function stopping(): FrondError {
   return new FrondError("STOPPING", "the node is stopping; try again on its successor");
 }
 
-function fetchOf(cell: LiveCell): ((...args: unknown[]) => unknown) | undefined {
-  return cell.instance.fetch as ((...args: unknown[]) => unknown) | undefined;
+function fetchOf(cell: LiveCell): Verb | undefined {
+  return cell.instance.fetch as Verb | undefined;
 }

@@ -15,6 +15,7 @@ import { getRequestListener } from "@hono/node-server";
 import { createServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,6 +30,7 @@ import {
   MAX_OPEN_REQUESTS,
   MAX_URL_BYTES,
   REQUEST_TIMEOUT_MS,
+  SOCKET_SHARE,
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
@@ -49,6 +51,7 @@ import {
 import type { Refusal } from "./refusal.ts";
 import { Exchange, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
 import type { RequestInfo } from "./request.ts";
+import { asksForSocket, type Upgrade, type Upgrades } from "./upgrade.ts";
 import { Warnings } from "./warnings.ts";
 
 /** Bounds of one front door; those not given are the numbers of limits.ts. */
@@ -61,6 +64,8 @@ export interface HttpLimits {
   readonly headerTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly keepAliveMs: number;
+  /** WebSockets, open and asked for: part of the connections. */
+  readonly sockets: number;
 }
 
 export type HttpHandler = (request: Request, info: RequestInfo) => Response | Promise<Response>;
@@ -78,6 +83,8 @@ export interface HttpOptions {
   readonly handler: HttpHandler;
   /** Answers calls of exposed verbs, below /_frond/call/. Undefined: there is nothing. */
   readonly calls?: HttpHandler | undefined;
+  /** Takes requests for WebSockets. Undefined: they are refused. */
+  readonly upgrades?: Upgrades | undefined;
   readonly log: Logger;
   readonly trustProxy?: TrustProxy;
   readonly limits?: Partial<HttpLimits>;
@@ -117,7 +124,7 @@ const BAD_HOST: Refusal = {
   code: "BAD_HOST",
   message: "the Host header or the request target is not valid",
 };
-const NO_UPGRADE: Refusal = { status: 501, code: "NO_WEBSOCKET", message: "this server does not speak WebSocket yet" };
+const NO_UPGRADE: Refusal = { status: 501, code: "NO_WEBSOCKET", message: "this server speaks no WebSocket" };
 const NOT_FOUND: Refusal = { status: 404, code: "NOT_FOUND", message: "there is nothing here" };
 const NO_METHOD: Refusal = { status: 405, code: "METHOD_NOT_ALLOWED", message: "only GET and HEAD are answered here" };
 
@@ -170,7 +177,9 @@ class Front implements HttpFront {
       requestTimeout: Math.max(limits.requestTimeoutMs, limits.headerTimeoutMs),
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: Math.min(5_000, Math.ceil(limits.headerTimeoutMs / 2)),
+      shouldUpgradeCallback: (incoming) => options.upgrades !== undefined && asksForSocket(incoming),
     });
+    server.on("upgrade", (incoming, socket, head) => this.#onUpgrade(incoming, socket, head));
     server.maxConnections = limits.connections;
     server.on("request", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
     server.on("checkContinue", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, true));
@@ -205,7 +214,10 @@ class Front implements HttpFront {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    const { upgrades } = this.#options;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // They go on for as long as they like, so nobody waits for their end: their clients come again.
+    const left = upgrades?.stop();
     if (this.#open > 0) {
       const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve));
       const grace = new AbortController();
@@ -213,11 +225,20 @@ class Front implements HttpFront {
       grace.abort();
       if (this.#open > 0) this.#options.log.warn({ requests: this.#open }, "requests were cut: the grace has passed");
     }
+    await left;
+    upgrades?.cut();
     this.#server.closeAllConnections();
     await closed;
   }
 
-  #onRequest(incoming: IncomingMessage, outgoing: Outgoing, expectsContinue: boolean): void {
+  /** The connection is no longer node's; the request goes the way of every other one. */
+  #onUpgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const upgrade = this.#options.upgrades?.begin(incoming, socket, head);
+    if (upgrade === undefined) socket.destroy();
+    else this.#onRequest(incoming, upgrade.outgoing, false, upgrade);
+  }
+
+  #onRequest(incoming: IncomingMessage, outgoing: Outgoing, expectsContinue: boolean, upgrade?: Upgrade): void {
     // After a refusal that closes, what the client had sent beyond it is thrown away.
     if (incoming.socket.writableEnded) return;
     if (outgoing.socket === null) {
@@ -230,7 +251,7 @@ class Front implements HttpFront {
     if (!isCall && target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
     const bodyBytes = declaredBytes(incoming);
     const mostBytes = isCall ? Math.min(MAX_CALL_BYTES, this.#limits.bodyBytes) : this.#limits.bodyBytes;
-    const refusal = this.#refusal(incoming, target, bodyBytes, mostBytes);
+    const refusal = this.#refusal(incoming, target, bodyBytes, mostBytes) ?? this.#noSocket(upgrade);
     if (refusal) {
       if (refusal.status === 503) this.#warnings.count(`requests were refused: ${refusal.code}`);
       return this.#refuse(incoming, outgoing, refusal, bodyBytes !== 0);
@@ -239,6 +260,7 @@ class Front implements HttpFront {
     if (expectsContinue) outgoing.writeContinue();
     const exchange = new Exchange(incoming, outgoing, applyForwarded(incoming, this.#options.trustProxy));
     exchange.isCall = isCall;
+    exchange.upgrade = upgrade;
     outgoing[EXCHANGE] = exchange;
     outgoing.on("close", this.#onAnswerClosed);
     this.#open++;
@@ -266,8 +288,17 @@ class Front implements HttpFront {
     if (refuse !== undefined) return refuse === "stopping" ? STOPPING : OVERLOADED;
     if (this.#open >= limits.openRequests) return OVERLOADED;
     if (bodyBytes !== undefined && bodyBytes > mostBytes) return BODY_TOO_LARGE;
-    if (incoming.headers.upgrade !== undefined && /\bwebsocket\b/i.test(incoming.headers.upgrade)) return NO_UPGRADE;
+    if (this.#options.upgrades === undefined && asksForSocket(incoming)) return NO_UPGRADE;
     return hasTwoHosts(incoming.rawHeaders) ? BAD_HOST : undefined;
+  }
+
+  /** Why a WebSocket cannot be opened, if so. */
+  #noSocket(upgrade: Upgrade | undefined): Refusal | undefined {
+    if (upgrade === undefined) return undefined;
+    if (this.#stopped) return STOPPING;
+    const { upgrades } = this.#options;
+    if (upgrades !== undefined && upgrades.count > this.#limits.sockets) return OVERLOADED;
+    return upgrade.problem;
   }
 
   #refuse(incoming: IncomingMessage, outgoing: ServerResponse, refusal: Refusal, hasBody: boolean): void {
@@ -338,15 +369,20 @@ class Front implements HttpFront {
 
   #answer(response: Response, exchange: Exchange): void {
     if (!isResponse(response)) throw new TypeError(`the handler returned ${nameOf(response)} and not a Response`);
-    const { outgoing } = exchange;
+    const { outgoing, upgrade } = exchange;
     if (outgoing.headersSent || outgoing.destroyed) {
       // The client has gone, or was refused in the middle of its body: nobody reads this answer.
       if (!response.bodyUsed) void response.body?.cancel().catch(() => {});
       return;
     }
     if (this.#stopped) outgoing.shouldKeepAlive = false;
+    if (upgrade !== undefined) {
+      if (this.#stopped) return writeRefusal(outgoing, STOPPING);
+      // An open socket is no open request: what is on the wire now has no end.
+      if (upgrade.take(response)) return this.#partDone(exchange);
+    }
     const { status } = response;
-    const streaming = writeResponse(response, outgoing);
+    const streaming = writeResponse(response, outgoing, exchange.audience);
     if (status >= 500) this.#options.log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
     streaming?.catch((error: unknown) => {
       const message = "a response body failed; the connection is cut";
@@ -384,6 +420,7 @@ const DEFAULT_LIMITS: HttpLimits = {
   headerTimeoutMs: HEADER_TIMEOUT_MS,
   requestTimeoutMs: REQUEST_TIMEOUT_MS,
   keepAliveMs: KEEP_ALIVE_MS,
+  sockets: Math.floor(shareDescriptors().connections * SOCKET_SHARE),
 };
 
 /** What happens to a migration while it is written, and to nothing that is served for good. */

@@ -6,11 +6,13 @@
 
 import { execFile } from "node:child_process";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { App, type FetchContext, type StopService } from "../cell/app.ts";
 import { Committer } from "../cell/commit.ts";
 import type { Get } from "../cell/stub.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
 import type { LogIo } from "../log/io.ts";
@@ -18,6 +20,7 @@ import { CommitLog } from "../log/log.ts";
 import { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import type { Durability } from "../types.ts";
+import type { Audience } from "./answer.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
@@ -55,6 +58,12 @@ export interface NodeOptions {
   readonly boot?: string;
   /** For tests of the gate itself. */
   readonly gate?: Gate;
+  /** The clock of alarms and waits; default: the machine's. */
+  readonly clock?: Clock;
+  /** Warn of what is probably a mistake in the app. */
+  readonly dev?: boolean;
+  /** Memory of the process, in bytes, from which idle cells are closed; default: three quarters of what it may have. */
+  readonly maxRssBytes?: number;
 }
 
 /** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
@@ -70,6 +79,12 @@ class RequestContext implements FetchContext {
   get remoteAddress(): string {
     return this.#info.remoteAddress;
   }
+}
+
+/** What a request comes with, and what its answer leaves with. */
+export interface HandleInfo {
+  readonly remoteAddress: string;
+  audience?: Audience | undefined;
 }
 
 /** How ready a node is to take requests. */
@@ -90,6 +105,7 @@ export class Node {
   readonly options: NodeOptions;
   readonly startedMs = Date.now();
   readonly logIndex: LogIndex;
+  readonly clock: Clock;
   /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
   listen: string | undefined;
   readonly #lock: DirectoryLock;
@@ -101,6 +117,7 @@ export class Node {
 
   constructor(options: NodeOptions, lock: DirectoryLock, catalog: Catalog, recovered: Recovered) {
     this.options = options;
+    this.clock = options.clock ?? systemClock;
     this.#lock = lock;
     this.catalog = catalog;
     this.recovered = recovered;
@@ -133,6 +150,10 @@ export class Node {
       doubtfulThrough,
       maxOpen: options.maxOpenCells ?? shares.openCells,
       mostOpen: options.mostOpenCells ?? shares.mostCells,
+      maxRss: options.maxRssBytes ?? memoryShare(),
+      clock: this.clock,
+      gate: this.#gate,
+      dev: options.dev === true,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
       warn,
       fatal: onFailed,
@@ -141,10 +162,11 @@ export class Node {
   }
 
   /** Answers a request with the app's `fetch`; nothing is told before it is as durable as was asked. */
-  handle(request: Request, info: { readonly remoteAddress: string }): Promise<Response> {
+  handle(request: Request, info: HandleInfo): Promise<Response> {
     const { fetch } = this.options.app.definition;
     if (fetch === undefined) return Promise.resolve(new Response("this app answers no requests\n", { status: 404 }));
-    const session = new Session();
+    const session = new Session(this.#gate);
+    info.audience = session;
     let response: Response | Promise<Response>;
     try {
       response = fetch(request, new RequestContext(this.host.stubs.getFor(session), info));
@@ -153,18 +175,20 @@ export class Node {
       response = Promise.reject(error);
     }
     if (!(response instanceof Promise)) return this.#told(session, response);
-    return response.then(
-      (answer) => (session.lsn > this.commitLog.durable ? this.#told(session, answer) : answer),
-      (error: unknown) => this.#told(session, Promise.reject(error)),
-    );
+    const answer = response;
+    return new Promise((resolve, reject) => {
+      session.fail = reject;
+      const { commitLog } = this;
+      answer.then(
+        (value) => (session.lsn > commitLog.durable ? void session.told().then(() => resolve(value)) : resolve(value)),
+        (error: unknown) => void session.told().then(() => reject(error)),
+      );
+    });
   }
 
-  async #told(session: Session, answer: Response | Promise<Response>): Promise<Response> {
-    try {
-      return await answer;
-    } finally {
-      if (session.lsn > this.commitLog.durable) await session.told(this.#gate);
-    }
+  async #told(session: Session, answer: Response): Promise<Response> {
+    if (session.lsn > this.commitLog.durable) await session.told();
+    return answer;
   }
 
   state(): NodeState {
@@ -261,6 +285,13 @@ export async function openOffline(options: { dataDirectory: string }): Promise<O
     return { app, dataDirectory, log, durability: "disk", logFileBytes: OFFLINE_LOG_FILE_BYTES };
   });
   return Object.assign(node.control, { close: () => node.stop() });
+}
+
+/** Three quarters of the memory that this process may have, in bytes. */
+function memoryShare(): number {
+  const limit = process.constrainedMemory();
+  const total = os.totalmem();
+  return Math.floor(0.75 * (limit > 0 && limit < total ? limit : total));
 }
 
 /** A tool writes little: its run gets a small log file. */

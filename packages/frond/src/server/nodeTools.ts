@@ -99,7 +99,7 @@ function listCells(node: Node, after: string, limit: number): CellInfo[] {
     epoch: entry.epoch,
     txid: entry.txid,
     bytes: entry.pageCount * entry.pageSize,
-    open: node.host.isOpen(entry.address),
+    open: node.host.openCell(entry.address) !== undefined,
     changedMs: entry.changedMs,
   }));
 }

@@ -4,6 +4,8 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Upgrade } from "./upgrade.ts";
+import type { Audience } from "./answer.ts";
 
 /** What a handler may know of a request beyond the Request itself. */
 export interface RequestInfo {
@@ -11,6 +13,8 @@ export interface RequestInfo {
   readonly remoteAddress: string;
   /** Names this request in the log and in answers that tell of a failure. */
   readonly requestId: string;
+  /** Who hears the answer; for the handler to set. */
+  audience?: Audience | undefined;
 }
 
 /**
@@ -28,6 +32,10 @@ export class Exchange implements RequestInfo {
   begun = false;
   /** It calls an exposed verb, and is not for the app's `fetch`. */
   isCall = false;
+  /** Set when it asks for a WebSocket. */
+  upgrade: Upgrade | undefined = undefined;
+  /** Who hears the answer: set by the handler that knows what it tells. */
+  audience: Audience | undefined;
   /** Of two parts, the handler and the answer on the wire, those in work: at 0 the request is over. */
   pending = 1;
   #id: string | undefined;

@@ -3,8 +3,8 @@
 // Rule (law 5): nobody outside hears of a commit that is not as durable as was asked. A request collects what its calls have
 // seen, and its response waits once, at the end; a service has no such end, so each of its answers waits.
 
-import type { App, CellKind } from "../cell/app.ts";
-import type { Caller } from "../cell/invocation.ts";
+import type { App } from "../cell/app.ts";
+import type { Caller, Fail } from "../cell/invocation.ts";
 import { type CallPort, type Get, Stubs } from "../cell/stub.ts";
 import type { Lsn } from "../types.ts";
 
@@ -15,23 +15,33 @@ export type Gate = (lsn: Lsn, done: () => void) => void;
 export class Session implements Caller {
   lsn = 0 as Lsn;
   readonly invocation = undefined;
+  fail: Fail | undefined;
+  readonly #gate: Gate | undefined;
+
+  /** Without a gate, what was seen may be told at any time: for callers inside the node. */
+  constructor(gate?: Gate) {
+    this.#gate = gate;
+  }
 
   /** Resolves when what was seen so far may be told. */
-  told(gate: Gate): Promise<void> {
-    return new Promise((resolve) => gate(this.lsn, resolve));
+  told(): Promise<void> {
+    const gate = this.#gate;
+    return gate === undefined ? Promise.resolve() : new Promise((resolve) => gate(this.lsn, resolve));
   }
 }
 
 /** A `get` whose every answer, errors included, waits until it may be told. */
 export function gatedGet(app: App, port: CallPort, gate: Gate): Get {
   const gated: CallPort = {
-    async call(_caller: Caller, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown> {
-      const session = new Session();
-      try {
-        return await port.call(session, kind, name, verb, args);
-      } finally {
-        await session.told(gate);
-      }
+    call(_caller, kind, name, verb, args, options): Promise<unknown> {
+      const session = new Session(gate);
+      return new Promise((resolve, reject) => {
+        session.fail = reject;
+        port.call(session, kind, name, verb, args, options).then(
+          (value) => void session.told().then(() => resolve(value)),
+          (error: unknown) => void session.told().then(() => reject(error)),
+        );
+      });
     },
   };
   return new Stubs(app, gated).getFor(new Session());

@@ -3,7 +3,7 @@
 
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
-import type { SqlCursor } from "../../src/cell/context.ts";
+import type { SqlCursor } from "../../src/cell/sqlStorage.ts";
 import { codeOf, failureOf, openCells } from "./nodes.ts";
 
 class Base extends Cell {

@@ -1,0 +1,113 @@
+// Scopes: work over several awaits that has the cell for itself: blockConcurrencyWhile and the async storage.transaction.
+//
+// Rule: the input gate is closed from the moment the scope is asked for until it has ended; the work begins in a turn of its
+// own, when the stretch that asked has been committed. What asked lives on as long as its scope does, so a constructor
+// need not wait for it. A scope that takes too long, and a blockConcurrencyWhile that throws, give the instance up, as
+// they do in a Durable Object: who waits behind them finds a new one.
+// Out of the scope calls leave at once, since it waits for their answers; one that comes back is told REENTRANT.
+
+import { FrondError } from "../errors.ts";
+import { MAX_BLOCK_MS } from "../limits.ts";
+import { dropCalls, Invocation, invocations, isWithin } from "./invocation.ts";
+import type { LiveCell } from "./live.ts";
+
+/** Runs `work` with the input gate closed. Rejects with what it throws; the instance is then given up. */
+export function blockConcurrencyWhile<T>(cell: LiveCell, work: () => T | Promise<T>): Promise<T> {
+  const { activating } = cell;
+  const done = withCell(cell, "blockConcurrencyWhile", false, work);
+  return done.catch((error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    const what = `blockConcurrencyWhile of ${cell.address} failed`;
+    cell.reset(new FrondError(activating ? "ACTIVATION_FAILED" : "ABORTED", `${what}: ${message}`, { cause: error }));
+    throw error;
+  });
+}
+
+/** Runs `work` as one transaction over its awaits: all or nothing. Rejects with what it throws. */
+export function transactionOverAwaits<T>(cell: LiveCell, work: (scope: Invocation) => T | Promise<T>): Promise<T> {
+  return withCell(cell, "storage.transaction", true, work);
+}
+
+function withCell<T>(
+  cell: LiveCell,
+  what: string,
+  long: boolean,
+  work: (scope: Invocation) => T | Promise<T>,
+): Promise<T> {
+  const asking = cell.enter();
+  const { gate } = cell;
+  if (long && cell.tx.exclusive !== undefined) throw nested(cell, asking);
+  const scope = new Invocation(cell, what, false, asking);
+  const inside = gate.holder !== undefined && isWithin(asking, gate.holder);
+  const turn = inside ? Promise.resolve() : gate.acquire(scope);
+  const done = turn
+    .then(() => run(cell, asking, scope, long, work))
+    .finally(() => {
+      scope.done = true;
+      if (inside) return;
+      gate.release(scope);
+      if (cell.activating && gate.holder === undefined) cell.activating = false;
+    });
+  cell.extend(
+    asking,
+    done.then(
+      () => {},
+      () => {},
+    ),
+  );
+  return done;
+}
+
+async function run<T>(
+  cell: LiveCell,
+  asking: Invocation,
+  scope: Invocation,
+  long: boolean,
+  work: (scope: Invocation) => T | Promise<T>,
+): Promise<T> {
+  const { tx } = cell;
+  tx.commitOpenStretch();
+  if (asking.failed !== undefined) throw asking.failed;
+  if (cell.broken !== undefined) throw cell.broken;
+  if (long && tx.exclusive !== undefined) throw nested(cell, asking);
+  if (long) tx.exclusive = scope;
+  scope.long = long;
+  const limit = timeLimit(cell, scope);
+  try {
+    const value = await Promise.race([invocations.run(scope, work, scope), limit.passed]);
+    if (scope.failed !== undefined) throw scope.failed;
+    if (cell.broken !== undefined) throw cell.broken;
+    if (long && tx.owner === scope) tx.commit(scope);
+    return value;
+  } catch (error) {
+    if (long && tx.owner === scope) tx.rollback(scope);
+    dropCalls(scope, 0);
+    throw scope.failed ?? error;
+  } finally {
+    limit.cancel();
+    if (tx.exclusive === scope) tx.exclusive = undefined;
+  }
+}
+
+interface Limit {
+  readonly passed: Promise<never>;
+  cancel(): void;
+}
+
+function timeLimit(cell: LiveCell, scope: Invocation): Limit {
+  const { promise: passed, reject } = Promise.withResolvers<never>();
+  // When the work ends first, nobody waits for this any more.
+  passed.catch(() => {});
+  const cancel = cell.host.clock.after(MAX_BLOCK_MS, () => {
+    const what = `${scope.verb} of ${cell.address} took longer than ${MAX_BLOCK_MS} ms`;
+    const error = new FrondError("ABORTED", `${what}; its work was undone as far as it was not committed`);
+    reject(error);
+    cell.reset(error);
+  });
+  return { passed, cancel };
+}
+
+function nested(cell: LiveCell, asking: Invocation): FrondError {
+  const what = `${cell.address}.${asking.verb} began a storage.transaction while one of its own is open`;
+  return new FrondError("TX_ABORTED", `${what}; use transactionSync inside, or await the first`);
+}

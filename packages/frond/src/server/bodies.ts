@@ -1,0 +1,59 @@
+// Bodies that are still being made when a cell's `fetch` has answered.
+//
+// Rule: a streamed body belongs to the invocation that answered with it: what it reads while it is read is a statement of
+// that invocation, which stays open until the body has ended or nobody wants it any more; and each chunk tells what the
+// cell knew when it was made, so whoever passes it on waits for that.
+
+import type { Caller, Invocation } from "../cell/invocation.ts";
+import { invocations } from "../cell/invocation.ts";
+import { hasStream, isResponse } from "./answer.ts";
+
+/** Gives the response of a cell's `fetch` to its caller. */
+export function giveResponse(caller: Caller): (value: unknown, invocation: Invocation) => unknown {
+  return (value, invocation) => {
+    if (!isResponse(value) || !hasStream(value)) return value;
+    const { status, statusText, headers } = value;
+    const body = followed(value.body as ReadableStream<Uint8Array>, caller, invocation);
+    return new Response(body, { status, statusText, headers });
+  };
+}
+
+function followed(
+  body: ReadableStream<Uint8Array>,
+  caller: Caller,
+  invocation: Invocation,
+): ReadableStream<Uint8Array> {
+  const { cell } = invocation;
+  const reader = body.getReader();
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  cell.extend(invocation, ended);
+  const heard = (): void => {
+    cell.tx.commitOpenStretch();
+    if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await invocations.run(invocation, () => reader.read());
+          heard();
+          if (!done) return controller.enqueue(value);
+          controller.close();
+        } catch (error) {
+          heard();
+          controller.error(error);
+        }
+        end();
+      },
+      async cancel(reason) {
+        try {
+          await invocations.run(invocation, () => reader.cancel(reason));
+        } finally {
+          end();
+        }
+      },
+    },
+    // Nothing is read ahead of who reads: a chunk is as new as the wait that it asks for.
+    { highWaterMark: 0 },
+  );
+}
