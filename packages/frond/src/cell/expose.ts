@@ -53,9 +53,16 @@ type Remote<F, How> = F extends (...args: infer A) => infer R
 // What a client writes is the schema's input; a schema that does not tell (unknown) leaves the verb's own parameters.
 type InputOf<S, A extends unknown[]> = S extends StandardSchemaV1
   ? StandardSchemaV1.InferInput<S> extends infer I extends readonly unknown[]
-    ? [...I]
+    ? OptionalTail<[...I]>
     : A
   : A;
+
+// Tuples of schemas tell an argument that may be absent as one that may be undefined.
+type OptionalTail<T extends unknown[]> = T extends [...infer Head, infer Last]
+  ? undefined extends Last
+    ? [...OptionalTail<Head>, Last?]
+    : T
+  : T;
 
 /** A call from outside, as `authorize` is asked about it. */
 export interface ExposedCall<K extends string = string, V extends string = string> {

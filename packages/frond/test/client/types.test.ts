@@ -1,0 +1,93 @@
+// What a client knows of an app by its type alone. Checked by tsc: a line below `@ts-expect-error` that compiles is an error.
+
+import * as v from "valibot";
+import { expect, expectTypeOf, test } from "vitest";
+import { App, frond } from "../../src/cell/app.ts";
+import { Cell } from "../../src/cell/cell.ts";
+import { type CallsOf, type Client, connect } from "../../src/client/connect.ts";
+
+interface Item {
+  readonly id: number;
+  readonly title: string;
+}
+
+class Todo extends Cell {
+  add(title: string, due?: Date): Item {
+    return { id: due?.getTime() ?? 0, title };
+  }
+  async list(limit = 10): Promise<Item[]> {
+    return [{ id: limit, title: "" }];
+  }
+  secret(): string {
+    return "";
+  }
+}
+class Counter extends Cell {
+  up(by: bigint): bigint {
+    return by;
+  }
+}
+
+const app = frond({
+  cells: { todo: Todo, counter: Counter, other: class Other extends Cell {} },
+  expose: {
+    todo: {
+      add: { args: v.tuple([v.pipe(v.string(), v.trim()), v.optional(v.pipe(v.string(), v.toDate()))]) },
+      list: true,
+    },
+    counter: { up: true },
+  },
+  authorize(call, origin) {
+    expectTypeOf(call.kind).toEqualTypeOf<"todo" | "counter">();
+    if (call.kind === "todo") expectTypeOf(call.verb).toEqualTypeOf<"add" | "list">();
+    expectTypeOf(call.args).toEqualTypeOf<readonly unknown[]>();
+    expectTypeOf(origin.remoteAddress).toEqualTypeOf<string>();
+    // @ts-expect-error there is no such kind
+    return call.kind !== "tdo";
+  },
+});
+
+const client = connect<typeof app>("http://localhost:1");
+const todo = client.get("todo", "alice");
+
+test("a client has the exposed kinds and verbs, with the types of the class", () => {
+  expectTypeOf<keyof CallsOf<typeof app>>().toEqualTypeOf<"todo" | "counter">();
+  expectTypeOf(todo.list).toEqualTypeOf<(limit?: number) => Promise<Item[]>>();
+  expectTypeOf(client.get("counter", "x").up).toEqualTypeOf<(by: bigint) => Promise<bigint>>();
+  expect(todo).toBeTypeOf("object");
+});
+
+test("arguments are the schema's input, where there is one", () => {
+  expectTypeOf(todo.add).parameters.toEqualTypeOf<[string, (string | undefined)?]>();
+  expectTypeOf(todo.add).returns.toEqualTypeOf<Promise<Item>>();
+});
+
+test("what is not exposed is no member", () => {
+  // @ts-expect-error the verb is not exposed
+  expect(todo.secret).toBeTypeOf("function");
+  // @ts-expect-error the kind has no exposed verb
+  expect(() => client.get("other", "x")).not.toThrow();
+  // @ts-expect-error hooks are no verbs
+  expect(todo.fetch).toBeTypeOf("function");
+});
+
+test("a misspelt kind or verb, and a schema of other arguments, do not compile", () => {
+  const authorize = (): boolean => true;
+  // @ts-expect-error no such kind
+  expect(() => frond({ cells: { todo: Todo }, expose: { tood: { add: true } }, authorize })).toThrow(
+    "did you mean todo",
+  );
+  // @ts-expect-error no such verb
+  expect(() => frond({ cells: { todo: Todo }, expose: { todo: { ad: true } }, authorize })).toThrow("did you mean add");
+  const args = v.tuple([v.number()]);
+  // @ts-expect-error add takes a string
+  expect(() => frond({ cells: { todo: Todo }, expose: { todo: { add: { args } } }, authorize })).not.toThrow();
+});
+
+test("an app that exposes nothing gives its clients nothing, and stays an App", () => {
+  const closed = frond({ cells: { todo: Todo } });
+  expectTypeOf<keyof CallsOf<typeof closed>>().toEqualTypeOf<never>();
+  const some: readonly App[] = [closed, app];
+  expect(some).toHaveLength(2);
+  expectTypeOf(connect<typeof closed>).returns.toEqualTypeOf<Client<typeof closed>>();
+});

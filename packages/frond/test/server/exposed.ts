@@ -1,0 +1,84 @@
+// Nodes with a front door for the tests of calls from outside: real cells on a real directory behind real HTTP.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { onTestFinished } from "vitest";
+import type { App } from "../../src/cell/app.ts";
+import { ExposedCalls } from "../../src/server/expose.ts";
+import { httpCalls } from "../../src/server/exposeHttp.ts";
+import { listenHttp } from "../../src/server/http.ts";
+import type { HttpFront } from "../../src/server/http.ts";
+import { createLogger } from "../../src/server/logger.ts";
+import { openNode } from "../../src/server/node.ts";
+import type { Node, NodeOptions } from "../../src/server/node.ts";
+
+export interface ExposedNode {
+  readonly node: Node;
+  readonly front: HttpFront;
+  readonly calls: ExposedCalls;
+  readonly url: string;
+  readonly port: number;
+  /** Lines of the log so far, parsed. */
+  readonly log: Record<string, unknown>[];
+}
+
+/** Serves an app with its exposed verbs on a free port until the test ends. */
+export async function serveExposed<X>(
+  app: App<X>,
+  options: Partial<NodeOptions> & { readonly tell?: boolean } = {},
+): Promise<ExposedNode> {
+  const { tell = false, ...rest } = options;
+  const directory = mkdtempSync(path.join(os.tmpdir(), "frond-exposed-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const log: Record<string, unknown>[] = [];
+  const logger = createLogger({ level: "debug", format: "json", write: (line) => log.push(JSON.parse(line)) });
+  const node = await openNode({ app, dataDirectory: directory, durability: "disk", log: logger, ...rest });
+  onTestFinished(() => node.stop(0));
+  const { exposure } = app;
+  if (exposure === undefined) throw new Error("this app exposes nothing");
+  const gate = rest.gate ?? ((lsn, done) => node.commitLog.wait(lsn, done));
+  const calls = new ExposedCalls(
+    {
+      app,
+      call: (session, kind, name, verb, args) => node.host.call(session, kind, name, verb, args),
+      getFor: (session) => node.host.stubs.getFor(session),
+      told: (session) => session.told(gate),
+      log: logger,
+      tell,
+    },
+    exposure,
+  );
+  const front = await listenHttp({
+    host: "127.0.0.1",
+    port: 0,
+    handler: (request, info) => node.handle(request, info),
+    calls: httpCalls(calls, exposure),
+    log: logger,
+    state: () => ({ ready: true }),
+  });
+  onTestFinished(() => front.stop(0));
+  const { port } = front.address;
+  return { node, front, calls, url: `http://127.0.0.1:${port}`, port, log };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers: Headers;
+}
+
+/** Calls as a program without the client would: `path` stands behind /_frond/call/. */
+export async function post(
+  url: string,
+  where: string,
+  args: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const answer = await fetch(`${url}/_frond/call/${where}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof args === "string" ? args : JSON.stringify(args),
+  });
+  return { status: answer.status, body: await answer.json(), headers: answer.headers };
+}
