@@ -40,11 +40,13 @@ export function addCall(program: Command): void {
 /** Arguments typed as JSON. Throws BAD_OPTION, with the quoted form of a bare word. */
 export function parseValues(texts: readonly string[]): unknown[] {
   return texts.map((text) => {
+    let value: unknown;
     try {
-      return fromWire(JSON.parse(text));
+      value = JSON.parse(text);
     } catch {
       const quoted = `'${JSON.stringify(text)}'`;
       throw new FrondError("BAD_OPTION", `${JSON.stringify(text)} is not JSON; did you mean the text ${quoted}?`);
     }
+    return fromWire(value);
   });
 }

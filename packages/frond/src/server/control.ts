@@ -159,9 +159,17 @@ async function readArguments(incoming: IncomingMessage): Promise<unknown[]> {
     }
     chunks.push(chunk);
   }
-  const args: unknown = bytes === 0 ? [] : JSON.parse(Buffer.concat(chunks).toString());
+  const args: unknown = bytes === 0 ? [] : parse(Buffer.concat(chunks).toString());
   if (!Array.isArray(args)) throw new FrondError("BAD_OPTION", "the arguments of a command are a JSON list");
   return fromWire(args) as unknown[];
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new FrondError("BAD_OPTION", `the arguments of a command are no JSON: ${(error as Error).message}`);
+  }
 }
 
 function text(args: readonly unknown[], index: number, name: string): string {

@@ -24,11 +24,11 @@ export interface Forwarded {
 /** Request headers as node gives them: repeated ones joined with ", ". */
 export type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
-  loopback: ["127.0.0.0/8", "::1/128"],
-  linklocal: ["169.254.0.0/16", "fe80::/10"],
-  private: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
-};
+const NAMED_RANGES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["loopback", ["127.0.0.0/8", "::1/128"]],
+  ["linklocal", ["169.254.0.0/16", "fe80::/10"]],
+  ["private", ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]],
+]);
 
 /**
  * The meaning of `--trust-proxy`: `false`, `true` (everybody: only behind a proxy that cannot be passed by), a count of
@@ -44,7 +44,7 @@ export function parseTrustProxy(text: string): TrustProxy {
   }
   const list = new BlockList();
   for (const entry of value.split(",").map((part) => part.trim())) {
-    for (const range of NAMED_RANGES[entry] ?? [entry]) addRange(list, range, text);
+    for (const range of NAMED_RANGES.get(entry) ?? [entry]) addRange(list, range, text);
   }
   return (address) => list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 }
@@ -59,7 +59,7 @@ function addRange(list: BlockList, range: string, text: string): void {
     throw new FrondError(
       "BAD_OPTION",
       `${JSON.stringify(range)} in --trust-proxy ${JSON.stringify(text)} is not an address, a range like 10.0.0.0/8, ` +
-        `or one of ${Object.keys(NAMED_RANGES).join(", ")}; whole values are true, false or a count of proxies`,
+        `or one of ${[...NAMED_RANGES.keys()].join(", ")}; whole values are true, false or a count of proxies`,
     );
   }
   list.addSubnet(address, length, family === 6 ? "ipv6" : "ipv4");

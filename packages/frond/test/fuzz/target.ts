@@ -59,6 +59,15 @@ const SHOWN_BYTES = 8192;
 
 /** A case as text: bytes as hex, everything else as near to JSON as it comes. */
 export function show(value: unknown): string {
+  try {
+    return shown(value);
+  } catch {
+    // Some cases are objects that throw when they are looked at.
+    return "(something that cannot be looked at)";
+  }
+}
+
+function shown(value: unknown): string {
   if (value instanceof Uint8Array) {
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     const cut = bytes.length > SHOWN_BYTES ? `... (${bytes.length} bytes)` : "";

@@ -3,10 +3,22 @@
 // Rule: what decodes bytes, or takes text from outside, stands here; `npm test` runs a slice of each with a fixed seed,
 // `npm run fuzz` as much as there is time for.
 
+import { addressTarget } from "./addresses.ts";
 import { headersTarget } from "./headers.ts";
 import { logTarget } from "./logFiles.ts";
+import { forwardedTarget, optionsTarget } from "./options.ts";
 import { recordTarget } from "./record.ts";
 import type { Target } from "./target.ts";
 import { walTarget } from "./wal.ts";
+import { wireTarget } from "./wire.ts";
 
-export const TARGETS: readonly Target[] = [walTarget(), recordTarget(), headersTarget(), logTarget()];
+export const TARGETS: readonly Target[] = [
+  walTarget(),
+  recordTarget(),
+  headersTarget(),
+  logTarget(),
+  addressTarget(),
+  optionsTarget(),
+  forwardedTarget(),
+  wireTarget(),
+];

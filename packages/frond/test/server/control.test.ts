@@ -188,7 +188,10 @@ describe("what crosses it", () => {
   });
 
   test("errors keep code, message and traits; what was thrown without a code is THROWN", async () => {
+    const circle: Record<string, unknown> = {};
+    circle["self"] = circle;
     const errors: unknown[] = [
+      circle,
       new FrondError("DISK_FULL", "no room"),
       Object.assign(new TypeError("no such user"), { remote: true }),
       Object.assign(new Error("mine"), { code: "MY_CODE", retryable: true }),
@@ -203,6 +206,7 @@ describe("what crosses it", () => {
       }),
     );
     const ask = () => view.call("a/b", "v", []);
+    await expect(ask()).rejects.toMatchObject({ code: "THROWN", message: expect.stringContaining("cannot be told") });
     await expect(ask()).rejects.toMatchObject({
       code: "DISK_FULL",
       message: "no room",
@@ -245,7 +249,10 @@ describe("what crosses it", () => {
     expect(await ask("POST", "/sql", "{}")).toContain("JSON list");
     expect(await ask("POST", "/sql", "[1]")).toContain("(address) is a text");
     expect(await ask("POST", "/call", '["a/b","v",7]')).toContain("(args) is a list");
-    expect(await ask("POST", "/status", "[")).toContain("SyntaxError");
+    expect(await ask("POST", "/status", "[")).toMatch(/BAD_OPTION.*no JSON/);
+    expect(await ask("POST", "/status", "[".repeat(100_000))).toContain("BAD_OPTION");
+    expect(await ask("POST", "/status", `${"[".repeat(5000)}${"]".repeat(5000)}`)).toMatch(/BAD_OPTION.*nested deeper/);
+    expect(await ask("POST", "/call", '["a/b","v",[{"$blob":"#"}]]')).toMatch(/BAD_OPTION.*base64/);
     expect(await ask("GET", "/status", "")).toContain("BAD_OPTION");
   });
 });
