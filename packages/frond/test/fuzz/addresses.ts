@@ -52,6 +52,11 @@ export function addressTarget(
       judgePairs(input.pairs, entrance);
       judgeText(input.text, entrance);
       judgeTwo(input.pairs, input.other, entrance);
+      const last = input.pairs.at(-1);
+      if (last === undefined) return;
+      const nearly = (name: string): Pair[] => [...input.pairs.slice(0, -1), { ...last, name }];
+      judgeTwo(input.pairs, nearly(last.name + input.twin), entrance);
+      judgeTwo(input.pairs, nearly(last.name.toUpperCase()), entrance);
     },
   }));
 }
