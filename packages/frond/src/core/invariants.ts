@@ -229,6 +229,36 @@ export function recordsAreWhole(writes: readonly Write[], shown: readonly Shown[
   return wrong;
 }
 
+/** What was seen of one alarm, or of one scheduled call: of one time for which it was set. */
+export interface AlarmStory {
+  readonly cell: string;
+  /** Used for one alarm, over all cells and all time. */
+  readonly token: string;
+  /** In ms since 1970, as all times here. */
+  readonly due: number;
+  /** It was acknowledged that it is armed. */
+  readonly armed: boolean;
+  /** When it was acknowledged that it is cancelled or replaced; Infinity: that was asked for, and nothing was heard. */
+  readonly cancelled: number | undefined;
+  /** When it ran: the beginning of each run. */
+  readonly fired: readonly number[];
+}
+
+/** I8: an armed alarm fires at least once, and never before its time. `until`: what was due then had time to run. */
+export function alarmsFire(alarms: readonly AlarmStory[], until: number): string[] {
+  const wrong: string[] = [];
+  for (const { cell, token, due, armed, cancelled, fired } of alarms) {
+    const early = fired.find((at) => at < due);
+    if (early !== undefined) wrong.push(`I8: ${token} of ${cell} fired ${due - early} ms before its time`);
+    if (armed && cancelled === undefined && due <= until && fired.length === 0) {
+      wrong.push(`I8: ${token} of ${cell} was armed for ${due} and has not fired by ${until}`);
+    }
+    const late = fired.find((at) => cancelled !== undefined && at > cancelled);
+    if (late !== undefined) wrong.push(`I8: ${token} of ${cell} was cancelled at ${cancelled} and fired at ${late}`);
+  }
+  return wrong;
+}
+
 interface Entry {
   readonly cell: string;
   readonly seq: number;
