@@ -87,12 +87,11 @@ export const LINGER_MS = 2_000;
 /** HTTP: Retry-After of a 503, in seconds. */
 export const RETRY_AFTER_SECONDS = 1;
 /**
- * Calls from outside: largest argument list, in bytes of JSON: it is read in one go, on the thread of all cells. The
- * client has the same number (MAX_ARGUMENT_BYTES in client/calls.ts). Larger things are uploaded to `fetch`.
+ * Calls from outside: largest argument list, in bytes of JSON: it is read in one go, on the thread of all cells, and fits
+ * with its address into a frame of MAX_SOCKET_MESSAGE_BYTES. The client has the same number (client/calls.ts). Larger
+ * things are uploaded to `fetch`.
  */
-export const MAX_CALL_BYTES = 1024 * 1024;
-/** Calls from outside: what a WebSocket frame may have beyond its arguments (address, verb, id), in bytes. */
-export const CALL_FRAME_BYTES = 16 * 1024;
+export const MAX_CALL_BYTES = 1_000_000;
 /** Calls from outside: calls of one WebSocket in work; then it is read no further. Count. */
 export const MAX_SOCKET_CALLS = 64;
 /** Calls from outside: issues of a schema that are told, and characters of each. Count; length. */

@@ -27,7 +27,7 @@ export type Carry = (call: Call, signal: AbortSignal) => Promise<unknown>;
 
 export const DEFAULT_TIMEOUT_MS = 30_000;
 /** Largest argument list, in bytes: the server's own bound (MAX_CALL_BYTES of its limits), beyond which it hangs up. */
-export const MAX_ARGUMENT_BYTES = 1024 * 1024;
+export const MAX_ARGUMENT_BYTES = 1_000_000;
 
 /** A call with its arguments encoded. Throws BAD_ARGUMENTS for what cannot be sent. */
 export function encodeCall(kind: string, name: string, verb: string, args: readonly unknown[]): Call {

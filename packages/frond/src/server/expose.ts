@@ -18,15 +18,17 @@ import { encode } from "../client/values.ts";
 import { isFrondError } from "../errors.ts";
 import { MAX_ISSUE_LENGTH, MAX_ISSUES } from "../limits.ts";
 import type { RequestInfo } from "./request.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** What calls from outside need of the node. */
 export interface CallTarget {
   readonly app: App;
+  /** A caller whose answers wait until they may be told. */
+  open(): Session;
   call(session: Session, kind: CellKind, name: string, verb: string, args: unknown[]): Promise<unknown>;
   getFor(session: Session): Get;
-  /** Resolves when what the session has seen may be told. */
-  told(session: Session): Promise<void>;
+  /** Why no call is taken now, if so. */
+  refuse(): "overloaded" | "stopping" | undefined;
   readonly log: { error(fields: object, message: string): void };
   /** Under `frond dev`: refusals and failures say why. */
   readonly tell: boolean;
@@ -66,28 +68,32 @@ type Arguments =
 
 /** See the head of the file. One per node whose app exposes something. */
 export class ExposedCalls {
+  readonly exposure: CheckedExposure;
   readonly #target: CallTarget;
-  readonly #exposure: CheckedExposure;
 
   constructor(target: CallTarget, exposure: CheckedExposure) {
     this.#target = target;
-    this.#exposure = exposure;
+    this.exposure = exposure;
   }
 
   /** Makes the call, if it may be made. Never rejects. */
   async answer(asked: AskedCall, asker: Asker): Promise<Outcome> {
-    const session = new Session();
-    const outcome = await this.#answer(session, asked, asker).catch((error: unknown) =>
-      this.#failed(error, asked, asker),
-    );
-    await this.#target.told(session);
+    const refuse = this.#target.refuse();
+    if (refuse !== undefined) return { status: 503, error: { ...RETRY, code: refuse.toUpperCase() } };
+    const session = this.#target.open();
+    const answer = new Promise<Outcome>((resolve, reject) => {
+      session.fail = reject;
+      this.#answer(session, asked, asker).then(resolve, reject);
+    });
+    const outcome = await answer.catch((error: unknown) => this.#failed(error, asked, asker));
+    await session.told();
     return outcome;
   }
 
   async #answer(session: Session, asked: AskedCall, asker: Asker): Promise<Outcome> {
     const { kind, name, verb } = asked;
     const known = this.#target.app.kinds.get(kind);
-    const schema = this.#exposure.verbs.get(kind)?.get(verb);
+    const schema = this.exposure.verbs.get(kind)?.get(verb);
     if (known === undefined || schema === undefined) return this.#refused(`${kind}.${verb} is not exposed`);
     const wrong = wrongName(name);
     if (wrong !== undefined) return this.#refused(wrong);
@@ -104,7 +110,7 @@ export class ExposedCalls {
 
   /** With arguments that were refused, `authorize` may stumble over their absence: that is no failure, and no yes. */
   async #granted(call: ExposedCall, origin: CallOrigin, valid: boolean): Promise<boolean> {
-    const { authorize } = this.#exposure;
+    const { authorize } = this.exposure;
     try {
       return (await authorize(call, origin)) === true;
     } catch (error) {

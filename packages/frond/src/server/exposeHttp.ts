@@ -7,7 +7,6 @@
 // Rejected: GET for reads (a link or an image could then call; caches would keep answers), Sec-Fetch-Site (says the same
 // for fewer browsers).
 
-import type { CheckedExposure } from "../cell/expose.ts";
 import { decode } from "../client/values.ts";
 import { PREFLIGHT_SECONDS, RETRY_AFTER_SECONDS } from "../limits.ts";
 import { type AskedCall, badArguments, type ExposedCalls, failure, type Outcome } from "./expose.ts";
@@ -18,13 +17,16 @@ export const CALL_PATH = "/_frond/call/";
 
 const NO_METHOD = failure(405, "METHOD_NOT_ALLOWED", "calls are made by POST");
 const NO_JSON = failure(415, "BAD_CONTENT_TYPE", "calls have the content type application/json");
-const NO_ORIGIN = failure(403, "BAD_ORIGIN", "pages of this origin may not call; an app lists others in origins");
+/** For pages of origins that are not allowed. */
+export const NO_ORIGIN = failure(
+  403,
+  "BAD_ORIGIN",
+  "pages of this origin may not call; an app lists others in origins",
+);
 
 /** Answers requests below {@link CALL_PATH}. */
-export function httpCalls(
-  calls: ExposedCalls,
-  { origins }: CheckedExposure,
-): (request: Request, info: RequestInfo) => Promise<Response> {
+export function httpCalls(calls: ExposedCalls): (request: Request, info: RequestInfo) => Promise<Response> {
+  const { origins } = calls.exposure;
   return async (request, info) => {
     const url = new URL(request.url);
     const origin = request.headers.get("origin");
@@ -84,7 +86,8 @@ function decodePart(text: string): string {
   }
 }
 
-function respond(outcome: Outcome, listed?: string): Response {
+/** The answer that tells `outcome`, with the headers that a page of the listed origin needs to read it. */
+export function respond(outcome: Outcome, listed?: string): Response {
   const status = "ok" in outcome ? 200 : outcome.status;
   const body = "ok" in outcome ? { ok: outcome.ok } : { error: outcome.error };
   return new Response(JSON.stringify(body), {

@@ -383,7 +383,11 @@ class Front implements HttpFront {
     }
     const { status } = response;
     const streaming = writeResponse(response, outgoing, exchange.audience);
-    if (status >= 500) this.#options.log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
+    if (exchange.isCall) {
+      if (status === 503) this.#warnings.count("calls from outside failed for now");
+    } else if (status >= 500) {
+      this.#options.log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
+    }
     streaming?.catch((error: unknown) => {
       const message = "a response body failed; the connection is cut";
       this.#options.log.error({ ...logFields(exchange), err: error }, message);

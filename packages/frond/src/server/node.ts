@@ -11,6 +11,8 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { App, type FetchContext, type StopService } from "../cell/app.ts";
 import { Committer } from "../cell/commit.ts";
+import type { SocketGate } from "../cell/socketEnd.ts";
+import { SocketRegistry } from "../cell/sockets.ts";
 import type { Get } from "../cell/stub.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { FrondError } from "../errors.ts";
@@ -24,7 +26,9 @@ import type { Audience } from "./answer.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
+import { type CallTarget, ExposedCalls } from "./expose.ts";
 import { openDirectory } from "./folder.ts";
+import { type CellEvents, Gateway } from "./gateway.ts";
 import { Host } from "./host.ts";
 import { Ledger } from "./ledger.ts";
 import { LogIndex } from "./logIndex.ts";
@@ -32,6 +36,7 @@ import { controlOf } from "./nodeTools.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
+import { Upgrades } from "./upgrade.ts";
 
 /** The log of a node, as far as the node itself writes to it. */
 export interface NodeLog {
@@ -64,6 +69,8 @@ export interface NodeOptions {
   readonly dev?: boolean;
   /** Memory of the process, in bytes, from which idle cells are closed; default: three quarters of what it may have. */
   readonly maxRssBytes?: number;
+  /** WebSockets that one cell may have. Count. */
+  readonly maxSocketsPerCell?: number;
 }
 
 /** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
@@ -106,6 +113,10 @@ export class Node {
   readonly startedMs = Date.now();
   readonly logIndex: LogIndex;
   readonly clock: Clock;
+  /** What programs outside may call; undefined: nothing. */
+  readonly exposed: ExposedCalls | undefined;
+  /** Takes requests for WebSockets; handed to the front door. */
+  readonly upgrades: Upgrades;
   /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
   listen: string | undefined;
   readonly #lock: DirectoryLock;
@@ -139,6 +150,7 @@ export class Node {
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
     this.commitLog.onFile = () => void this.ledger.flush();
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
+    this.upgrades = new Upgrades(this.clock);
     const shares = shareDescriptors();
     this.host = new Host({
       app,
@@ -153,12 +165,42 @@ export class Node {
       maxRss: options.maxRssBytes ?? memoryShare(),
       clock: this.clock,
       gate: this.#gate,
+      sockets: this.#sockets(warn),
       dev: options.dev === true,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
       warn,
       fatal: onFailed,
     });
     this.control = controlOf(this);
+    this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
+  }
+
+  #callTarget(): CallTarget {
+    const { app, log, dev = false } = this.options;
+    return {
+      app,
+      open: () => new Session(this.#gate),
+      call: (session, kind, name, verb, args) => this.host.call(session, kind, name, verb, args),
+      getFor: (session) => this.host.stubs.getFor(session),
+      refuse: () => this.state().refuse,
+      log,
+      tell: dev,
+    };
+  }
+
+  #sockets(warn: NodeLog["warn"]): SocketRegistry {
+    const { commitLog, clock, upgrades } = this;
+    const events: CellEvents = { event: (...event) => this.host.event(...event) };
+    const gate: SocketGate = {
+      get appended() {
+        return commitLog.appended;
+      },
+      get durable() {
+        return commitLog.durable;
+      },
+      wait: this.#gate,
+    };
+    return new SocketRegistry(gate, new Gateway({ upgrades, events, clock, warn }), this.options.maxSocketsPerCell);
   }
 
   /** Answers a request with the app's `fetch`; nothing is told before it is as durable as was asked. */
@@ -210,6 +252,8 @@ export class Node {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    // The front door has done so, where there is one.
+    await this.upgrades.stop();
     try {
       await this.#stopService?.();
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { expect, expectTypeOf, test } from "vitest";
-import { App, frond } from "../../src/cell/app.ts";
+import { type App, frond } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { type CallsOf, type Client, connect } from "../../src/client/connect.ts";
 

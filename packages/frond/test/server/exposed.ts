@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 import type { App } from "../../src/cell/app.ts";
-import { ExposedCalls } from "../../src/server/expose.ts";
+import type { ExposedCalls } from "../../src/server/expose.ts";
 import { httpCalls } from "../../src/server/exposeHttp.ts";
 import { listenHttp } from "../../src/server/http.ts";
 import type { HttpFront } from "../../src/server/http.ts";
@@ -24,38 +24,22 @@ export interface ExposedNode {
 }
 
 /** Serves an app with its exposed verbs on a free port until the test ends. */
-export async function serveExposed<X>(
-  app: App<X>,
-  options: Partial<NodeOptions> & { readonly tell?: boolean } = {},
-): Promise<ExposedNode> {
-  const { tell = false, ...rest } = options;
+export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions> = {}): Promise<ExposedNode> {
   const directory = mkdtempSync(path.join(os.tmpdir(), "frond-exposed-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const log: Record<string, unknown>[] = [];
   const logger = createLogger({ level: "debug", format: "json", write: (line) => log.push(JSON.parse(line)) });
-  const node = await openNode({ app, dataDirectory: directory, durability: "disk", log: logger, ...rest });
+  const node = await openNode({ app, dataDirectory: directory, durability: "disk", log: logger, ...options });
   onTestFinished(() => node.stop(0));
-  const { exposure } = app;
-  if (exposure === undefined) throw new Error("this app exposes nothing");
-  const gate = rest.gate ?? ((lsn, done) => node.commitLog.wait(lsn, done));
-  const calls = new ExposedCalls(
-    {
-      app,
-      call: (session, kind, name, verb, args) => node.host.call(session, kind, name, verb, args),
-      getFor: (session) => node.host.stubs.getFor(session),
-      told: (session) => session.told(gate),
-      log: logger,
-      tell,
-    },
-    exposure,
-  );
+  const calls = node.exposed;
+  if (calls === undefined) throw new Error("this app exposes nothing");
   const front = await listenHttp({
     host: "127.0.0.1",
     port: 0,
     handler: (request, info) => node.handle(request, info),
-    calls: httpCalls(calls, exposure),
+    calls: httpCalls(calls),
     log: logger,
-    state: () => ({ ready: true }),
+    state: () => node.state(),
   });
   onTestFinished(() => front.stop(0));
   const { port } = front.address;
