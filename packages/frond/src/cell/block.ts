@@ -13,13 +13,17 @@ import type { LiveCell } from "./live.ts";
 
 /** Runs `work` with the input gate closed. Rejects with what it throws; the instance is then given up. */
 export function blockConcurrencyWhile<T>(cell: LiveCell, work: () => T | Promise<T>): Promise<T> {
-  const { activating } = cell;
-  const done = withCell(cell, "blockConcurrencyWhile", false, work);
-  return done.catch((error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error);
-    const what = `blockConcurrencyWhile of ${cell.address} failed`;
-    cell.reset(new FrondError(activating ? "ACTIVATION_FAILED" : "ABORTED", `${what}: ${message}`, { cause: error }));
-    throw error;
+  return withCell(cell, "blockConcurrencyWhile", false, async () => {
+    try {
+      return await work();
+    } catch (error) {
+      // Before the gate opens: who waits must not meet this instance any more.
+      const message = error instanceof Error ? error.message : String(error);
+      const what = `blockConcurrencyWhile of ${cell.address} failed`;
+      const code = cell.activating ? "ACTIVATION_FAILED" : "ABORTED";
+      cell.reset(new FrondError(code, `${what}: ${message}`, { cause: error }));
+      throw error;
+    }
   });
 }
 

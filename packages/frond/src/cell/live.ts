@@ -21,6 +21,7 @@ import { fieldsOf, warnOfFields, warnOfPartialCommit } from "./devWarnings.ts";
 import { InputGate } from "./gate.ts";
 import { call, dropCalls, type Fail, Invocation, invocations, isAsync, isWithin, releaseCalls } from "./invocation.ts";
 import { eraseNow } from "./maintenance.ts";
+import type { SocketRegistry } from "./sockets.ts";
 import type { Stubs } from "./stub.ts";
 import { Transactions } from "./transactions.ts";
 
@@ -28,6 +29,7 @@ import { Transactions } from "./transactions.ts";
 export interface CellHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
+  readonly sockets: SocketRegistry;
   readonly clock: Clock;
   /** Warn of what is probably a mistake in the code: under `frond dev`. */
   readonly dev: boolean;
@@ -381,8 +383,13 @@ export class LiveCell {
   }
 
   #finish(invocation: Invocation): void {
-    if (invocation.pending === 0) invocation.done = true;
-    else invocation.answered = true;
+    if (invocation.pending === 0) {
+      invocation.done = true;
+      return;
+    }
+    invocation.answered = true;
+    // What it left to do goes on by stretches.
+    invocation.sync = false;
   }
 
   /** SQLite has met a page that cannot be: the file is a cache, and the log has the cell. Throws what the verb ends with. */

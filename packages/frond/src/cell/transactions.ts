@@ -13,7 +13,7 @@ import { FrondError, isFrondError } from "../errors.ts";
 import { CHECKPOINT_BYTES } from "../limits.ts";
 import type { PageSet } from "../codec/pages.ts";
 import { headOf, isSqliteIoError } from "../store/sqlerror.ts";
-import { PendingPages } from "./commit.ts";
+import type { PendingPages } from "./commit.ts";
 import { dropCalls, type Invocation, isThenable, releaseCalls } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { checkpointSoon } from "./maintenance.ts";

@@ -9,6 +9,7 @@ import type { CellKind, Verb } from "../cell/app.ts";
 import { type Caller, type Fail, type Invocation, isWithin } from "../cell/invocation.ts";
 import type { LiveCell } from "../cell/live.ts";
 import type { Clock } from "../clock.ts";
+import { assert } from "../assert.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_CELL_QUEUE, MAX_QUEUE_MS, QUEUE_TURN_MS } from "../limits.ts";
 import type { Address } from "../types.ts";
@@ -112,6 +113,8 @@ export class Queues {
   #drain(queue: Queue): void {
     const { waiting, address } = queue;
     const began = performance.now();
+    // No verb is on the stack here: a sync one that still had its transaction would be waited for without end.
+    assert(this.#owner.openCell(address)?.tx.owner?.sync !== true, "a sync verb ends within its turn");
     for (;;) {
       const next = waiting[0];
       if (next === undefined) break;

@@ -1,0 +1,173 @@
+// What leaves a cell other than its answers: streamed bodies chunk by chunk, requests to other servers, and the wait that
+// code can ask for. A real server counts what reaches it while the disk is held back.
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { Cell } from "../../src/cell/cell.ts";
+import { createLogger } from "../../src/server/logger.ts";
+import { listenHttp } from "../../src/server/http.ts";
+import { isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
+
+let next: PromiseWithResolvers<void> = Promise.withResolvers();
+
+class Writer extends Cell {
+  static override migrations = ["CREATE TABLE t (v TEXT) STRICT"];
+  put(v: string) {
+    this.sql`INSERT INTO t VALUES (${v})`;
+  }
+  count() {
+    return this.sql.one<{ n: number }>`SELECT count(*) AS n FROM t`.n;
+  }
+  async putAndWait(v: string) {
+    this.put(v);
+    await this.durable();
+    return "durable";
+  }
+  async syncs(v: string) {
+    this.put(v);
+    await this.ctx.storage.sync();
+  }
+  async ask(url: string) {
+    this.put("before the request");
+    const response = await this.ctx.fetch(url);
+    return response.text();
+  }
+  askAndThrow(url: string) {
+    this.put("taken back");
+    void this.ctx.fetch(url).catch((error: { code?: string }) => codes.push(error.code));
+    throw new Error("no");
+  }
+  askInSync(url: string) {
+    this.put("kept");
+    void this.ctx.fetch(url);
+  }
+  override fetch(): Response {
+    const { put } = this;
+    const write = put.bind(this);
+    let chunk = 0;
+    const stream = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        chunk += 1;
+        if (chunk > 1) await next.promise;
+        write(`chunk ${chunk}`);
+        controller.enqueue(Buffer.from(`chunk ${chunk}\n`));
+        if (chunk === 3) controller.close();
+      },
+    });
+    return new Response(stream, { headers: { "x-kind": "stream" } });
+  }
+}
+
+const codes: unknown[] = [];
+
+async function outside(): Promise<{ url: string; hits: () => number }> {
+  let hits = 0;
+  const server = createServer((_request, response) => {
+    hits += 1;
+    response.end("hello");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, hits: () => hits };
+}
+
+async function settledLater(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+test("this.durable and storage.sync resolve when what was committed is on the disk", async () => {
+  const disk = new SlowDisk();
+  const { get } = await openCells({ writer: Writer }, { io: disk });
+  const cell = get(Writer, "a");
+  await cell.put("first");
+  disk.hold();
+  const answers = [cell.putAndWait("x"), cell.syncs("y")];
+  expect(await isSettled(Promise.race(answers))).toBe(false);
+  disk.release();
+  expect(await answers[0]).toBe("durable");
+  await answers[1];
+});
+
+test("ctx.fetch leaves when what the cell has seen is on the disk", async () => {
+  const disk = new SlowDisk();
+  const { get } = await openCells({ writer: Writer }, { io: disk });
+  const { url, hits } = await outside();
+  const cell = get(Writer, "a");
+  await cell.put("first");
+  disk.hold();
+  const answer = cell.ask(url);
+  await settledLater();
+  expect(hits()).toBe(0);
+  disk.release();
+  expect(await answer).toBe("hello");
+  expect(hits()).toBe(1);
+});
+
+test("ctx.fetch of a sync verb leaves with its commit and is dropped with its roll-back", async () => {
+  const { get } = await openCells({ writer: Writer });
+  const { url, hits } = await outside();
+  const cell = get(Writer, "a");
+  await cell.askAndThrow(url).catch(() => {});
+  await settledLater();
+  expect([hits(), codes]).toEqual([0, ["TX_ABORTED"]]);
+  await cell.askInSync(url);
+  await expect.poll(hits).toBe(1);
+});
+
+test("each chunk of a streamed body waits until what it tells is on the disk", async () => {
+  const disk = new SlowDisk();
+  const { node } = await openCells(
+    { writer: Writer },
+    { io: disk, fetch: (request, { get }) => get(Writer, "a").fetch(request) },
+  );
+  const front = await listenHttp({
+    host: "127.0.0.1",
+    port: 0,
+    handler: (request, info) => node.handle(request, info),
+    log: createLogger({ level: "fatal", format: "json" }),
+    state: () => ({ ready: true }),
+  });
+  onTestFinished(() => front.stop(0));
+  next = Promise.withResolvers();
+  const response = await fetch(`http://127.0.0.1:${front.address.port}/`);
+  expect(response.headers.get("x-kind")).toBe("stream");
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const read = async () => Buffer.from((await reader.read()).value ?? []).toString();
+  expect(await read()).toBe("chunk 1\n");
+  disk.hold();
+  next.resolve();
+  const second = read();
+  await settledLater();
+  expect(await isSettled(second)).toBe(false);
+  disk.release();
+  expect((await second) + (await read())).toBe("chunk 2\nchunk 3\n");
+  expect((await reader.read()).done).toBe(true);
+});
+
+test("a streamed body belongs to the invocation that answered with it, until it has ended or nobody wants it", async () => {
+  const { node, get } = await openCells({ writer: Writer });
+  next = Promise.withResolvers();
+  const response = await get(Writer, "a").fetch(new Request("http://test/"));
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  await reader.read();
+  const live = node.host.openCell("writer/a" as never);
+  expect(live?.running).toBe(1);
+  await reader.cancel("enough");
+  await turns();
+  expect(live?.running).toBe(0);
+  expect(await get(Writer, "a").count()).toBe(1);
+});
+
+test("at the level memory this.durable waits for nothing of the cell's own, storage.sync does", async () => {
+  const disk = new SlowDisk();
+  const { get } = await openCells({ writer: Writer }, { io: disk, durability: "memory" });
+  const cell = get(Writer, "a");
+  await cell.put("first");
+  disk.hold();
+  expect(await cell.putAndWait("x")).toBe("durable");
+  const synced = cell.syncs("y");
+  expect(await isSettled(synced)).toBe(false);
+  disk.release();
+  await synced;
+});
