@@ -43,6 +43,8 @@ export const ERROR_CODES = {
   QUEUE_FULL: { retryable: true, overloaded: true },
   CELL_BUSY: { retryable: true, overloaded: true },
   OUTCOME_UNKNOWN: {},
+  TERMINATED: {},
+  CELL_PARKED: {},
   // Opening a cell
   MIGRATION_FAILED: {},
   MIGRATION_DRIFT: {},

@@ -52,6 +52,19 @@ export const QUEUE_FULL_WAIT_MS = 50;
 /** The longest that blockConcurrencyWhile and storage.transaction may take, in ms: as long as others wait for them. */
 export const MAX_BLOCK_MS = 30_000;
 
+/** Watchdog: a main thread that has not come by for so long is told in the log, in ms. */
+export const SLOW_SYNC_MS = 1_000;
+/** Watchdog: the longest that code may hold the event loop, in ms, unless the node states another (`--max-sync-ms`). */
+export const MAX_SYNC_MS = 10_000;
+/** Watchdog: the shortest such limit that may be stated, in ms: a collection of garbage may take as long. */
+export const MIN_SYNC_MS = 250;
+/** Strikes: so many within the window park a cell. Count. */
+export const STRIKES_TO_PARK = 3;
+/** Strikes: the window, in ms. */
+export const STRIKE_WINDOW_MS = 3_600_000;
+/** Strikes: cells that are remembered for them, those longest without one forgotten first. Count. */
+export const MAX_STRUCK_CELLS = 1_024;
+
 /** Cells that stay open though they are idle. Count; lower where the system's descriptors are few. */
 export const MAX_OPEN_CELLS = 4096;
 
