@@ -19,6 +19,8 @@ export {
 } from "./cell/expose.ts";
 export { type CellContext, type CellId } from "./cell/context.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
+export { CellSocket } from "./cell/socket.ts";
+export { type AcceptOptions, type SocketResponse, WebSocketRequestResponsePair } from "./cell/sockets.ts";
 export type { Changes, Sql } from "./cell/sql.ts";
 export type { SqlCursor, SqlStorage } from "./cell/sqlStorage.ts";
 export type { CellStorage, StorageOptions, StorageTransaction } from "./cell/storage.ts";

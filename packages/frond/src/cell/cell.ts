@@ -8,6 +8,8 @@ import { CellContext } from "./context.ts";
 import { invocations } from "./invocation.ts";
 import { vacuum } from "./maintenance.ts";
 import { durable } from "./outgoing.ts";
+import type { CellSocket } from "./socket.ts";
+import type { AcceptOptions, SocketResponse } from "./sockets.ts";
 import type { Sql } from "./sql.ts";
 import type { CallOptions, Stub } from "./stub.ts";
 
@@ -79,4 +81,22 @@ export abstract class Cell {
 
   /** Answers a request that was passed to this cell: `get(Class, name).fetch(request)`. */
   fetch?(request: Request): Response | Promise<Response>;
+
+  /**
+   * Accepts a request for a WebSocket: `return this.accept(request)` in `fetch`. Without one it answers 426, and 403 to a page
+   * of another host that `origins` does not name. Throws OVERLOADED at MAX_SOCKETS_PER_CELL, BAD_OPTION, and what
+   * {@link CellSocket.serializeAttachment} throws.
+   */
+  accept(request: Request, options: AcceptOptions = {}): SocketResponse {
+    return CellContext.accept(this.ctx, request, options);
+  }
+
+  /** A message of a socket that this cell has accepted: text, or bytes. */
+  webSocketMessage?(socket: CellSocket, message: string | ArrayBuffer): unknown;
+
+  /** The last event of a socket, whoever closed it. 1006: it ended without a close frame. Not called when the node stops. */
+  webSocketClose?(socket: CellSocket, code: number, reason: string, wasClean: boolean): unknown;
+
+  /** The other side broke the protocol or a limit; `webSocketClose` follows. */
+  webSocketError?(socket: CellSocket, error: Error): unknown;
 }

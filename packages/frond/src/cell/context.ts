@@ -8,6 +8,8 @@ import { FrondError } from "../errors.ts";
 import { blockConcurrencyWhile } from "./block.ts";
 import type { LiveCell } from "./live.ts";
 import { fetchOut } from "./outgoing.ts";
+import { CellSocket } from "./socket.ts";
+import { type AcceptOptions, type CellSockets, type SocketResponse, WebSocketRequestResponsePair } from "./sockets.ts";
 import { type Sql, sqlOf } from "./sql.ts";
 import { CellStorage } from "./storage.ts";
 
@@ -27,6 +29,7 @@ export class CellContext {
   readonly storage: CellStorage;
   readonly #cell: LiveCell;
   #sql: Sql | undefined;
+  #sockets: CellSockets | undefined;
 
   constructor(cell: LiveCell) {
     this.#cell = cell;
@@ -80,6 +83,54 @@ export class CellContext {
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     return fetchOut(this.#cell, input, init);
+  }
+
+  /** `this.accept(request, { tags })`: the shape of a Durable Object, but for the request, which is what there is. */
+  acceptWebSocket(request: Request, tags: readonly string[] = []): SocketResponse {
+    return CellContext.accept(this, request, { tags });
+  }
+
+  /** The open WebSockets of this cell, or those with a tag, in the order of their acceptance. */
+  getWebSockets(tag?: string): CellSocket[] {
+    return CellContext.socketsOf(this).list(tag);
+  }
+
+  /** The tags that a WebSocket was accepted with. */
+  getTags(socket: CellSocket): string[] {
+    return [...CellSocket.endOf(socket).tags];
+  }
+
+  /**
+   * From now on a text that equals `pair.request` is answered with `pair.response` on all sockets of this cell, without
+   * waking it. Undefined ends it. It lasts as long as there are sockets, or the instance: set it in the constructor.
+   */
+  setWebSocketAutoResponse(pair?: WebSocketRequestResponsePair): void {
+    if (pair !== undefined && !(pair instanceof WebSocketRequestResponsePair)) {
+      throw new FrondError("BAD_OPTION", "setWebSocketAutoResponse takes a WebSocketRequestResponsePair");
+    }
+    CellContext.socketsOf(this).setAutoResponse(pair);
+  }
+
+  /** A copy of the pair that is set, or null. */
+  getWebSocketAutoResponse(): WebSocketRequestResponsePair | null {
+    return CellContext.socketsOf(this).autoResponse;
+  }
+
+  /** When a socket last got an automatic answer, or null. */
+  getWebSocketAutoResponseTimestamp(socket: CellSocket): Date | null {
+    const ms = CellSocket.endOf(socket).autoRespondedMs;
+    return ms === undefined ? null : new Date(ms);
+  }
+
+  /** For the base class Cell only: see there. */
+  static accept(context: CellContext, request: Request, options: AcceptOptions): SocketResponse {
+    const cell = context.#cell;
+    return cell.host.sockets.accept(cell, CellContext.socketsOf(context), request, options);
+  }
+
+  /** For the runtime only: the sockets of this cell. */
+  static socketsOf(context: CellContext): CellSockets {
+    return (context.#sockets ??= context.#cell.host.sockets.of(context.#cell));
   }
 
   /** For the base class Cell only. */

@@ -11,7 +11,7 @@ import { MAX_AUTO_RESPONSE_BYTES, MAX_SOCKET_TAG_LENGTH, MAX_SOCKET_TAGS, MAX_SO
 import type { Address, Lsn } from "../types.ts";
 import type { CellKind } from "./app.ts";
 import type { LiveCell } from "./live.ts";
-import { CellSocket, encodeAttachment, encodeText } from "./socket.ts";
+import { type CellSocket, encodeAttachment, encodeText } from "./socket.ts";
 import { atCommit, SocketEnd, type SocketGate } from "./socketEnd.ts";
 
 /** How a cell accepts a WebSocket. */

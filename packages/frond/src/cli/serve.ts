@@ -93,6 +93,7 @@ class Running {
     const front = await listenHttp({
       ...listen,
       handler: (request, info) => node.handle(request, info),
+      upgrades: node.upgrades,
       log,
       trustProxy: options.trustProxy,
       ...(process.env[DEV_VARIABLE] !== undefined && { tellFailures: { dataDirectory } }),

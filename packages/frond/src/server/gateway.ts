@@ -186,7 +186,7 @@ class Feed implements ConnectionOwner {
       this.#begun();
       // The next one follows by itself, or as soon as the code that runs now has returned.
       if (!at.once) queueMicrotask(() => this.#gateway.outside(() => this.#pump()));
-      const hook = (cell.instance as Partial<Record<Hook, (...args: unknown[]) => unknown>>)[event.hook];
+      const hook = cell.instance[event.hook] as ((...args: unknown[]) => unknown) | undefined;
       return hook?.call(cell.instance, this.#end.face, ...event.args);
     };
     this.#gateway.event(this.#end, event.hook, run).then(

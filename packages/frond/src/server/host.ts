@@ -13,6 +13,7 @@ import { cloneArguments, cloneResult } from "../cell/clone.ts";
 import type { Committer } from "../cell/commit.ts";
 import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
+import type { SocketRegistry } from "../cell/sockets.ts";
 import { type CallOptions, type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
 import { Templates } from "../cell/template.ts";
 import type { Clock } from "../clock.ts";
@@ -42,6 +43,7 @@ export interface HostOptions {
   readonly maxRss: number;
   readonly clock: Clock;
   readonly gate: Gate;
+  readonly sockets: SocketRegistry;
   readonly dev: boolean;
   readonly pathOfLogFile: (file: number) => string | undefined;
   readonly warn: (fields: object, message: string) => void;
@@ -52,6 +54,7 @@ export interface HostOptions {
 export class Host implements CellHost, CallPort, QueueOwner {
   readonly committer: Committer;
   readonly stubs: Stubs;
+  readonly sockets: SocketRegistry;
   readonly clock: Clock;
   readonly dev: boolean;
   readonly queues: Queues;
@@ -73,6 +76,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     this.#o = options;
     this.committer = options.committer;
     this.clock = options.clock;
+    this.sockets = options.sockets;
     this.dev = options.dev;
     this.stubs = new Stubs(options.app, this);
     this.queues = new Queues(this);

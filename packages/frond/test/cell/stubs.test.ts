@@ -42,7 +42,7 @@ class Dog extends Animal {
   alarm() {
     return "a hook";
   }
-  webSocketMessage() {
+  override webSocketMessage() {
     return "a hook";
   }
   async later(...args: unknown[]) {
