@@ -192,11 +192,11 @@ test("a call that waits longer than it may is refused with CELL_BUSY", async () 
   expect(await isSettled(second)).toBe(false);
   clock.advance(MAX_QUEUE_MS - 10);
   expect(await second).toBe("CELL_BUSY");
-  stuck = false;
+  stuck.going = false;
   await chain;
 });
 
-let stuck = false;
+const stuck = { going: false };
 
 /** One scope after the other, none of which is too long. */
 class Stuck extends Cell {
@@ -204,8 +204,8 @@ class Stuck extends Cell {
     return "hello";
   }
   async chain() {
-    stuck = true;
-    while (stuck) {
+    stuck.going = true;
+    while (stuck.going) {
       const next = this.ctx.blockConcurrencyWhile(() => turn());
       // The next one is asked for before this one ends, so the gate never opens.
       await Promise.race([next, turn()]);
