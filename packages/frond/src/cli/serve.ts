@@ -87,7 +87,7 @@ class Running {
     // Before anything is made on disk: a start that cannot listen must not leave a data directory behind.
     await checkListen(listen);
     makeDirectory(dataDirectory);
-    const node = await openNode({ app, dataDirectory, durability, log });
+    const node = await openNode({ app, dataDirectory, durability, log, dev: process.env[DEV_VARIABLE] !== undefined });
     this.#node = node;
     this.#control = await serveControl(dataDirectory, node.control);
     const front = await listenHttp({
