@@ -93,6 +93,7 @@ class Running {
     const front = await listenHttp({
       ...listen,
       handler: (request, info) => node.handle(request, info),
+      calls: node.handleCall,
       upgrades: node.upgrades,
       log,
       trustProxy: options.trustProxy,

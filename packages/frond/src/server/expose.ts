@@ -154,9 +154,9 @@ const REFUSED = "this call is not open to you, or there is no such thing";
 const REFUSAL: Outcome = failure(403, "REFUSED", REFUSED);
 const RETRY = { message: "this did not work now; try again", retryable: true };
 
-/** A failure with a status, not worth a retry. */
-export function failure(status: number, code: string, message: string): Outcome & { readonly status: number } {
-  return { status, error: { code, message, retryable: false } };
+/** A failure with a status. */
+export function failure(status: number, code: string, message: string, retryable = false): Outcome {
+  return { status, error: { code, message, retryable } };
 }
 
 /** 400: the arguments are wrong, and where. */

@@ -13,7 +13,18 @@ import { type AskedCall, badArguments, type ExposedCalls, failure, type Outcome 
 import type { RequestInfo } from "./request.ts";
 
 /** What stands before KIND/NAME/VERB. */
-export const CALL_PATH = "/_frond/call/";
+const CALL_PATH = "/_frond/call/";
+const SOCKET_PATH = "/_frond/socket";
+
+/** True for the targets of calls from outside, over HTTP or a WebSocket. */
+export function isCallTarget(target: string): boolean {
+  return target.startsWith(CALL_PATH) || isSocketTarget(target);
+}
+
+/** True for the target of the WebSocket of calls. */
+export function isSocketTarget(target: string): boolean {
+  return target.startsWith(SOCKET_PATH) && /^(?:$|\?)/.test(target.slice(SOCKET_PATH.length));
+}
 
 const NO_METHOD = failure(405, "METHOD_NOT_ALLOWED", "calls are made by POST");
 const NO_JSON = failure(415, "BAD_CONTENT_TYPE", "calls have the content type application/json");
@@ -24,7 +35,7 @@ export const NO_ORIGIN = failure(
   "pages of this origin may not call; an app lists others in origins",
 );
 
-/** Answers requests below {@link CALL_PATH}. */
+/** Answers calls over HTTP. */
 export function httpCalls(calls: ExposedCalls): (request: Request, info: RequestInfo) => Promise<Response> {
   const { origins } = calls.exposure;
   return async (request, info) => {

@@ -34,7 +34,7 @@ import {
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
-import { CALL_PATH } from "./exposeHttp.ts";
+import { isCallTarget } from "./exposeHttp.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
@@ -81,7 +81,7 @@ export interface HttpOptions {
   /** 0 = any free port. */
   readonly port: number;
   readonly handler: HttpHandler;
-  /** Answers calls of exposed verbs, below /_frond/call/. Undefined: there is nothing. */
+  /** Answers calls of exposed verbs, at /_frond/call/ and /_frond/socket. Undefined: there is nothing. */
   readonly calls?: HttpHandler | undefined;
   /** Takes requests for WebSockets. Undefined: they are refused. */
   readonly upgrades?: Upgrades | undefined;
@@ -247,7 +247,7 @@ class Front implements HttpFront {
       return;
     }
     const target = incoming.url as string;
-    const isCall = this.#options.calls !== undefined && target.startsWith(CALL_PATH);
+    const isCall = this.#options.calls !== undefined && isCallTarget(target);
     if (!isCall && target.startsWith(RESERVED)) return this.#answerReserved(target, incoming, outgoing);
     const bodyBytes = declaredBytes(incoming);
     const mostBytes = isCall ? Math.min(MAX_CALL_BYTES, this.#limits.bodyBytes) : this.#limits.bodyBytes;

@@ -27,9 +27,12 @@ import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
+import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
+import { socketCalls } from "./exposeSocket.ts";
 import { openDirectory } from "./folder.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
 import { Host } from "./host.ts";
+import type { HttpHandler } from "./http.ts";
 import { Ledger } from "./ledger.ts";
 import { LogIndex } from "./logIndex.ts";
 import { controlOf } from "./nodeTools.ts";
@@ -173,6 +176,14 @@ export class Node {
     });
     this.control = controlOf(this);
     this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
+  }
+
+  /** Answers calls of exposed verbs; undefined: there are none. */
+  get handleCall(): HttpHandler | undefined {
+    const { exposed, upgrades, clock } = this;
+    if (exposed === undefined) return undefined;
+    const [overHttp, overSocket] = [httpCalls(exposed), socketCalls(exposed, upgrades, clock)];
+    return (request, info) => (isSocketTarget(new URL(request.url).pathname) ? overSocket : overHttp)(request, info);
   }
 
   #callTarget(): CallTarget {

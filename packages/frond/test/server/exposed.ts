@@ -5,8 +5,6 @@ import os from "node:os";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 import type { App } from "../../src/cell/app.ts";
-import type { ExposedCalls } from "../../src/server/expose.ts";
-import { httpCalls } from "../../src/server/exposeHttp.ts";
 import { listenHttp } from "../../src/server/http.ts";
 import type { HttpFront } from "../../src/server/http.ts";
 import { createLogger } from "../../src/server/logger.ts";
@@ -16,7 +14,6 @@ import type { Node, NodeOptions } from "../../src/server/node.ts";
 export interface ExposedNode {
   readonly node: Node;
   readonly front: HttpFront;
-  readonly calls: ExposedCalls;
   readonly url: string;
   readonly port: number;
   /** Lines of the log so far, parsed. */
@@ -31,19 +28,19 @@ export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions>
   const logger = createLogger({ level: "debug", format: "json", write: (line) => log.push(JSON.parse(line)) });
   const node = await openNode({ app, dataDirectory: directory, durability: "disk", log: logger, ...options });
   onTestFinished(() => node.stop(0));
-  const calls = node.exposed;
-  if (calls === undefined) throw new Error("this app exposes nothing");
+  if (node.handleCall === undefined) throw new Error("this app exposes nothing");
   const front = await listenHttp({
     host: "127.0.0.1",
     port: 0,
     handler: (request, info) => node.handle(request, info),
-    calls: httpCalls(calls),
+    calls: node.handleCall,
+    upgrades: node.upgrades,
     log: logger,
     state: () => node.state(),
   });
   onTestFinished(() => front.stop(0));
   const { port } = front.address;
-  return { node, front, calls, url: `http://127.0.0.1:${port}`, port, log };
+  return { node, front, url: `http://127.0.0.1:${port}`, port, log };
 }
 
 export interface Answer {
