@@ -93,6 +93,7 @@ export class SocketEnd {
 
   /** Throws SOCKET_CLOSED after `close`, MESSAGE_TOO_LARGE. To a client that has gone it sends nothing. */
   send(data: Buffer, text: boolean): void {
+    if (this.#ended || this.#cut) return;
     if (this.#closing) throw new FrondError("SOCKET_CLOSED", "Can't call WebSocket send() after close().");
     if (data.length > MAX_SOCKET_BUFFER_BYTES) {
       const most = `a message of at most ${MAX_SOCKET_BUFFER_BYTES}`;
