@@ -58,6 +58,11 @@ export class FakeClock implements Clock {
     return () => void this.#timers.delete(timer);
   }
 
+  /** When the next timer is due, in ms since 1970; undefined: there is none. */
+  get nextTimer(): number | undefined {
+    return this.#earliest()?.due;
+  }
+
   /** Lets `ms` pass: what is due meanwhile runs in its order, each at its moment, also what those begin. */
   advance(ms: number): void {
     assert(ms >= 0, "time does not run backwards; to set a clock back there is set()");

@@ -200,6 +200,20 @@ export class Host implements CellHost, CallPort, QueueOwner {
     for (const cell of this.#ring) cell.tx.commitOpenStretch();
   }
 
+  /** Closes a cell as soon as it is idle. False when it is not open. For tools and tests. */
+  async deactivate(address: Address): Promise<boolean> {
+    for (;;) {
+      const cell = this.openCell(address);
+      if (cell === undefined) return false;
+      if (cell.idle) {
+        this.#close(cell);
+        return true;
+      }
+      await this.committer.log.flushed();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   /** Closes every cell. The log must hold everything. */
   closeAll(): void {
     for (const cell of this.#ring) this.#close(cell);
