@@ -34,22 +34,15 @@ import {
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
+import { brokenBody, refuseBrokenRequest, waitsItsTurn } from "./broken.ts";
 import { isCallTarget } from "./exposeHttp.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
-import {
-  OVERLOADED,
-  STOPPING,
-  refusalFor,
-  refuseBrokenRequest,
-  toldRefusal,
-  writeJson,
-  writeRefusal,
-} from "./refusal.ts";
+import { OVERLOADED, STOPPING, refusalFor, toldRefusal, writeJson, writeRefusal } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
-import { Exchange, declaredBytes, hasTwoHosts, logFields } from "./request.ts";
+import { Exchange, declaredBytes, hasWrongHost, logFields } from "./request.ts";
 import type { RequestInfo } from "./request.ts";
 import { asksForSocket, type Upgrade, type Upgrades } from "./upgrade.ts";
 import { Warnings } from "./warnings.ts";
@@ -176,6 +169,8 @@ class Front implements HttpFront {
       headersTimeout: limits.headerTimeoutMs,
       requestTimeout: Math.max(limits.requestTimeoutMs, limits.headerTimeoutMs),
       keepAliveTimeout: limits.keepAliveMs,
+      // Refused by hasWrongHost, in the form of every other refusal.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(5_000, Math.ceil(limits.headerTimeoutMs / 2)),
       shouldUpgradeCallback: (incoming) => options.upgrades !== undefined && asksForSocket(incoming),
     });
@@ -183,6 +178,8 @@ class Front implements HttpFront {
     server.maxConnections = limits.connections;
     server.on("request", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
     server.on("checkContinue", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, true));
+    // Other expectations than 100-continue may be passed over; node's own refusal is not in the form of ours.
+    server.on("checkExpectation", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
     server.on("clientError", refuseBrokenRequest);
     server.on("drop", () => this.#warnings.count("connections were closed: there are too many"));
     this.#server = server;
@@ -243,7 +240,14 @@ class Front implements HttpFront {
     if (incoming.socket.writableEnded) return;
     if (outgoing.socket === null) {
       // One packet holds hundreds of requests, whose answers would all be made and kept until the first has left.
-      outgoing.once("socket", () => process.nextTick(() => this.#onRequest(incoming, outgoing, expectsContinue)));
+      waitsItsTurn(incoming, outgoing);
+      outgoing.once("socket", () =>
+        process.nextTick(() => {
+          const broken = brokenBody(incoming);
+          if (broken === undefined) this.#onRequest(incoming, outgoing, expectsContinue);
+          else this.#refuse(incoming, outgoing, broken, true);
+        }),
+      );
       return;
     }
     const target = incoming.url as string;
@@ -287,9 +291,10 @@ class Front implements HttpFront {
     const { refuse } = this.#options.state();
     if (refuse !== undefined) return refuse === "stopping" ? STOPPING : OVERLOADED;
     if (this.#open >= limits.openRequests) return OVERLOADED;
-    if (bodyBytes !== undefined && bodyBytes > mostBytes) return BODY_TOO_LARGE;
+    // A request that waited its turn has chunks of its body already.
+    if ((bodyBytes ?? incoming.readableLength) > mostBytes) return BODY_TOO_LARGE;
     if (this.#options.upgrades === undefined && asksForSocket(incoming)) return NO_UPGRADE;
-    return hasTwoHosts(incoming.rawHeaders) ? BAD_HOST : undefined;
+    return hasWrongHost(incoming) ? BAD_HOST : undefined;
   }
 
   /** Why a WebSocket cannot be opened, if so. */

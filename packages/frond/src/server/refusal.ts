@@ -4,8 +4,7 @@
 // path, no stack, no text of an error that the app did not mean for its clients, except under `frond dev`. Whoever may try again is told when.
 
 import type { ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
-import { LINGER_MS, RETRY_AFTER_SECONDS } from "../limits.ts";
+import { RETRY_AFTER_SECONDS } from "../limits.ts";
 import { errorToWire } from "./wire.ts";
 
 /** An answer that needs no request: made once, written often. */
@@ -19,14 +18,6 @@ export const OVERLOADED: Refusal = { status: 503, code: "OVERLOADED", message: "
 export const STOPPING: Refusal = { status: 503, code: "STOPPING", message: "this node is stopping; try again" };
 const RETRY: Refusal = { status: 503, code: "RETRY", message: "this did not work now; try again" };
 const INTERNAL: Refusal = { status: 500, code: "INTERNAL", message: "the request failed; the log has the reason" };
-const TIMED_OUT: Refusal = { status: 408, code: "TIMED_OUT", message: "the request did not arrive in time" };
-const MALFORMED: Refusal = { status: 400, code: "BAD_REQUEST", message: "this is not a well-formed HTTP/1.1 request" };
-const HEADER_TOO_LARGE: Refusal = {
-  status: 431,
-  code: "HEADER_TOO_LARGE",
-  message: "the request header is larger than this server accepts",
-};
-const BODY_MALFORMED: Refusal = { status: 413, code: "BODY_TOO_LARGE", message: "the chunk extensions are too long" };
 
 /** What a failed handler means to the client. Errors that invite a retry say so by `overloaded` or `retryable`. */
 export function refusalFor(error: unknown): Refusal {
@@ -59,39 +50,4 @@ export function writeJson(outgoing: ServerResponse, status: number, value: unkno
   headers.push("content-length", String(Buffer.byteLength(body)));
   if (status === 503) headers.push("retry-after", String(RETRY_AFTER_SECONDS));
   outgoing.writeHead(status, headers).end(body);
-}
-
-const REASONS: Readonly<Record<number, string>> = {
-  400: "Bad Request",
-  408: "Request Timeout",
-  413: "Content Too Large",
-  431: "Request Header Fields Too Large",
-};
-
-/** Answers bytes that node could not read as a request, then closes the connection. */
-export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // What node knows of an answer in work on this connection; half of it may be on the wire already.
-  const current = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage;
-  const refusal = brokenRefusal(error.code ?? "");
-  if (refusal === undefined || !socket.writable || current?.headersSent === true) {
-    // An answer that is on its way out may still be read; a second complaint about the same bytes changes nothing.
-    if (!socket.writableEnded) socket.destroy();
-    return;
-  }
-  const { status, code, message } = refusal;
-  const body = JSON.stringify({ error: { code, message } });
-  socket.end(
-    `HTTP/1.1 ${status} ${REASONS[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  timer.unref();
-  socket.once("close", () => clearTimeout(timer));
-}
-
-function brokenRefusal(code: string): Refusal | undefined {
-  if (code === "HPE_HEADER_OVERFLOW") return HEADER_TOO_LARGE;
-  if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") return BODY_MALFORMED;
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return TIMED_OUT;
-  return code.startsWith("HPE_") ? MALFORMED : undefined;
 }

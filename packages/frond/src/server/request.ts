@@ -89,14 +89,14 @@ export function declaredBytes(incoming: IncomingMessage): number | undefined {
   return length === undefined ? 0 : Number(length);
 }
 
-/** True when the client stated two hosts: two programs could then read two different requests. */
-export function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+/** True when the client stated two hosts (two programs could then read two different requests), or none in HTTP/1.1. */
+export function hasWrongHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     if (name.length === 4 && name.toLowerCase() === "host") hosts++;
   }
-  return hosts > 1;
+  return hosts > 1 || (hosts === 0 && httpVersion !== "1.0");
 }
 
 /** What a line in the log says of a request: never its query, which may hold secrets. */

@@ -4,7 +4,9 @@
 // `npm run fuzz` as much as there is time for.
 
 import { addressTarget } from "./addresses.ts";
+import { controlTarget } from "./control.ts";
 import { headersTarget } from "./headers.ts";
+import { httpTarget } from "./http.ts";
 import { logTarget } from "./logFiles.ts";
 import { forwardedTarget, optionsTarget } from "./options.ts";
 import { recordTarget } from "./record.ts";
@@ -21,4 +23,6 @@ export const TARGETS: readonly Target[] = [
   optionsTarget(),
   forwardedTarget(),
   wireTarget(),
+  controlTarget(),
+  httpTarget(),
 ];

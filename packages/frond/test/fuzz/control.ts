@@ -1,0 +1,194 @@
+// The control socket of a real node: arguments of every shape, JSON that is none, methods that are not.
+//
+// Rule: every request is answered, with {"ok"} or with an error of frond's own codes; only a verb that throws may answer
+// THROWN. What was not asked with `write` changes nothing, no tool makes a cell, and the node lives on.
+
+import fc from "fast-check";
+import { Agent, request } from "node:http";
+import { isDeepStrictEqual } from "node:util";
+import { ERROR_CODES } from "../../src/errors.ts";
+import { serveControl } from "../../src/server/control.ts";
+import type { NodeControl } from "../../src/server/nodeControl.ts";
+import { mutate, mutations } from "./mutate.ts";
+import { Box, openBoxes } from "./nodes.ts";
+import { type Entrance, target, type Target } from "./target.ts";
+
+interface ControlCase {
+  readonly method: string;
+  readonly http: string;
+  readonly args: unknown;
+  readonly changes: Parameters<typeof mutate>[1];
+  readonly deep: number;
+}
+
+const address = fc.constantFrom(
+  "box/a",
+  "box/w",
+  "box/none",
+  "box/a/b",
+  "box/",
+  "/",
+  "",
+  "nobox/a",
+  "box/%00",
+  "box/..%2f..",
+);
+const sql = fc.oneof(
+  fc.constantFrom(
+    ...[
+      "SELECT * FROM t",
+      "SELECT ?, ?",
+      "SELECT 9223372036854775807",
+      "SELECT x'00ff', 1e999, 'é'",
+      "",
+      ";",
+      "SELECT 1; SELECT 2",
+    ],
+    ...[
+      "DELETE FROM t",
+      "UPDATE t SET b = 'x' RETURNING a",
+      "DROP TABLE t",
+      "CREATE TABLE u (x)",
+      "COMMIT",
+      "ROLLBACK",
+    ],
+    ...[
+      "ATTACH 'x' AS y",
+      "PRAGMA user_version = 5",
+      "PRAGMA journal_mode",
+      "VACUUM",
+      "WITH x AS (SELECT 1) DELETE FROM t",
+    ],
+    ...[
+      "EXPLAIN DELETE FROM t",
+      "PRAGMA optimize",
+      "ANALYZE",
+      "SELECT load_extension('x')",
+      "SELECT :a",
+      "SELECT * FROM nothing",
+    ],
+  ),
+  fc.string({ maxLength: 12 }),
+);
+const value = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.constantFrom({ $blob: "AQI=" }, { $blob: "?" }, { $real: "Infinity" }),
+);
+const verb = fc.constantFrom(
+  "echo",
+  "boom",
+  "fill",
+  "put",
+  "fetch",
+  "constructor",
+  "__proto__",
+  "ctx",
+  "then",
+  "",
+  "alarm",
+);
+const args = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.tuple(
+      address,
+      sql,
+      fc.oneof(fc.array(value, { maxLength: 3 }), value),
+      fc.constantFrom(false, null, 1),
+    ),
+  },
+  { weight: 1, arbitrary: fc.tuple(fc.constant("box/w"), sql, fc.array(value, { maxLength: 2 }), fc.constant(true)) },
+  { weight: 2, arbitrary: fc.tuple(fc.constantFrom("box/w", "box/..%2f.."), verb, fc.array(value, { maxLength: 3 })) },
+  { weight: 1, arbitrary: fc.tuple(fc.oneof(address, value), fc.constantFrom<unknown>(1, -1, 1e9, 0.5, "x", null)) },
+  { weight: 1, arbitrary: value },
+);
+
+export function controlTarget(broken: (control: NodeControl) => NodeControl = (control) => control): Target {
+  return target("control", 500, async (): Promise<Entrance<ControlCase>> => {
+    const { node, get, directory, fatal, close } = await openBoxes();
+    for (const name of ["a", "w"]) await get(Box, name).fill();
+    const front = await serveControl(directory, broken(node.control));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = (http: string, method: string, body: Buffer): Promise<Answer> =>
+      send(agent, front.path, http, method, body);
+    const look = async (): Promise<unknown> => [
+      await node.control.sql(
+        "box/a",
+        "SELECT a, b, hex(c) FROM t UNION ALL SELECT type, name, sql FROM sqlite_schema",
+        [],
+        false,
+      ),
+      node.control.cells(undefined, 100).filter(({ address: known }) => known !== "box/..%2f..").length,
+    ];
+    const before = await look();
+    return {
+      input: fc.record({
+        method: fc.constantFrom(
+          "sql",
+          "sql",
+          "sql",
+          "call",
+          "call",
+          "cells",
+          "status",
+          "version",
+          "exportTo",
+          "none",
+          "toString",
+          "%2f",
+          "",
+        ),
+        http: fc.constantFrom("POST", "POST", "POST", "POST", "GET", "PUT"),
+        args,
+        changes: fc.oneof(fc.constant([]), mutations),
+        deep: fc.constantFrom(0, 0, 0, 900, 1100, 30_000),
+      }),
+      async check(input) {
+        const json = JSON.stringify(input.args);
+        const text = `${"[".repeat(input.deep)}${json}${"]".repeat(input.deep)}`;
+        const answer = await ask(input.http, input.method, mutate(Buffer.from(text), input.changes));
+        judge(input, answer);
+        if (!isDeepStrictEqual(await look(), before)) throw new Error("what must not change has changed");
+        if (fatal.length > 0) throw new Error(`the node gave up: ${String(fatal[0])}`);
+      },
+      async close() {
+        agent.destroy();
+        await front.stop();
+        await close();
+      },
+    };
+  });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+function judge(input: ControlCase, { status, body }: Answer): void {
+  if (status === 200 && input.method === "exportTo") {
+    if (!body.toString("latin1").startsWith("SQLite format 3\0")) throw new Error("the export is no database");
+    return;
+  }
+  const told = JSON.parse(body.toString()) as { error?: { code?: unknown; message?: unknown } };
+  if (status === 200) {
+    if (told.error !== undefined) throw new Error("an error with status 200");
+    return;
+  }
+  const { code, message } = told.error ?? {};
+  if (typeof message !== "string" || typeof code !== "string") throw new Error(`answered ${body.toString()}`);
+  if (Object.hasOwn(ERROR_CODES, code)) return;
+  if (input.method !== "call") throw new Error(`answered ${body.toString()}`);
+}
+
+function send(agent: Agent, socketPath: string, method: string, target: string, body: Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, agent, method, path: `/${target}` }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+      incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks) }));
+    });
+    outgoing.setHeader("content-length", body.length);
+    outgoing.on("error", reject).end(body);
+  });
+}
