@@ -22,6 +22,9 @@ export interface Call {
   readonly args: string;
 }
 
+/** Reason of the signal when the time of a call has passed. */
+export const EXPIRED = "expired";
+
 /** Carries a call; resolves with the encoded result. `signal` is raised when nobody waits any more. */
 export type Carry = (call: Call, signal: AbortSignal) => Promise<unknown>;
 
@@ -58,7 +61,7 @@ export async function carryBounded(carry: Carry, call: Call, options: CallOption
   };
   const expire = (): void => {
     // First: who carries it may know that it never left, and says so.
-    over.abort();
+    over.abort(EXPIRED);
     reject(unknownOutcome(`${call.verb} got no answer within ${timeoutMs} ms`));
   };
   signal?.addEventListener("abort", abort, { once: true });

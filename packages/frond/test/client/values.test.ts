@@ -50,11 +50,12 @@ describe("a value goes through exactly as it is", () => {
 
   test("what JSON holds stays as it stands there", () => {
     fc.assert(
-      fc.property(fc.jsonValue(), (one) => {
-        fc.pre(!JSON.stringify(one).includes('"$') && !JSON.stringify(one).includes("__proto__"));
-        expect(JSON.stringify(encode(one))).toBe(JSON.stringify(Object.is(one, -0) ? encode(-0) : one));
+      fc.property(fc.json(), (text) => {
+        fc.pre(!text.includes('"$') && !text.includes("__proto__"));
+        const one: unknown = JSON.parse(text);
+        fc.pre(!Object.is(one, -0) && !text.includes("-0"));
+        assert.deepStrictEqual(encode(one), one);
       }),
-      { examples: [[{ a: [1, "b", null, true] }]] },
     );
   });
 

@@ -20,8 +20,8 @@ export interface ExposedNode {
   readonly log: Record<string, unknown>[];
 }
 
-/** Serves an app with its exposed verbs on a free port until the test ends. */
-export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions> = {}): Promise<ExposedNode> {
+/** Serves an app with its exposed verbs on a free port, or on `port`, until the test ends. */
+export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions> = {}, port = 0): Promise<ExposedNode> {
   const directory = mkdtempSync(path.join(os.tmpdir(), "frond-exposed-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const log: Record<string, unknown>[] = [];
@@ -31,7 +31,7 @@ export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions>
   if (node.handleCall === undefined) throw new Error("this app exposes nothing");
   const front = await listenHttp({
     host: "127.0.0.1",
-    port: 0,
+    port,
     handler: (request, info) => node.handle(request, info),
     calls: node.handleCall,
     upgrades: node.upgrades,
@@ -39,8 +39,7 @@ export async function serveExposed<X>(app: App<X>, options: Partial<NodeOptions>
     state: () => node.state(),
   });
   onTestFinished(() => front.stop(0));
-  const { port } = front.address;
-  return { node, front, url: `http://127.0.0.1:${port}`, port, log };
+  return { node, front, url: `http://127.0.0.1:${front.address.port}`, port: front.address.port, log };
 }
 
 export interface Answer {
