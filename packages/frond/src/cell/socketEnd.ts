@@ -68,7 +68,8 @@ export class SocketEnd {
   #tail: Frame | undefined;
   #bytes = 0;
   #waiting = false;
-  #closing = false;
+  /** A close frame is on its way: the cell said so, or the runtime. */
+  #closing: "cell" | "runtime" | undefined;
   #cut = false;
   #ended = false;
 
@@ -83,7 +84,7 @@ export class SocketEnd {
   /** As WebSocket has it. An accepted socket is open for its cell: what it sends waits for the handshake. */
   get readyState(): number {
     if (this.#ended || this.#cut) return 3;
-    if (this.#closing) return Math.max(2, this.#line?.readyState ?? 2);
+    if (this.#closing !== undefined) return Math.max(2, this.#line?.readyState ?? 2);
     return this.#line?.readyState ?? 1;
   }
 
@@ -94,7 +95,7 @@ export class SocketEnd {
   /** Throws SOCKET_CLOSED after `close`, MESSAGE_TOO_LARGE. To a client that has gone it sends nothing. */
   send(data: Buffer, text: boolean): void {
     if (this.#ended || this.#cut) return;
-    if (this.#closing) throw new FrondError("SOCKET_CLOSED", "Can't call WebSocket send() after close().");
+    if (this.#closing === "cell") throw new FrondError("SOCKET_CLOSED", "Can't call WebSocket send() after close().");
     if (data.length > MAX_SOCKET_BUFFER_BYTES) {
       const most = `a message of at most ${MAX_SOCKET_BUFFER_BYTES}`;
       throw new FrondError("MESSAGE_TOO_LARGE", `send() got ${data.length} bytes; a socket takes ${most}`);
@@ -105,7 +106,7 @@ export class SocketEnd {
 
   /** Closes behind what was sent; taken back with the transaction it is said in. */
   close(code: number | undefined, reason: string | undefined): void {
-    if (this.#closing || this.readyState !== 1) return;
+    if (this.readyState !== 1) return;
     this.#hold({ ...CLOSE, code, reason });
   }
 
@@ -116,8 +117,8 @@ export class SocketEnd {
 
   /** Closes for the runtime, behind what was sent. */
   closeKnown(code: number, reason: string): void {
-    if (this.#closing || this.readyState !== 1) return;
-    this.#closing = true;
+    if (this.readyState !== 1) return;
+    this.#closing = "runtime";
     this.#append({ ...CLOSE, code, reason, lsn: 0 as Lsn });
   }
 
@@ -145,11 +146,11 @@ export class SocketEnd {
       },
       () => {
         frame.dropped = true;
-        if (frame.data === undefined) this.#closing = false;
+        if (frame.data === undefined) this.#closing = undefined;
         this.#drain();
       },
       () => {
-        if (frame.data === undefined) this.#closing = true;
+        if (frame.data === undefined) this.#closing = "cell";
         this.#append(frame);
       },
     );

@@ -16,7 +16,9 @@ export interface Rooms extends Opened {
   stop(): Promise<void>;
 }
 
-type Options = Partial<Omit<NodeOptions, "app" | "dataDirectory">> & { readonly fetch?: AppDefinition["fetch"] };
+type Options = Partial<Omit<NodeOptions, "app" | "dataDirectory">> & {
+  readonly fetch?: NonNullable<AppDefinition["fetch"]>;
+};
 
 /**
  * Serves `cells` on a free port. The path of a request is `/KIND/NAME/...`, and goes to the `fetch` of that cell, unless

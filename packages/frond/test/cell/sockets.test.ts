@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
-import { CellSocket } from "../../src/cell/socket.ts";
+import type { CellSocket } from "../../src/cell/socket.ts";
 import { WebSocketRequestResponsePair } from "../../src/cell/sockets.ts";
 import { FakeClock } from "../../src/clock.ts";
 import { MAX_ATTACHMENT_BYTES, MAX_AUTO_RESPONSE_BYTES, MAX_SOCKET_TAG_LENGTH } from "../../src/limits.ts";
@@ -265,7 +265,8 @@ describe("what is wrong with a socket is said where it is done", () => {
         tries[message as string]?.();
       } catch (error) {
         const { code, message: why } = error as { code: string; message: string };
-        ws.readyState === 1 ? ws.send(`${code} ${why}`) : (Wrong.last = `${code} ${why}`);
+        if (ws.readyState === 1) ws.send(`${code} ${why}`);
+        else Wrong.last = `${code} ${why}`;
       }
     }
     static last = "";

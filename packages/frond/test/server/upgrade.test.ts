@@ -108,6 +108,7 @@ describe("a request for a WebSocket", () => {
     expect(raw.text()).toBe("");
     ready.open();
     const digest = createHash("sha1").update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+    // oxlint-disable-next-line no-control-regex
     const head = await raw.until(/\r\n\r\n\x81\x02hi$/);
     expect(head).toMatch(/^HTTP\/1\.1 101 /);
     expect(head).toContain(`Sec-WebSocket-Accept: ${digest}\r\n`);
@@ -316,6 +317,7 @@ describe("an open connection", () => {
     raw.send(handshake());
     await raw.until(/\r\n\r\n/);
     raw.send(frame);
+    // oxlint-disable-next-line no-control-regex
     const text = await raw.until(/\x88\x02..$/s);
     expect(Buffer.from(text.slice(-2), "latin1").readUInt16BE()).toBe(code);
     raw.socket.destroy();
