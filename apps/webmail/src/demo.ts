@@ -10,7 +10,7 @@ import { feed, Ledger, type Refusal } from "./demo/feeder.ts";
 import { corpusPlan, type Plan } from "./demo/plan.ts";
 import { Progress } from "./demo/progress.ts";
 import { freePort, type MailServer, startServer } from "./demo/server.ts";
-import { boxLink } from "./views.ts";
+import { boxLink } from "./links.ts";
 
 const USAGE = `npm run demo -- [--data FOLDER] [--port N] [--smtp-port N] [--limit N] [--once]
 

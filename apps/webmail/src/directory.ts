@@ -59,6 +59,15 @@ export class Directory extends Cell {
       ORDER BY name LIMIT ${Math.min(limit, MAX_ENTRIES)}`;
   }
 
+  /** Which of these mailboxes there are. */
+  known(names: readonly string[]): string[] {
+    return this.sql.all<{
+      name: string;
+    }>`SELECT name FROM mailbox WHERE name IN (SELECT value FROM json_each(${JSON.stringify(names)}))`.map(
+      ({ name }) => name,
+    );
+  }
+
   /** How many mailboxes there are, and messages in all of them. */
   totals(): Totals {
     return this.totalsOf("");

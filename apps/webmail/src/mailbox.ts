@@ -1,18 +1,33 @@
-// One mailbox: the messages of one address, searchable. Its name is the address in lower case.
+// One mailbox: the messages of one address, in folders, searchable; its drafts, and what it sends. Its name is the address
+// in lower case.
 //
 // Rule: a message is kept once, raw, byte for byte; beside it stand the decoded words that lists and search need. Files
 // that came with a message are parts of the raw bytes and are taken out of them when asked for. Delivering the same
 // bytes again changes nothing and answers as if they had been new: whoever did not hear the first answer may try again.
+// That holds after a message was erased, too: it does not come back.
 // Rejected: rows for HTML and files (each byte would be stored twice, and the log carries every byte), an FTS5 table with
 // its own copy of the text (it reads the text of the message table), parsing here (a mail goes to many mailboxes).
 
-import { Cell } from "frond";
-import type { StoredMail } from "./message.ts";
+import { createHash } from "node:crypto";
+import { Cell, FrondError } from "frond";
+import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
+import { type Draft, type DraftFile, type DraftLine, Drafts, type DraftText } from "./drafts.ts";
+import type { Counts, Folder } from "./folders.ts";
+import { identityOf, type StoredMail } from "./message.ts";
+import { MAILBOX_MIGRATIONS } from "./schema.ts";
 
 /** What a list shows of a message. */
 export interface MailLine {
   readonly id: number;
+  /** Its place in lists: the next page begins before the last one's. */
+  readonly pos: number;
+  readonly folder: Folder;
+  readonly unread: 0 | 1;
+  readonly starred: 0 | 1;
+  /** When a snoozed message comes back, in ms since 1970. */
+  readonly due: number | null;
   readonly sender: string;
+  readonly recipients: string;
   readonly subject: string;
   /** ms since 1970; null if the message states no time. */
   readonly sent: number | null;
@@ -27,23 +42,29 @@ export interface MailLine {
 
 /** A whole message as stored. */
 export interface MailRow extends Omit<MailLine, "extract"> {
-  readonly recipients: string;
   readonly raw: Uint8Array;
 }
 
 /** The answer to a delivery. */
 export interface Delivered {
+  /** 0 if the message was erased before. */
   readonly id: number;
   /** False if the mailbox had the message already. */
   readonly added: boolean;
-  /** Messages in the mailbox now. */
+  /** Messages that were ever delivered here. */
   readonly messages: number;
 }
 
-/** The messages next to one, by arrival; null at either end. */
+/** The messages next to one in its list; null at either end. */
 export interface Neighbours {
   readonly newer: number | null;
   readonly older: number | null;
+}
+
+/** A message that was moved, and where it stood. */
+export interface Moved {
+  readonly id: number;
+  readonly folder: Folder;
 }
 
 /** Control characters around a found word: cleaned text holds none, so they cannot be forged. */
@@ -52,6 +73,8 @@ export const MARK = { open: "\u0002", close: "\u0003" } as const;
 export const MAX_LINES = 200;
 /** Matches of a search that are counted: beyond that it is "more than". A bound on the work, not on what is found. */
 export const MAX_COUNTED = 1000;
+/** Messages that are erased by one call, at most: each rewrites pages of the search index. */
+export const MAX_ERASED = 200;
 
 const EXTRACT_LENGTH = 160;
 const SNIPPET_WORDS = 24;
@@ -59,87 +82,272 @@ const SNIPPET_WORDS = 24;
 export class Mailbox extends Cell {
   // Mail is acknowledged to its sender, who then forgets it: never below disk, whatever the node's default is.
   static override durability = "disk" as const;
+  static override migrations = MAILBOX_MIGRATIONS;
 
-  static override migrations = [
-    // raw stands last: a list reads the columns before it without walking over its pages.
-    `CREATE TABLE message (
-       id INTEGER PRIMARY KEY,
-       identity BLOB NOT NULL UNIQUE,
-       received INTEGER NOT NULL,
-       sent INTEGER,
-       sender TEXT NOT NULL,
-       recipients TEXT NOT NULL,
-       subject TEXT NOT NULL,
-       files TEXT NOT NULL,
-       body TEXT NOT NULL,
-       raw BLOB NOT NULL
-     ) STRICT;
-     CREATE VIRTUAL TABLE search USING fts5(
-       subject, sender, recipients, files, body,
-       content = 'message', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
-     );`,
-  ];
-
-  /** Stores a message, once. */
+  /** Stores a message in the inbox, once. */
   deliver(mail: StoredMail): Delivered {
-    const known = this.sql.first<{ id: number }>`SELECT id FROM message WHERE identity = ${mail.identity}`;
+    const known =
+      this.sql.first<{ id: number }>`SELECT id FROM message WHERE identity = ${mail.identity}` ??
+      this.sql.first<{ id: number }>`SELECT 0 AS id FROM forgotten WHERE identity = ${mail.identity}`;
     if (known !== undefined) return { id: known.id, added: false, messages: this.count() };
-    const { id } = this.sql.one<{ id: number }>`
-      INSERT INTO message (identity, received, sent, sender, recipients, subject, files, body, raw)
-      VALUES (${mail.identity}, ${Date.now()}, ${mail.sent}, ${mail.sender}, ${mail.recipients}, ${mail.subject},
-              ${mail.files}, ${mail.body}, ${mail.raw})
-      RETURNING id`;
-    this.sql`
-      INSERT INTO search (rowid, subject, sender, recipients, files, body)
-      VALUES (${id}, ${mail.subject}, ${mail.sender}, ${mail.recipients}, ${mail.files}, ${mail.body})`;
+    const id = this.#store(mail, mail.identity, "inbox", 1);
+    this.sql`UPDATE counter SET arrived = arrived + 1`;
     return { id, added: true, messages: this.count() };
   }
 
-  /** Number of messages. */
+  /** Messages that were ever delivered here. Count. */
   count(): number {
-    return this.sql.one<{ n: number }>`SELECT count(*) AS n FROM message`.n;
+    return this.sql.one<{ n: number }>`SELECT arrived AS n FROM counter`.n;
   }
 
-  /** Messages from the newest on, those before message `before` only. */
-  list(before: number, limit: number): MailLine[] {
-    return this.sql.all<MailLine>`
-      SELECT id, sender, subject, sent, received, length(raw) AS size, files,
-             substr(body, 1, ${EXTRACT_LENGTH}) AS extract
-      FROM message WHERE id < ${before} ORDER BY id DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+  /** How many messages stand in each folder, and how many drafts there are. */
+  counts(): Counts {
+    const folders = this.sql.all<{ name: Folder; messages: number; unread: number }>`SELECT * FROM folder`;
+    const drafts = { messages: this.#drafts.count(), unread: 0 };
+    const counts = folders.map(({ name, messages, unread }) => [name, { messages, unread }] as const);
+    return { ...(Object.fromEntries(counts) as Record<Folder, { messages: number; unread: number }>), drafts };
   }
 
-  /** Like `list`, but only messages that a query finds (query.ts makes one from typed text). */
-  search(query: string, before: number, limit: number): MailLine[] {
+  /** Messages of a folder from the newest on, those before place `before` only. */
+  list(before: number, limit: number, folder: Folder = "inbox"): MailLine[] {
     return this.sql.all<MailLine>`
-      SELECT message.id, message.sender, message.subject, sent, received, length(raw) AS size, message.files,
+      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
+             files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+      FROM state JOIN message USING (id)
+      WHERE folder = ${folder} AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+  }
+
+  /** Messages with a star, wherever they stand. */
+  starred(before: number, limit: number): MailLine[] {
+    return this.sql.all<MailLine>`
+      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
+             files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+      FROM state JOIN message USING (id)
+      WHERE starred = 1 AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+  }
+
+  /** Messages that a query finds (query.ts makes one from typed text), in the trash or everywhere else; before id `before`. */
+  search(query: string, before: number, limit: number, inTrash = false): MailLine[] {
+    return this.sql.all<MailLine>`
+      SELECT message.id, message.id AS pos, folder, unread, starred, due, message.sender, message.recipients,
+             message.subject, sent, received, length(raw) AS size, message.files,
              snippet(search, -1, ${MARK.open}, ${MARK.close}, '…', ${SNIPPET_WORDS}) AS extract
-      FROM search JOIN message ON message.id = search.rowid
-      WHERE search MATCH ${query} AND search.rowid < ${before}
+      FROM search JOIN message ON message.id = search.rowid JOIN state ON state.id = search.rowid
+      WHERE search MATCH ${query} AND search.rowid < ${before} AND (folder = 'trash') = ${Number(inTrash)}
       ORDER BY search.rowid DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
   }
 
   /** How many messages a query finds, counted up to MAX_COUNTED + 1. */
-  matches(query: string): number {
+  matches(query: string, inTrash = false): number {
     return this.sql.one<{ n: number }>`
-      SELECT count(*) AS n FROM (SELECT 1 FROM search WHERE search MATCH ${query} LIMIT ${MAX_COUNTED + 1})`.n;
+      SELECT count(*) AS n FROM (
+        SELECT 1 FROM search JOIN state ON state.id = search.rowid
+        WHERE search MATCH ${query} AND (folder = 'trash') = ${Number(inTrash)} LIMIT ${MAX_COUNTED + 1})`.n;
   }
 
-  /** The messages that a list, or with `query` a search, shows before and after a message. */
+  /** The messages that its folder, or with `query` a search, shows before and after a message. */
   neighbours(id: number, query?: string): Neighbours {
+    const here = this.sql.first<{ folder: Folder; pos: number }>`SELECT folder, pos FROM state WHERE id = ${id}`;
+    if (here === undefined) return { newer: null, older: null };
+    const { folder, pos } = here;
     if (query === undefined) {
       return this.sql.one<Neighbours>`
-        SELECT (SELECT min(id) FROM message WHERE id > ${id}) AS newer,
-               (SELECT max(id) FROM message WHERE id < ${id}) AS older`;
+        SELECT (SELECT id FROM state WHERE folder = ${folder} AND pos > ${pos} ORDER BY pos LIMIT 1) AS newer,
+               (SELECT id FROM state WHERE folder = ${folder} AND pos < ${pos} ORDER BY pos DESC LIMIT 1) AS older`;
     }
+    const trash = Number(folder === "trash");
     return this.sql.one<Neighbours>`
-      SELECT (SELECT rowid FROM search WHERE search MATCH ${query} AND rowid > ${id} ORDER BY rowid LIMIT 1) AS newer,
-             (SELECT rowid FROM search WHERE search MATCH ${query} AND rowid < ${id} ORDER BY rowid DESC LIMIT 1) AS older`;
+      SELECT (SELECT search.rowid FROM search JOIN state ON state.id = search.rowid
+              WHERE search MATCH ${query} AND search.rowid > ${id} AND (folder = 'trash') = ${trash}
+              ORDER BY search.rowid LIMIT 1) AS newer,
+             (SELECT search.rowid FROM search JOIN state ON state.id = search.rowid
+              WHERE search MATCH ${query} AND search.rowid < ${id} AND (folder = 'trash') = ${trash}
+              ORDER BY search.rowid DESC LIMIT 1) AS older`;
   }
 
   /** One message, or undefined if there is none of that number. */
   read(id: number): MailRow | undefined {
     return this.sql.first<MailRow>`
-      SELECT id, sender, recipients, subject, sent, received, length(raw) AS size, files, raw
-      FROM message WHERE id = ${id}`;
+      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
+             files, raw
+      FROM message JOIN state USING (id) WHERE id = ${id}`;
+  }
+
+  /** Marks messages as read or not. */
+  setUnread(ids: readonly number[], unread: boolean): void {
+    this.sql`
+      UPDATE state SET unread = ${Number(unread)}
+      WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)})) AND unread <> ${Number(unread)}`;
+  }
+
+  /** Gives messages a star, or takes it. */
+  setStarred(ids: readonly number[], starred: boolean): void {
+    this.sql`
+      UPDATE state SET starred = ${Number(starred)}
+      WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+  }
+
+  /** Moves messages; those that stand elsewhere than in `folder`. A snoozed one that is moved sleeps no more. */
+  move(ids: readonly number[], folder: Exclude<Folder, "snoozed">): Moved[] {
+    const moved = this.#whereabouts(ids).filter((each) => each.folder !== folder);
+    this.sql`
+      UPDATE state SET folder = ${folder}, due = NULL
+      WHERE id IN (SELECT value FROM json_each(${JSON.stringify(moved.map(({ id }) => id))}))`;
+    return moved;
+  }
+
+  /** Puts messages aside until `due` (ms since 1970): then they come back to the inbox, unread and on top. */
+  snooze(ids: readonly number[], due: number): Moved[] {
+    const moved = this.#whereabouts(ids);
+    this.sql`
+      UPDATE state SET folder = 'snoozed', due = ${due}
+      WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+    return moved;
+  }
+
+  /** Brings back what was snoozed until `now` or before. Returns when the next one is due, or null. */
+  wakeDue(now: number): number | null {
+    const due = this.sql.all<{ id: number }>`
+      SELECT id FROM state WHERE folder = 'snoozed' AND due <= ${now} ORDER BY due, pos`;
+    for (const { id } of due) {
+      this.sql`
+        UPDATE state SET folder = 'inbox', due = NULL, unread = 1, pos = ${this.#number()} WHERE id = ${id}`;
+    }
+    return this.sql.one<{ next: number | null }>`SELECT min(due) AS next FROM state WHERE folder = 'snoozed'`.next;
+  }
+
+  /** Erases messages that stand in the trash, for good; all of them without `ids`. At most MAX_ERASED; returns how many. */
+  erase(ids?: readonly number[]): number {
+    const wanted = ids === undefined ? null : JSON.stringify(ids);
+    const gone = this.sql.all<{ id: number }>`
+      SELECT id FROM state WHERE folder = 'trash'
+      AND (${wanted} IS NULL OR id IN (SELECT value FROM json_each(${wanted ?? "[]"}))) LIMIT ${MAX_ERASED}`;
+    for (const { id } of gone) {
+      this.sql`INSERT OR IGNORE INTO forgotten SELECT identity FROM message WHERE id = ${id}`;
+      this.sql`
+        INSERT INTO search (search, rowid, subject, sender, recipients, files, body)
+        SELECT 'delete', id, subject, sender, recipients, files, body FROM message WHERE id = ${id}`;
+      this.sql`DELETE FROM message WHERE id = ${id}`;
+      this.sql`DELETE FROM state WHERE id = ${id}`;
+      this.sql`DELETE FROM outgoing WHERE message = ${id}`;
+    }
+    return gone.length;
+  }
+
+  /** All drafts, the one changed last first. */
+  drafts(): DraftLine[] {
+    return this.#drafts.list();
+  }
+
+  /** A draft with the names of its files, or undefined. */
+  draft(id: number): Draft | undefined {
+    return this.#drafts.read(id);
+  }
+
+  /** Begins a draft; `files` of a forwarded message go with it as far as a draft takes them. Returns its number. */
+  beginDraft(text: DraftText, answers: string, thread: string, files: readonly DraftFile[]): number {
+    const id = this.#number();
+    this.#drafts.begin(id, text, answers, thread);
+    for (const file of files) this.#drafts.addFile(this.#number(), id, file);
+    return id;
+  }
+
+  /** Keeps a draft as it is now. False if it is gone: sent or discarded elsewhere. */
+  saveDraft(id: number, text: DraftText): boolean {
+    return this.#drafts.save(id, text);
+  }
+
+  /** Throws a draft away. False if it was gone. */
+  discardDraft(id: number): boolean {
+    return this.#drafts.discard(id);
+  }
+
+  /** Adds a file to a draft. Returns its number, or in words why it cannot be added. */
+  attach(draft: number, file: DraftFile): number | string {
+    const id = this.#number();
+    return this.#drafts.addFile(id, draft, file) ?? id;
+  }
+
+  /** Takes a file off a draft. */
+  detach(draft: number, file: number): void {
+    this.#drafts.removeFile(draft, file);
+  }
+
+  /** A file of a draft; all of them without a number. */
+  draftFiles(draft: number, file?: number): DraftFile[] {
+    return this.#drafts.files(draft, file);
+  }
+
+  /**
+   * Turns a draft into a message that is sent: from then on it stands in Sent, and what is still to be brought to
+   * `recipients` is noted with it. False if the draft is gone, or was changed after `changed`. Call `carry` next.
+   */
+  post(draft: number, changed: number, mail: StoredMail, recipients: readonly string[]): boolean {
+    if (this.#drafts.read(draft)?.changed !== changed) return false;
+    this.#drafts.discard(draft);
+    // A letter to oneself arrives as well: the sent one is known by other bytes.
+    const identity = new Uint8Array(createHash("sha256").update("sent").update(mail.identity).digest());
+    const id = this.#store(mail, identity, "sent", 0);
+    for (const recipient of recipients) this.sql`INSERT OR IGNORE INTO outgoing VALUES (${id}, ${recipient})`;
+    return true;
+  }
+
+  /** Brings what was posted to its recipients. Returns how many were not reached; calling again tries these again. */
+  async carry(): Promise<number> {
+    const reached: DirectoryEntry[] = [];
+    let missed = 0;
+    for (const { message, recipient } of this.sql.all<{ message: number; recipient: string }>`SELECT * FROM outgoing`) {
+      try {
+        const mail = this.#letter(message);
+        const { messages } =
+          recipient === this.name ? this.deliver(mail) : await this.get(Mailbox, recipient).deliver(mail);
+        reached.push({ name: recipient, messages });
+        this.sql`DELETE FROM outgoing WHERE message = ${message} AND recipient = ${recipient}`;
+      } catch (error) {
+        if (!(error instanceof FrondError)) throw error;
+        missed++;
+      }
+    }
+    if (reached.length > 0) await this.get(Directory, DIRECTORY_NAME).note(reached);
+    return missed;
+  }
+
+  /** Recipients whom a sent message has not reached yet. */
+  waiting(id: number): string[] {
+    return this.sql.all<{ recipient: string }>`SELECT recipient FROM outgoing WHERE message = ${id}`.map(
+      ({ recipient }) => recipient,
+    );
+  }
+
+  get #drafts(): Drafts {
+    return new Drafts(this.sql);
+  }
+
+  #letter(id: number): StoredMail {
+    const row = this.sql.one<Omit<StoredMail, "identity">>`
+      SELECT sender, recipients, subject, sent, body, files, raw FROM message WHERE id = ${id}`;
+    return { ...row, identity: identityOf(row.raw) };
+  }
+
+  #whereabouts(ids: readonly number[]): Moved[] {
+    return this.sql.all<Moved>`
+      SELECT id, folder FROM state WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+  }
+
+  #store(mail: StoredMail, identity: Uint8Array, folder: Folder, unread: 0 | 1): number {
+    const id = this.#number();
+    this.sql`
+      INSERT INTO message (id, identity, received, sent, sender, recipients, subject, files, body, raw)
+      VALUES (${id}, ${identity}, ${Date.now()}, ${mail.sent}, ${mail.sender}, ${mail.recipients}, ${mail.subject},
+              ${mail.files}, ${mail.body}, ${mail.raw})`;
+    this.sql`
+      INSERT INTO search (rowid, subject, sender, recipients, files, body)
+      VALUES (${id}, ${mail.subject}, ${mail.sender}, ${mail.recipients}, ${mail.files}, ${mail.body})`;
+    this.sql`INSERT INTO state VALUES (${id}, ${folder}, ${id}, ${unread}, 0, NULL)`;
+    return id;
+  }
+
+  #number(): number {
+    return this.sql.one<{ last: number }>`UPDATE counter SET last = last + 1 RETURNING last`.last;
   }
 }

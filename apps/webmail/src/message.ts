@@ -30,6 +30,11 @@ export interface ParsedMail {
   /** From and To/Cc, decoded, as `Name <address>, ...`. */
   readonly sender: string;
   readonly recipients: string;
+  /** Reply-To, in the same form. */
+  readonly replyTo: string;
+  /** Message-ID and References with their angles; empty if there are none. */
+  readonly messageId: string;
+  readonly references: string;
   /** Time of the Date field, in ms since 1970; null if there is none that can be read, or one before that (year 102). */
   readonly sent: number | null;
   /** The text part, or else the text of the HTML. */
@@ -81,6 +86,9 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
     subject: cleanLine(email.subject ?? ""),
     sender: cleanLine(formatAddresses(email.from === undefined ? [] : [email.from])),
     recipients: cleanLine(formatAddresses([...(email.to ?? []), ...(email.cc ?? [])])),
+    replyTo: cleanLine(formatAddresses(email.replyTo ?? [])),
+    messageId: cleanLine(email.messageId ?? ""),
+    references: cleanLine(email.references ?? ""),
     sent: timeOf(email.date),
     text: cleanText(textOf(email, raw)),
     html: email.html === undefined ? undefined : cleanText(email.html),

@@ -1,177 +1,182 @@
-// The HTTP side: which page an address is, and what it needs from the cells.
+// The HTTP side: who asks, which mailbox they are in, and which part of the app answers.
 //
-// Rule: reading never creates anything, only GET and HEAD are answered, and each answer says what a browser may do with
-// it. The HTML of a message is served at an address of its own, for a sandboxed frame, under a policy that lets nothing
-// run and nothing be fetched; files are served for saving only, never for showing.
+// Rule: a path below /mailbox/NAME is answered only with a session for NAME, and this is the one place that decides it;
+// behind it no code names another mailbox. Reading creates nothing. What changes something comes by POST and from a page
+// of this server (session.ts).
 
 import { FrondError, type Get } from "frond";
+import { usableAddress } from "./addresses.ts";
+import { failure, html, json, seeOther, text } from "./answers.ts";
+import { readClient } from "./client.ts";
+import { Delivery } from "./delivery.ts";
 import { DIRECTORY_NAME, Directory } from "./directory.ts";
-import { safeHtml, type Picture } from "./html.ts";
-import { Mailbox, type MailRow } from "./mailbox.ts";
-import { COMMON_HEADERS, page } from "./markup.ts";
-import { parseMail, type ParsedMail } from "./message.ts";
-import { MAX_QUERY_LENGTH, searchQuery } from "./query.ts";
-import { ICON, MAIL_STYLE, STYLE } from "./style.ts";
-import { boxLink, failureView, listView, pickView, readView } from "./views.ts";
+import { Keys, KEYS_NAME } from "./keys.ts";
+import { boxLink } from "./links.ts";
+import { actInBox } from "./boxActions.ts";
+import { readInBox } from "./boxPages.ts";
+import { Mailbox } from "./mailbox.ts";
+import { CLOSE_SESSION, isOwnPage, Sessions } from "./session.ts";
+import type { Settings } from "./settings.ts";
+import { STYLE } from "./style.ts";
+import { CLIP, FAVICON } from "./views/icons.ts";
+import { doorView, pickView } from "./views/pick.ts";
+import { barePage } from "./views/shell.ts";
+import { cleanTyped, formOf, pathParts, textParameter, wantsJson } from "./visit.ts";
+import { welcomeLetter } from "./welcome.ts";
 
-/** Mailboxes on a page, and messages on one. */
+/** Mailboxes on a page. */
 const MAILBOXES_PER_PAGE = 60;
-const MESSAGES_PER_PAGE = 50;
 
-const MAIL_POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; " +
-  "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
-const FILE_POLICY = "default-src 'none'; sandbox";
+/** The front door of the mail app. */
+export class FrontDoor {
+  readonly #settings: Settings;
+  #sessions: Promise<Sessions> | undefined;
 
-/** Answers a request to the mail app. */
-export async function answer(request: Request, get: Get): Promise<Response> {
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return failure(405, "Only reading here", "This page answers GET and HEAD.", { allow: "GET, HEAD" });
+  constructor(settings: Settings) {
+    this.#settings = settings;
   }
-  try {
-    return (await route(new URL(request.url), get)) ?? notFound("There is nothing at this address.");
-  } catch (error) {
-    if (!(error instanceof FrondError)) throw error;
-    if (error.code === "BAD_ADDRESS") return notFound("This cannot be the name of a mailbox.");
-    if (!error.retryable) throw error;
-    return failure(503, "Not just now", "The server is busy or stopping. Try again in a moment.", {
-      "retry-after": "1",
-    });
+
+  /** Answers a request. */
+  async answer(request: Request, get: Get): Promise<Response> {
+    try {
+      const url = new URL(request.url);
+      return (
+        (await this.#route(request, url, get)) ?? failure(request, 404, "Not here", "There is nothing at this address.")
+      );
+    } catch (error) {
+      if (!(error instanceof FrondError)) throw error;
+      if (error.code === "BAD_ADDRESS")
+        return failure(request, 404, "Not here", "This cannot be the name of a mailbox.");
+      if (!error.retryable) throw error;
+      const advice = "The server is busy or stopping. Try again in a moment.";
+      return failure(request, 503, "Not just now", advice, { "retry-after": "1" });
+    }
   }
-}
 
-async function route(url: URL, get: Get): Promise<Response | undefined> {
-  const [first, name, id, what, number, ...rest] = pathParts(url.pathname);
-  if (rest.length > 0) return undefined;
-  if (first === "" && name === undefined) return pick(url, get);
-  if (first === "style.css" && name === undefined) return text(STYLE, "text/css; charset=utf-8");
-  if (first === "icon.svg" && name === undefined) return text(ICON, "image/svg+xml");
-  if (first === "totals" && name === undefined) return Response.json(await get(Directory, DIRECTORY_NAME).totals());
-  if (first !== "mailbox" || name === undefined || name === "") return undefined;
-  if (id === undefined) return list(url, get, name);
-  const row = /^\d{1,15}$/.test(id) ? await get(Mailbox, name).read(Number(id)) : undefined;
-  if (row === undefined) return notFound("There is no such message in this mailbox.", name);
-  if (what === undefined) return read(url, get, name, row);
-  if (number === undefined && what === "raw") return file(row.raw, `${row.subject || "message"}.eml`);
-  const mail = await parseMail(row.raw);
-  if (number === undefined && what === "html") return frame(mail);
-  const wanted = what === "file" && /^\d{1,6}$/.test(number ?? "") ? mail.files[Number(number) - 1] : undefined;
-  return wanted && file(wanted.bytes, wanted.name);
-}
-
-async function pick(url: URL, get: Get): Promise<Response> {
-  const directory = get(Directory, DIRECTORY_NAME);
-  const typed = textParameter(url, "q").trim().toLowerCase();
-  const after = textParameter(url, "after");
-  const asked = MAILBOXES_PER_PAGE + 1;
-  const everything = typed === "" && after === "";
-  const [totals, matching, found] = await Promise.all([
-    directory.totals(),
-    directory.totalsOf(typed),
-    everything ? directory.fullest(asked) : directory.find(typed, after, asked),
-  ]);
-  const entries = found.slice(0, MAILBOXES_PER_PAGE);
-  // The fullest mailboxes are no place in the order of names: there is nothing to continue after them.
-  const more = !everything && found.length > entries.length;
-  return page(
-    typed === "" ? "Mailboxes" : typed,
-    [],
-    pickView(entries, { typed, totals, matching, fullest: everything, more }),
-  );
-}
-
-async function list(url: URL, get: Get, name: string): Promise<Response> {
-  const mailbox = get(Mailbox, name);
-  const typed = textParameter(url, "q").trim();
-  const query = searchQuery(typed);
-  const given = textParameter(url, "before");
-  const before = /^\d{1,15}$/.test(given) ? Number(given) : Number.MAX_SAFE_INTEGER;
-  const asked = MESSAGES_PER_PAGE + 1;
-  const messages = await mailbox.count();
-  if (messages === 0) return notFound(`${name} has no mail: a mailbox exists from its first message on.`);
-  let found = typed === "" ? await mailbox.list(before, asked) : [];
-  let matches: number | undefined;
-  if (query !== undefined) {
-    [found, matches] = await Promise.all([mailbox.search(query, before, asked), mailbox.matches(query)]);
+  async #route(request: Request, url: URL, get: Get): Promise<Response | undefined> {
+    const { method } = request;
+    const reads = method === "GET" || method === "HEAD";
+    if (!reads && method !== "POST") {
+      return failure(request, 405, "Not that way", "This server answers GET, HEAD and POST.", {
+        allow: "GET, HEAD, POST",
+      });
+    }
+    if (!reads && !isOwnPage(request)) {
+      return failure(request, 403, "Refused", "Another site asked for this change. Use the buttons of this one.");
+    }
+    const [first = "", second, ...rest] = pathParts(url.pathname);
+    if (first === "mailbox" && second !== undefined && second !== "") {
+      return this.#inBox(request, url, get, second, rest);
+    }
+    if (rest.length > 0) return undefined;
+    if (reads && second === undefined) return this.#plain(first, request, url, get);
+    if (reads && first === "client" && second !== undefined) return readClient(second);
+    if (!reads && first === "login" && second === undefined) return this.#login(request, get);
+    if (!reads && first === "logout" && second === undefined) return seeOther("/", { "set-cookie": CLOSE_SESSION });
+    return undefined;
   }
-  const lines = found.slice(0, MESSAGES_PER_PAGE);
-  const first = before === Number.MAX_SAFE_INTEGER;
-  const state = { messages, typed, matches, first, more: found.length > lines.length };
-  return page(name, [[name, boxLink(name)]], listView(name, lines, state));
-}
 
-async function read(url: URL, get: Get, name: string, row: MailRow): Promise<Response> {
-  const mail = await parseMail(row.raw);
-  const way = mail.html === undefined || url.searchParams.get("as") === "text" ? "text" : "html";
-  const { blocked, cut } = way === "html" ? safeHtml(mail.html ?? "", picturesOf(mail)) : { blocked: 0, cut: false };
-  const typed = textParameter(url, "q").trim();
-  const back = typed === "" ? boxLink(name) : `${boxLink(name)}?${new URLSearchParams({ q: typed })}`;
-  const beside = await get(Mailbox, name).neighbours(row.id, searchQuery(typed));
-  const shown = { way, blocked, cut, typed, beside } as const;
-  return page(mail.subject || "no subject", [[name, back]], readView(name, row, mail, shown));
-}
+  async #plain(first: string, request: Request, url: URL, get: Get): Promise<Response | undefined> {
+    if (first === "") return this.#pick(request, url, get);
+    if (first === "style.css") return text(STYLE, "text/css; charset=utf-8");
+    if (first === "icon.svg") return text(FAVICON, "image/svg+xml");
+    if (first === "clip.svg") return text(CLIP, "image/svg+xml");
+    if (first === "totals") return json(await get(Directory, DIRECTORY_NAME).totals());
+    return undefined;
+  }
 
-function frame(mail: ParsedMail): Response | undefined {
-  if (mail.html === undefined) return undefined;
-  const { html } = safeHtml(mail.html, picturesOf(mail));
-  const document =
-    '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
-    `<title>The message</title><style>${MAIL_STYLE}</style></head><body>${html}</body></html>`;
-  return text(document, "text/html; charset=utf-8", { "content-security-policy": MAIL_POLICY });
-}
+  async #inBox(
+    request: Request,
+    url: URL,
+    get: Get,
+    name: string,
+    path: readonly string[],
+  ): Promise<Response | undefined> {
+    const self = (await this.#sessionsOf(get)).nameOf(request, Date.now());
+    if (self !== name) return this.#refuse(request, url, get, name, self);
+    const visit = { request, url, path, get, name, mailbox: get(Mailbox, name) };
+    return request.method === "POST" ? actInBox(visit) : readInBox(visit);
+  }
 
-function picturesOf(mail: ParsedMail): Map<string, Picture> {
-  return new Map(mail.files.flatMap((part) => (part.cid === undefined ? [] : [[part.cid, part] as const])));
-}
+  async #refuse(request: Request, url: URL, get: Get, name: string, self: string | undefined): Promise<Response> {
+    const status = self === undefined ? 401 : 403;
+    if (wantsJson(request) || request.method === "POST") {
+      return failure(
+        request,
+        status,
+        "Not your mailbox",
+        `You are not signed in as ${name}. Reload the page to sign in.`,
+      );
+    }
+    const known = (await get(Directory, DIRECTORY_NAME).known([name])).length > 0;
+    const next = `${url.pathname}${url.search}`;
+    return html(barePage(known ? name : "Not here", doorView(name, next, self, known)), known ? status : 404);
+  }
 
-// Whatever its sender calls it, a file is bytes to be saved.
-function file(bytes: Uint8Array, name: string): Response {
-  const plain = name.replace(/[^\w .()+-]/g, "_").slice(0, 100);
-  const full = encodeURIComponent(name.slice(0, 200).toWellFormed()).replace(
-    /['()*]/g,
-    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return new Response(bytes as Uint8Array<ArrayBuffer>, {
-    headers: {
-      ...COMMON_HEADERS,
-      "content-type": "application/octet-stream",
-      "content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${full}`,
-      "content-security-policy": FILE_POLICY,
-    },
-  });
-}
+  async #pick(request: Request, url: URL, get: Get): Promise<Response> {
+    const directory = get(Directory, DIRECTORY_NAME);
+    const typed = textParameter(url, "q").trim().toLowerCase();
+    const after = textParameter(url, "after");
+    const asked = MAILBOXES_PER_PAGE + 1;
+    const everything = typed === "" && after === "";
+    const address = this.#newAddress(typed);
+    const [totals, matching, found, taken, sessions] = await Promise.all([
+      directory.totals(),
+      directory.totalsOf(typed),
+      everything ? directory.fullest(asked) : directory.find(typed, after, asked),
+      directory.known(address === undefined ? [] : [address]),
+      this.#sessionsOf(get),
+    ]);
+    const entries = found.slice(0, MAILBOXES_PER_PAGE);
+    // The fullest mailboxes are no place in the order of names: there is nothing to continue after them.
+    const more = !everything && found.length > entries.length;
+    const fresh = taken.length === 0 ? address : undefined;
+    const self = sessions.nameOf(request, Date.now());
+    const body = pickView(entries, { typed, totals, matching, fullest: everything, more, fresh, self });
+    return html(barePage(typed === "" ? "Mailboxes" : typed, body));
+  }
 
-function text(body: string, type: string, headers: Record<string, string> = {}): Response {
-  return new Response(body, { headers: { ...COMMON_HEADERS, "content-type": type, ...headers } });
-}
+  async #login(request: Request, get: Get): Promise<Response> {
+    const form = await formOf(request);
+    if (form === undefined) return failure(request, 400, "Not understood", "This is not what the form sends.");
+    const create = form.get("create");
+    const name = cleanTyped(create ?? form.get("name") ?? "", 512);
+    const known = (await get(Directory, DIRECTORY_NAME).known([name])).length > 0;
+    if (!known) {
+      if (create === null || name === "" || this.#newAddress(name) !== name)
+        return seeOther(`/?${new URLSearchParams({ q: name })}`);
+      await new Delivery(get).deliver(welcomeLetter(name, Date.now()), [name]);
+    }
+    const sessions = await this.#sessionsOf(get);
+    const home = boxLink(name);
+    const next = form.get("next") ?? "";
+    // Only on into the same mailbox: a form could have been sent with any address in it.
+    const there = next === home || next.startsWith(`${home}/`) || next.startsWith(`${home}?`) ? next : home;
+    return seeOther(there, { "set-cookie": sessions.open(name, Date.now()) });
+  }
 
-function notFound(advice: string, mailbox?: string): Response {
-  return failure(404, "Not here", advice, {}, mailbox);
-}
+  // The mailbox that could be made of what was typed: a name alone gets a domain.
+  #newAddress(typed: string): string | undefined {
+    const { domains } = this.#settings;
+    const domain = domains === undefined ? DEMO_DOMAIN : [...domains][0];
+    const address = usableAddress(typed.includes("@") ? typed : `${typed}@${domain}`);
+    const allowed = address !== undefined && (domains?.has(address.slice(address.lastIndexOf("@") + 1)) ?? true);
+    return allowed ? address : undefined;
+  }
 
-function failure(
-  status: number,
-  title: string,
-  advice: string,
-  headers: Record<string, string> = {},
-  mailbox?: string,
-): Response {
-  const trail = mailbox === undefined ? [] : ([[mailbox, boxLink(mailbox)]] as const);
-  const response = page(title, trail, failureView(title, advice), status);
-  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
-  return response;
-}
-
-function pathParts(pathname: string): string[] {
-  try {
-    return pathname.split("/").slice(1).map(decodeURIComponent);
-  } catch {
-    return ["\0"];
+  #sessionsOf(get: Get): Promise<Sessions> {
+    this.#sessions ??= get(Keys, KEYS_NAME)
+      .secret()
+      .then(
+        (secret) => new Sessions(secret),
+        (error: unknown) => {
+          this.#sessions = undefined;
+          throw error;
+        },
+      );
+    return this.#sessions;
   }
 }
 
-// What people type ends up in statements: bounded, and text that SQLite takes.
-function textParameter(url: URL, name: string): string {
-  const given = url.searchParams.get(name) ?? "";
-  return given.slice(0, MAX_QUERY_LENGTH).toWellFormed().replaceAll("\0", " ");
-}
+/** The domain of new mailboxes where the settings name none. */
+const DEMO_DOMAIN = "demo.example";

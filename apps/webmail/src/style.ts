@@ -1,100 +1,130 @@
-// How the pages look. One style sheet without a build: system fonts, two colour schemes, from phone to desk; and an icon.
+// How the pages look. Style sheets without a build: system fonts, two colour schemes, from phone to desk.
+//
+// Rule: colours stand once, as names for what they are for; text on any ground has a contrast of 4.5 or more (tested).
 
-export const STYLE = `
+import { MAIL_PAGES_STYLE } from "./styleMail.ts";
+
+const BASE = `
 :root {
   color-scheme: light dark;
-  --ground: light-dark(#fbfaf7, #15181a);
-  --panel: light-dark(#ffffff, #1d2123);
-  --ink: light-dark(#1d2420, #e6e8e4);
-  --soft: light-dark(#5c665f, #9aa59d);
-  --line: light-dark(#e2e1da, #31373a);
-  --leaf: light-dark(#1f6b45, #7fcba0);
-  --wash: light-dark(#eef4ef, #22302a);
+  --ground: light-dark(#f2f4ef, #121516);
+  --panel: light-dark(#ffffff, #1a1e20);
+  --raised: light-dark(#ffffff, #23282b);
+  --ink: light-dark(#1a211c, #e8ebe6);
+  --soft: light-dark(#5a655d, #9ca79f);
+  --line: light-dark(#e1e5dd, #2c3236);
+  --leaf: light-dark(#1c6a43, #7fcba0);
+  --onleaf: light-dark(#ffffff, #0d1a13);
+  --wash: light-dark(#f3f7f2, #20272a);
+  --chosen: light-dark(#dcebe1, #25382e);
   --mark: light-dark(#fde68a, #6b5a12);
-  --warn: light-dark(#fff6e0, #332a14);
+  --warn: light-dark(#fff5dc, #332a14);
+  --bad: light-dark(#a3261b, #f2a097);
+  --badground: light-dark(#fdecea, #3a1d1a);
+  --star: light-dark(#c98a04, #f0c24b);
+  --bar: 3.8rem;
+  --shadow: 0 8px 28px light-dark(rgb(20 40 28 / .16), rgb(0 0 0 / .5));
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body {
   margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }
 a { color: var(--leaf); text-decoration-thickness: 1px; text-underline-offset: 2px; }
-:focus-visible { outline: 2px solid var(--leaf); outline-offset: 2px; border-radius: 4px; }
-.top { border-bottom: 1px solid var(--line); background: var(--panel); }
-.top nav, main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
-.top nav { display: flex; align-items: baseline; gap: 0 .6rem; padding-block: .7rem; }
-.brand { flex: none; font-weight: 650; letter-spacing: -.01em; text-decoration: none; }
-.step { display: flex; color: var(--soft); overflow-wrap: anywhere; min-width: 0; }
-.step::before { content: "/"; flex: none; margin-right: .6rem; color: var(--soft); }
-.step a { color: var(--ink); text-decoration: none; }
-main { padding-block: 1.5rem 4rem; }
-h1 { font-size: 1.45rem; line-height: 1.25; letter-spacing: -.015em; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-.under { color: var(--soft); margin: 0 0 1.25rem; }
-form.search { display: flex; gap: .5rem; margin: 0 0 1.25rem; }
-form.search input {
-  flex: 1; min-width: 0; font: inherit; color: inherit; padding: .5rem .75rem;
-  background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
+button, input, textarea { font: inherit; color: inherit; }
+[hidden] { display: none !important; }
+:focus-visible { outline: 2px solid var(--leaf); outline-offset: 2px; border-radius: 6px; }
+main:focus { outline: none; }
+h1, h2, h3, p { margin: 0; }
+h1 { font-size: 1.3rem; line-height: 1.3; letter-spacing: -.015em; font-weight: 650; overflow-wrap: anywhere; }
+ul { list-style: none; margin: 0; padding: 0; }
+kbd {
+  display: inline-block; min-width: 1.6em; padding: 0 .4em; border: 1px solid var(--line); border-bottom-width: 2px; border-radius: 5px;
+  background: var(--panel); color: var(--ink); font: 600 .8em/1.6 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; text-align: center;
 }
-form.search input::placeholder { color: var(--soft); opacity: 1; }
-form.search button, .button {
-  font: inherit; font-weight: 550; padding: .5rem .9rem; border-radius: 8px; cursor: pointer;
-  border: 1px solid var(--leaf); background: var(--leaf); color: var(--ground); text-decoration: none;
-}
-.rows { list-style: none; margin: 0; padding: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
-.rows li + li { border-top: 1px solid var(--line); }
-.rows a { display: grid; color: inherit; text-decoration: none; padding: .6rem .9rem; }
-.rows a:hover { background: var(--wash); }
-.rows a:focus-visible { outline-offset: -3px; }
-.box a { grid-template-columns: minmax(0, 1fr) auto; gap: 1rem; }
-.box .name { overflow-wrap: anywhere; }
-.number { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; }
-.mail a { grid-template-columns: 12rem minmax(0, 1fr) auto; gap: .1rem 1rem; grid-template-areas: "who what when" "who extract when"; }
-.who { grid-area: who; font-weight: 550; }
-.what { grid-area: what; }
-.when { grid-area: when; color: var(--soft); font-size: .875rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.extract { grid-area: extract; color: var(--soft); font-size: .875rem; }
-.who, .what, .extract { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.found .extract { white-space: normal; overflow-wrap: anywhere; }
+.icon { width: 1.25em; height: 1.25em; flex: none; fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round; stroke-linejoin: round; vertical-align: -.25em; }
+.frond { width: 1.5em; height: 1.5em; flex: none; fill: none; stroke: var(--leaf); stroke-width: 3; stroke-linecap: round; }
+.soft, .under, .number { color: var(--soft); }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .none { color: var(--soft); font-style: italic; font-weight: 400; }
-.clip::after { content: "\\1F4CE"; font-size: .8em; margin-left: .4em; filter: grayscale(1); }
-mark { background: var(--mark); color: var(--ink); border-radius: 3px; padding: 0 .1em; }
-.pager { display: flex; gap: 1.25rem; margin: 1rem 0 0; }
-h1 + .blank { margin-top: 1rem; }
-.blank { background: var(--panel); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1.25rem; color: var(--soft); text-align: center; }
-.blank p { margin: .35rem 0; overflow-wrap: anywhere; }
-.blank strong { color: var(--ink); font-weight: 600; }
-dl.head { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .15rem .9rem; margin: .75rem 0 1rem; }
-dl.head dt { color: var(--soft); }
-dl.head dd { margin: 0; overflow-wrap: anywhere; }
-dl.head details summary { cursor: pointer; }
-.files { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 0 1rem; padding: 0; }
-.files a { display: block; border: 1px solid var(--line); background: var(--panel); border-radius: 8px; padding: .35rem .7rem; font-size: .9rem; text-decoration: none; overflow-wrap: anywhere; }
-.files a:hover { background: var(--wash); }
-.ways { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 0 0 .75rem; font-size: .9rem; }
-.beside { display: flex; gap: 1rem; margin-left: auto; }
-.ways [aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
-.notice { background: var(--warn); border: 1px solid var(--line); border-radius: 8px; padding: .55rem .8rem; margin: 0 0 .75rem; font-size: .9rem; }
-.text {
-  background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0;
-  white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; font: .9rem/1.55 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace;
-}
-iframe { width: 100%; height: 72vh; min-height: 20rem; resize: vertical; border: 1px solid var(--line); border-radius: 10px; background: #fff; }
 .out { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-@media (max-width: 40rem) {
-  main { padding-block: 1rem 3rem; }
-  h1 { font-size: 1.2rem; }
-  .mail a { grid-template-columns: minmax(0, 1fr) auto; grid-template-areas: "who when" "what what" "extract extract"; }
-  .text { padding: .8rem; font-size: .85rem; }
+.skip { position: absolute; left: .5rem; top: -4rem; z-index: 9; background: var(--leaf); color: var(--onleaf); padding: .5rem 1rem; border-radius: 8px; }
+.skip:focus { top: .5rem; }
+.button {
+  display: inline-flex; align-items: center; justify-content: center; gap: .5rem; min-height: 2.5rem; padding: .3rem 1.1rem; border-radius: 999px; cursor: pointer;
+  border: 1px solid var(--leaf); background: var(--leaf); color: var(--onleaf); font-weight: 600; text-decoration: none; overflow-wrap: anywhere;
+}
+.button:hover { filter: brightness(1.08); }
+.button.quiet { background: var(--panel); color: var(--ink); border-color: var(--line); font-weight: 500; }
+.button.quiet:hover { background: var(--wash); filter: none; }
+.button:focus-visible { border-radius: 999px; }
+.tool {
+  display: inline-grid; place-items: center; width: 2.5rem; height: 2.5rem; flex: none; padding: 0; border: 0; border-radius: 50%; background: none;
+  color: var(--soft); cursor: pointer; list-style: none; text-decoration: none;
+}
+.tool::-webkit-details-marker { display: none; }
+.tool:hover { background: var(--chosen); color: var(--ink); }
+.tool:focus-visible { border-radius: 50%; outline-offset: -2px; }
+.tool.off { opacity: .3; pointer-events: none; }
+.plain { border: 0; background: none; padding: 0; color: var(--soft); cursor: pointer; }
+.plain:hover { color: var(--ink); text-decoration: underline; }
+.avatar { display: inline-grid; place-items: center; width: 2rem; height: 2rem; flex: none; border-radius: 50%; font-weight: 650; font-size: .9rem; font-style: normal; color: #fff; }
+.hue-0 { background: #2f7a55; } .hue-1 { background: #9a5a16; } .hue-2 { background: #3c66a8; } .hue-3 { background: #8a4a8f; }
+.hue-4 { background: #a0423c; } .hue-5 { background: #1f7680; } .hue-6 { background: #6b6a1e; } .hue-7 { background: #5b5aa6; }
+.chip { display: inline-block; border: 1px solid var(--line); border-radius: 6px; padding: 0 .45em; margin-right: .4em; color: var(--soft); font-size: .8rem; font-weight: 500; letter-spacing: 0; line-height: 1.5; vertical-align: .1em; background: var(--ground); }
+.notice { background: var(--warn); border-radius: 10px; padding: .55rem .9rem; margin: 0 0 .9rem; font-size: .92rem; }
+mark { background: var(--mark); color: var(--ink); border-radius: 3px; padding: 0 .1em; }
+.bar { position: sticky; top: 0; z-index: 5; background: var(--ground); display: flex; align-items: center; gap: .75rem; padding: .6rem 1rem; }
+.brand { display: flex; align-items: center; gap: .45rem; flex: none; color: var(--ink); font-weight: 700; font-size: 1.08rem; letter-spacing: -.02em; text-decoration: none; }
+form.search { position: relative; display: flex; flex: 1; min-width: 0; }
+form.search .icon { position: absolute; left: .95rem; top: .72rem; color: var(--soft); pointer-events: none; }
+form.search input {
+  width: 100%; min-width: 0; min-height: 2.6rem; padding: .4rem 1rem .4rem 2.8rem; border: 1px solid var(--line); border-radius: 999px; background: var(--panel);
+}
+form.search input:focus-visible { outline-offset: -1px; border-radius: 999px; }
+form.search input::placeholder { color: var(--soft); opacity: 1; }
+.rows { border-top: 1px solid var(--line); }
+.rows li { border-bottom: 1px solid var(--line); }
+.rows li:last-child { border-bottom: 0; }
+.blank { display: grid; justify-items: center; gap: .5rem; padding: 4rem 1.25rem; color: var(--soft); text-align: center; }
+.blank p { overflow-wrap: anywhere; max-width: 34rem; }
+.blank strong, .blank h1 { color: var(--ink); font-weight: 650; }
+.blank > .icon { width: 3rem; height: 3rem; stroke-width: 1.1; opacity: .7; }
+.blank .button { margin-top: .5rem; }
+#toast { position: fixed; left: 50%; bottom: 1.25rem; z-index: 8; translate: -50% 0; width: max-content; max-width: calc(100vw - 2rem); }
+#toast > div { display: flex; align-items: center; gap: 1rem; padding: .65rem 1.1rem; border-radius: 12px; background: light-dark(#1f2923, #e8ebe6); color: light-dark(#fff, #1a211c); box-shadow: var(--shadow); }
+#toast button { border: 0; background: none; padding: .1rem .3rem; color: light-dark(#9fe0bb, #17603b); font-weight: 650; cursor: pointer; }
+#banner { position: fixed; inset: auto 0 0; z-index: 9; display: flex; justify-content: center; align-items: center; flex-wrap: wrap; gap: .4rem 1rem; padding: .6rem 1rem; background: var(--badground); color: var(--bad); border-top: 1px solid currentColor; text-align: center; }
+#banner button { min-height: 2rem; border: 1px solid currentColor; background: none; border-radius: 999px; padding: 0 .9rem; cursor: pointer; }
+body.bare main { max-width: 46rem; margin: 1rem auto 3rem; padding: 1.75rem; background: var(--panel); border: 1px solid var(--line); border-radius: 16px; }
+body.bare main > h1 { font-size: 1.6rem; margin-bottom: .9rem; }
+body.bare .bar { position: static; max-width: 46rem; margin: 0 auto; padding: 1rem 1.75rem 0; }
+body.bare .search { margin: 1.1rem 0 .7rem; }
+body.bare .under { font-size: .92rem; margin-bottom: 1rem; }
+.still { margin-bottom: .5rem; }
+.fresh { width: 100%; margin-bottom: 1rem; }
+.box button { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; align-items: center; gap: .8rem; width: 100%; padding: .5rem .25rem; border: 0; background: none; text-align: left; cursor: pointer; }
+.box button:hover { background: var(--wash); }
+.box .name { overflow-wrap: anywhere; }
+.pages { display: flex; gap: 1rem; }
+body.bare .pages { margin-top: 1rem; }
+@media (max-width: 48rem) {
+  .bar { padding: .5rem .6rem; gap: .4rem; }
+  body.bare main { margin: .5rem 0 0; padding: 1.1rem 1rem 2rem; border-width: 1px 0; border-radius: 0; }
+  body.bare .bar { position: static; padding: .7rem 1rem .2rem; }
+}
+@media (prefers-reduced-motion: no-preference) {
+  .tool, .button, .rows a, .rows li { transition: background-color .12s; }
 }
 `;
+
+/** The style sheet of all pages. */
+export const STYLE = BASE + MAIL_PAGES_STYLE;
 
 /** Style inside the frame that shows the HTML of a message: always dark on white, as mail is written. */
 export const MAIL_STYLE = `
 :root { color-scheme: light; }
-body { margin: 12px; background: #fff; color: #1d2420; font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+body { margin: 16px; background: #fff; color: #1d2420; font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 `;
-
-/** The icon of the pages: a frond. */
-export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f8f5f" stroke-width="3" stroke-linecap="round"><path d="M16 30V5M16 24l-9-6M16 24l9-6M16 16l-7-5M16 16l7-5M16 9l-4-4M16 9l4-4"/></svg>`;

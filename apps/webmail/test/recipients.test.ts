@@ -4,7 +4,8 @@ import addressparser from "nodemailer/lib/addressparser";
 import PostalMime from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { corpusMessage, corpusNames } from "../src/demo/corpus.ts";
-import { addressesOf, envelopeOf, headerFields, usableAddress } from "../src/demo/recipients.ts";
+import { addressesOf, usableAddress } from "../src/addresses.ts";
+import { envelopeOf, headerFields } from "../src/demo/recipients.ts";
 
 function envelope(...lines: string[]): { sender: string; recipients: readonly string[] } {
   return envelopeOf(Buffer.from(`${lines.join("\n")}\n\nTo: body@example.org\n`, "latin1"));
