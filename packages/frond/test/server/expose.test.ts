@@ -5,11 +5,13 @@ import { describe, expect, test } from "vitest";
 import { frond } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { PublicError } from "../../src/cell/expose.ts";
-import type { ExposedCall } from "../../src/cell/expose.ts";
+import type { CheckedExposure, ExposedCall } from "../../src/cell/expose.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_CALL_BYTES, MAX_ISSUES } from "../../src/limits.ts";
+import { type CallTarget, ExposedCalls } from "../../src/server/expose.ts";
+import { Session } from "../../src/server/session.ts";
 import { isSettled, SlowDisk } from "../cell/nodes.ts";
-import { exchange } from "./doors.ts";
+import { exchange, openDoor } from "./doors.ts";
 import { post, serveExposed } from "./exposed.ts";
 import type { ExposedNode } from "./exposed.ts";
 
@@ -52,7 +54,13 @@ function todoApp(authorize: (call: ExposedCall, origin: { headers: Headers }) =>
   return frond({
     cells: { todo: Todo, vault: Vault },
     expose: {
-      todo: { add: { args: v.tuple([title]) }, list: true, echo: true, fail: true, failElsewhere: true },
+      todo: {
+        add: { args: v.tuple([title]) },
+        list: true,
+        echo: true,
+        fail: true,
+        failElsewhere: true,
+      },
     },
     authorize,
     origins: ["https://app.example"],
@@ -176,7 +184,6 @@ describe("what is not open is refused alike", () => {
       },
     });
     const { url, node } = await serveExposed(app);
-    const { Session } = await import("../../src/server/session.ts");
     await node.host.stubs.getFor(new Session())(Todo, "allowed").add("alice");
     expect((await post(url, "todo/alice/list", [], { authorization: "Bearer x" })).status).toBe(200);
     expect((await post(url, "todo/bob/list", [], { authorization: "Bearer x" })).status).toBe(403);
@@ -192,7 +199,6 @@ describe("what is not open is refused alike", () => {
   });
 
   test("an app that exposes nothing answers 404", async () => {
-    const { openDoor } = await import("./doors.ts");
     const { url } = await openDoor(() => new Response("the app"));
     expect((await post(url, "todo/alice/list", [])).status).toBe(404);
   });
@@ -239,6 +245,28 @@ describe("failures", () => {
     expect(body).toEqual({
       error: { code: "OVERLOADED", message: "this did not work now; try again", retryable: true },
     });
+  });
+
+  test("a call whose code never ends is answered when the runtime gives it up", async () => {
+    const app = todoApp();
+    const { node } = await serveExposed(app);
+    const target: CallTarget = {
+      app,
+      open: () => new Session((_lsn, done) => done()),
+      // As a watchdog that ends a loop: the promise of the verb is never settled.
+      call: (session) => {
+        setImmediate(() => session.fail?.(new FrondError("CELL_BUSY", "it ran for too long")));
+        return new Promise(() => {});
+      },
+      getFor: (session) => node.host.stubs.getFor(session),
+      refuse: () => undefined,
+      log: { error() {} },
+      tell: false,
+    };
+    const calls = new ExposedCalls(target, app.exposure as CheckedExposure);
+    const asker = { headers: new Headers(), info: { remoteAddress: "", requestId: "r" } };
+    const outcome = await calls.answer({ kind: "todo", name: "a", verb: "list", args: [] }, asker);
+    expect(outcome).toMatchObject({ status: 503, error: { code: "CELL_BUSY", retryable: true } });
   });
 
   test("authorize may say why by a public error", async () => {
