@@ -8,6 +8,7 @@ export {
   type ServiceLog,
   type StopService,
 } from "./cell/app.ts";
+export type { AlarmInfo, ScheduledCall } from "./cell/alarms.ts";
 export { Cell, type CellClass } from "./cell/cell.ts";
 export {
   type ArgumentSchema,
@@ -19,6 +20,7 @@ export {
 } from "./cell/expose.ts";
 export { type CellContext, type CellId } from "./cell/context.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
+export type { When } from "./cell/schedule.ts";
 export { CellSocket } from "./cell/socket.ts";
 export { type AcceptOptions, type SocketResponse, WebSocketRequestResponsePair } from "./cell/sockets.ts";
 export type { Changes, Sql } from "./cell/sql.ts";

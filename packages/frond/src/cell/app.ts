@@ -79,6 +79,8 @@ export interface CellKind {
   readonly type: CellClass;
   /** Verbs by name: the public methods of the class. */
   readonly verbs: ReadonlyMap<string, Verb>;
+  /** Methods whose names begin with `_`: for calls that the cell schedules itself. */
+  readonly inner: ReadonlyMap<string, Verb>;
   readonly migrations: readonly Migration[];
   /** Undefined: the level that the node was started with. */
   readonly durability: Durability | undefined;
@@ -94,7 +96,7 @@ const DURABILITIES: readonly string[] = ["memory", "disk"] satisfies Durability[
 const HOOKS = new Set(["constructor", "fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"]);
 
 // Names that stubs and cells cannot give away, and those of what cells are to have: an app that used one would break then.
-const RESERVED = new Set(["ctx", "then", "send", "schedule", "durable", "files", "accept"]);
+const RESERVED = new Set(["ctx", "then", "send", "schedule", "unschedule", "schedules", "durable", "files", "accept"]);
 
 const OPTIONS = ["cells", "fetch", "start", "expose", "authorize", "origins"];
 
@@ -179,22 +181,27 @@ function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {
   return {
     kind,
     type,
-    verbs: verbsOf(type),
+    ...verbsOf(type),
     migrations: migrations.map((sql: string) => ({ statements: splitStatements(sql), checksum: checksum(sql) })),
     durability,
     pageSize,
   };
 }
 
-function verbsOf(type: CellClass): Map<string, Verb> {
+function verbsOf(type: CellClass): Pick<CellKind, "verbs" | "inner"> {
   const verbs = new Map<string, Verb>();
+  const inner = new Map<string, Verb>();
   const hidden = new Set<string>();
   for (let level: object = type.prototype; level !== Cell.prototype; level = Object.getPrototypeOf(level) as object) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
       // What a class redefines hides what it inherits, also with something that is no method.
       if (hidden.has(name)) continue;
       hidden.add(name);
-      if (typeof property.value !== "function" || name.startsWith("_") || HOOKS.has(name)) continue;
+      if (typeof property.value !== "function" || HOOKS.has(name)) continue;
+      if (name.startsWith("_")) {
+        inner.set(name, property.value as Verb);
+        continue;
+      }
       if (name in Cell.prototype || RESERVED.has(name)) {
         throw new FrondError(
           "BAD_OPTION",
@@ -204,7 +211,7 @@ function verbsOf(type: CellClass): Map<string, Verb> {
       verbs.set(name, property.value as Verb);
     }
   }
-  return verbs;
+  return { verbs, inner };
 }
 
 // White space at the ends may change with an editor; the statements may not.

@@ -4,10 +4,12 @@
 // top. Public methods of a derived class are its verbs; `#private` ones and names with a leading `_` are not reachable.
 
 import type { Durability } from "../types.ts";
+import type { AlarmInfo, ScheduledCall } from "./alarms.ts";
 import { CellContext } from "./context.ts";
 import { invocations } from "./invocation.ts";
 import { vacuum } from "./maintenance.ts";
 import { durable } from "./outgoing.ts";
+import type { When } from "./schedule.ts";
 import type { CellSocket } from "./socket.ts";
 import type { AcceptOptions, SocketResponse } from "./sockets.ts";
 import type { Sql } from "./sql.ts";
@@ -78,6 +80,33 @@ export abstract class Cell {
   vacuum(): void {
     vacuum(CellContext.cellOf(this.ctx));
   }
+
+  /**
+   * Plans a call of a method of this class, as an event of its own: at a time, after a time, or by a cron expression, see
+   * {@link When}. The call is planned when this verb commits, and happens at least once. Returns its id. Throws BAD_OPTION
+   * for what is no time or never comes, UNKNOWN_VERB, NOT_CLONEABLE, and KEY_TOO_LARGE above MAX_SCHEDULED_BYTES.
+   */
+  schedule<K extends string, A extends unknown[]>(
+    this: Cell & { readonly [P in K]: (...args: A) => unknown },
+    when: When,
+    verb: K,
+    ...args: A
+  ): number {
+    return CellContext.cellOf(this.ctx).alarms.schedule(when, verb, args);
+  }
+
+  /** Cancels a scheduled call; false if it has run, or never was. Throws BAD_OPTION for what is no id. */
+  unschedule(id: number): boolean {
+    return CellContext.cellOf(this.ctx).alarms.unschedule(id);
+  }
+
+  /** The calls that are scheduled, those that failed included. */
+  schedules(): ScheduledCall[] {
+    return CellContext.cellOf(this.ctx).alarms.list();
+  }
+
+  /** The alarm that `ctx.storage.setAlarm` has armed. When it throws it is run again, ALARM_RETRIES times. */
+  alarm?(info?: AlarmInfo): unknown;
 
   /** Answers a request that was passed to this cell: `get(Class, name).fetch(request)`. */
   fetch?(request: Request): Response | Promise<Response>;

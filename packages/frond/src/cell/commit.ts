@@ -30,6 +30,8 @@ export class Committer {
   readonly #slots: SlotTable;
   readonly #runId: Uint8Array;
   readonly #onDirty: (entry: CellEntry) => void;
+  /** Told of each entry whose next alarm is another one now. */
+  onAlarm: (entry: CellEntry) => void = () => {};
   readonly #image: Writable<CellImage>;
   readonly #record: { slot: Slot; epoch: Epoch; txid: Txid; time: number; cells: CellImage[]; changes: IndexChange[] };
 
@@ -47,7 +49,7 @@ export class Committer {
 
   /**
    * Logs the commit whose pages were just captured from `db`. Returns the cell's catalog entry, a new one at its first
-   * record, and leaves it marked dirty. Throws DISK_FULL or RECORD_TOO_LARGE when the log did not take it.
+   * record, and leaves it marked dirty. `alarms`: what the commit may have made of its alarms. Throws DISK_FULL or RECORD_TOO_LARGE when the log did not take it.
    */
   emit(
     address: Address,
@@ -56,6 +58,7 @@ export class Committer {
     entry: CellEntry | undefined,
     db: CellDatabase,
     pages: PageSet,
+    alarms: AlarmState | undefined,
   ): CellEntry {
     const created = entry === undefined || entry.deleted;
     const image = this.#image;
@@ -65,11 +68,13 @@ export class Committer {
     image.previous = created ? (0 as LogPlace) : entry.place;
     image.pages = pages;
     const changes: IndexChange[] = created ? [{ what: "created", address, value: 0 }] : [];
+    if (alarms !== undefined) addAlarmChanges(changes, address, entry, alarms);
     const place = this.#write(slot, db, changes);
     const target = entry ?? newEntry(address, slot, db.pageSize);
     if (created) target.createdMs = this.#record.time;
     target.deleted = false;
     this.#update(target, image, this.#record, place);
+    if (alarms !== undefined) this.#setAlarms(target, alarms);
     return target;
   }
 
@@ -86,6 +91,7 @@ export class Committer {
     const place = this.#write(slot, db, [{ what: "deleted", address, value: 0 }]);
     entry.deleted = true;
     this.#update(entry, image, this.#record, place);
+    this.#setAlarms(entry, NO_ALARMS);
     return entry;
   }
 
@@ -125,6 +131,13 @@ export class Committer {
     this.#onDirty(entry);
   }
 
+  #setAlarms(entry: CellEntry, { alarm, failedAlarms }: AlarmState): void {
+    const changed = entry.alarm !== alarm;
+    entry.alarm = alarm;
+    entry.failedAlarms = failedAlarms;
+    if (changed) this.onAlarm(entry);
+  }
+
   #claim(slot: Slot, now: number): void {
     const claim = this.#slots.planClaim(slot);
     const at = this.log.begin(claimLength());
@@ -135,6 +148,22 @@ export class Committer {
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What the index knows of the alarms of a cell. */
+export type AlarmState = Pick<CellEntry, "alarm" | "failedAlarms">;
+
+const NO_ALARMS: AlarmState = { alarm: 0, failedAlarms: 0 };
+
+function addAlarmChanges(
+  changes: IndexChange[],
+  address: Address,
+  before: CellEntry | undefined,
+  { alarm, failedAlarms }: AlarmState,
+): void {
+  const was = before ?? NO_ALARMS;
+  if (alarm !== was.alarm) changes.push({ what: alarm === 0 ? "alarm-cleared" : "alarm-set", address, value: alarm });
+  if (failedAlarms !== was.failedAlarms) changes.push({ what: "alarms-failed", address, value: failedAlarms });
+}
 
 /** A cell that has no record yet. */
 export function newEntry(address: Address, slot: Slot, pageSize: number): CellEntry {
@@ -153,6 +182,8 @@ export function newEntry(address: Address, slot: Slot, pageSize: number): CellEn
     walEnd: 0,
     fileRun: 0 as RunNumber,
     deleted: false,
+    alarm: 0,
+    failedAlarms: 0,
     dirty: false,
   };
 }

@@ -13,6 +13,7 @@ import { wrapSqlError } from "../store/sqlerror.ts";
 import type { Clock } from "../clock.ts";
 import type { Prepared } from "../store/statements.ts";
 import type { Address, Durability, Lsn, Slot } from "../types.ts";
+import { CellAlarms } from "./alarms.ts";
 import type { CellKind, Verb } from "./app.ts";
 import type { Cell } from "./cell.ts";
 import { cloneError } from "./clone.ts";
@@ -65,6 +66,7 @@ export class LiveCell {
   readonly durability: Durability;
   readonly gate = new InputGate();
   readonly tx: Transactions;
+  readonly alarms: CellAlarms;
   /** The row of the catalog; undefined or deleted: the cell does not exist yet. */
   entry: CellEntry | undefined;
   /** Set at the end of activation. */
@@ -108,6 +110,7 @@ export class LiveCell {
     this.db = db;
     this.entry = entry;
     this.tx = new Transactions(this);
+    this.alarms = new CellAlarms(this);
     if (!this.exists) this.tx.pending = new PendingPages();
   }
 

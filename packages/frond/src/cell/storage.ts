@@ -71,6 +71,24 @@ export class AsyncKeyValues {
     return this.#do(concurrent, () => new Map(this.#kv.list<T>(range)));
   }
 
+  /**
+   * Arms the alarm of this cell, which is one: a Date or ms since 1970; what is past is due at once. Replaces the one before.
+   * Rejects with BAD_OPTION for what is no time, and where the class has no method `alarm`.
+   */
+  setAlarm(time: Date | number, options?: StorageOptions): Promise<void> {
+    return this.#do(options, () => this.#cell.alarms.set(time));
+  }
+
+  /** When the alarm is due, in ms since 1970; null: none is armed, or it is running. */
+  getAlarm(options?: StorageOptions): Promise<number | null> {
+    return this.#do(options, () => this.#cell.alarms.get());
+  }
+
+  /** Disarms the alarm. Without effect on one that is running. */
+  deleteAlarm(options?: StorageOptions): Promise<void> {
+    return this.#do(options, () => this.#cell.alarms.delete());
+  }
+
   // Failures reject, as everything asynchronous does.
   #do<T>(options: StorageOptions | undefined, work: () => T): Promise<T> {
     try {

@@ -149,7 +149,9 @@ export class Transactions {
       pages = this.pending.take(cell.db.pageSize, cell.db.capture.pageCount);
     }
     const { committer } = cell.host;
-    cell.entry = committer.emit(cell.address, cell.addressBytes, cell.slot, cell.entry, cell.db, pages);
+    const alarms = cell.alarms.touched ? cell.alarms.state() : undefined;
+    cell.entry = committer.emit(cell.address, cell.addressBytes, cell.slot, cell.entry, cell.db, pages, alarms);
+    cell.alarms.touched = false;
     this.pending = undefined;
     cell.logged(committer.log.appended);
     if (cell.db.capture.end >= CHECKPOINT_BYTES && !cell.gate.maintained) checkpointSoon(cell);

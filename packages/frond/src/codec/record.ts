@@ -52,7 +52,7 @@ export { RECORD_HEADER_BYTES } from "./layout.ts";
 
 const SMALLEST = RECORD_HEADER_BYTES + RECORD_CRC_BYTES;
 const FORMAT: Format = { name: "record", damaged: "RECORD_DAMAGED", newer: "RECORD_NEWER" };
-const CHANGE_NUMBER = { created: 1, deleted: 2, "alarm-set": 3, "alarm-cleared": 4 } as const;
+const CHANGE_NUMBER = { created: 1, deleted: 2, "alarm-set": 3, "alarm-cleared": 4, "alarms-failed": 5 } as const;
 
 /** Bytes that the record will take. Throws RECORD_TOO_LARGE above a limit of a record. */
 export function commitLength(r: CommitRecord): number {

@@ -31,7 +31,7 @@ const MAX_PAGE_NUMBER = 2 ** 32 - 2;
 /** The flags that this version gives to each type of section, by its number. A type without an entry is unknown. */
 const SECTION_FLAGS: readonly (number | undefined)[] = [undefined, MUST_UNDERSTAND, 0, MUST_UNDERSTAND];
 /** Kinds of index change, by their number less one. */
-const CHANGES = ["created", "deleted", "alarm-set", "alarm-cleared"] as const;
+const CHANGES = ["created", "deleted", "alarm-set", "alarm-cleared", "alarms-failed"] as const;
 
 /** Calls `take` with each section that this version knows; the sections must fill the record exactly. */
 function readSections(
@@ -141,7 +141,7 @@ function readChange(fields: Fields, from: number, to: number): IndexChange {
   }
   fields.padding(addressEnd, to);
   const value = fields.u64(from + CHANGE_SECTION.value, "the value of an index change");
-  if (value !== 0 && what !== "alarm-set") {
+  if (value !== 0 && what !== "alarm-set" && what !== "alarms-failed") {
     throw fields.damaged(from + CHANGE_SECTION.value, "the value of an index change", `is ${value} for "${what}"`);
   }
   return { what, address: readAddress(fields, from + CHANGE_SECTION.address, addressBytes), value };

@@ -24,9 +24,9 @@ export interface CellImage {
 
 /** A change of what the slot index knows of a cell. */
 export interface IndexChange {
-  readonly what: "created" | "deleted" | "alarm-set" | "alarm-cleared";
+  readonly what: "created" | "deleted" | "alarm-set" | "alarm-cleared" | "alarms-failed";
   readonly address: Address;
-  /** Time of the alarm in ms since 1970 for `alarm-set`; else 0. */
+  /** `alarm-set`: time of the next alarm in ms since 1970. `alarms-failed`: how many there are, 0 = no more. Else 0. */
   readonly value: number;
 }
 

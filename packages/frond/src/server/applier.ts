@@ -5,7 +5,7 @@
 
 import { newEntry } from "../cell/commit.ts";
 import type { DecodedCommit, DecodedRecord } from "../codec/record.ts";
-import type { Catalog } from "../store/catalog.ts";
+import type { Catalog, CellEntry } from "../store/catalog.ts";
 import type { Address, LogPlace, RunNumber } from "../types.ts";
 
 /** Rows written as one transaction. Count. */
@@ -49,6 +49,7 @@ export class Applier {
         const known = created.has(address) ? undefined : this.#catalog.find(address);
         const entry = { ...(known ?? newEntry(address, slot, pageSize)), ...at, deleted: deleted.has(address) };
         if (known === undefined) entry.createdMs = time;
+        applyAlarms(entry, record);
         this.#catalog.put(entry);
       });
     }
@@ -57,6 +58,19 @@ export class Applier {
   #later(write: () => void): void {
     this.#pending.push(write);
     if (this.#pending.length >= PIECE) this.flush();
+  }
+}
+
+/** What the record says of the alarms of a cell; one that is created or deleted in it has none before. */
+function applyAlarms(entry: CellEntry, record: DecodedCommit): void {
+  if (entry.deleted) {
+    entry.alarm = 0;
+    entry.failedAlarms = 0;
+  }
+  for (const { what, address, value } of record.changes) {
+    if (address !== entry.address) continue;
+    if (what === "alarm-set" || what === "alarm-cleared") entry.alarm = value;
+    else if (what === "alarms-failed") entry.failedAlarms = value;
   }
 }
 

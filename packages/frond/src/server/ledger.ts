@@ -5,11 +5,21 @@
 // What is held in memory is bounded by what fits into one log file, not by the number of cells.
 
 import { compareAddresses } from "../address.ts";
+import { type Armed, compareArmed } from "../core/alarm.ts";
 import type { SlotTable } from "../core/slots.ts";
 import { SLOTS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry, SlotRow } from "../store/catalog.ts";
 import type { Address, LogPlace, Slot } from "../types.ts";
+
+/** A part of the alarms of all cells. */
+export interface AlarmPage {
+  readonly list: Armed[];
+  /** The list has all up to here. */
+  readonly through: Armed;
+  /** There is nothing behind it. */
+  readonly complete: boolean;
+}
 
 /** Rows written in one piece, between other work. Count. */
 const PIECE = 200;
@@ -45,6 +55,45 @@ export class Ledger {
       .filter((entry) => !entry.deleted)
       .sort((a, b) => compareAddresses(a.address, b.address));
     return ordered.slice(0, limit);
+  }
+
+  /** Cells with an alarm behind `after`, in order of time and address: all of them up to `through`. */
+  alarms(after: Armed, limit: number): AlarmPage {
+    const written = this.#catalog.alarms(after, limit);
+    const complete = written.length < limit;
+    const end = complete ? undefined : (written.at(-1) as Armed);
+    const unwritten = this.#unwritten();
+    const list = written.filter(({ address }) => !unwritten.has(address));
+    for (const { address, alarm } of unwritten.values()) {
+      const armed = { address, due: alarm };
+      if (alarm === 0 || compareArmed(armed, after) <= 0) continue;
+      if (end === undefined || compareArmed(armed, end) <= 0) list.push(armed);
+    }
+    list.sort(compareArmed);
+    if (list.length <= limit) return { list, complete, through: end ?? list.at(-1) ?? after };
+    const part = list.slice(0, limit);
+    return { list: part, complete: false, through: part.at(-1) as Armed };
+  }
+
+  /** Cells behind the address `after` in which alarms have failed, in order of address. */
+  withFailedAlarms(after: string, limit: number): CellEntry[] {
+    const unwritten = this.#unwritten();
+    // Those that have none any more are left out, so some more are read.
+    const written = this.#catalog.withFailedAlarms(after, limit + unwritten.size);
+    const rows = written.filter(({ address }) => !unwritten.has(address));
+    for (const entry of unwritten.values()) {
+      if (entry.failedAlarms > 0 && compareAddresses(entry.address, after) > 0) rows.push(entry);
+    }
+    return rows.sort((a, b) => compareAddresses(a.address, b.address)).slice(0, limit);
+  }
+
+  /** Alarms that have failed, of all cells. Count. */
+  countFailedAlarms(): number {
+    let count = this.#catalog.countFailedAlarms();
+    for (const [address, entry] of this.#unwritten()) {
+      count += entry.failedAlarms - (this.#catalog.find(address)?.failedAlarms ?? 0);
+    }
+    return count;
   }
 
   /** Cells that exist. Count. */

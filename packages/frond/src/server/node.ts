@@ -23,6 +23,7 @@ import { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import type { Durability } from "../types.ts";
 import type { Audience } from "./answer.ts";
+import { Alarms } from "./alarms.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
@@ -124,6 +125,7 @@ export class Node {
   listen: string | undefined;
   readonly #lock: DirectoryLock;
   readonly ledger: Ledger;
+  readonly alarms: Alarms;
   readonly #gate: Gate;
   #stopService: StopService | void = undefined;
   #stopping: Promise<void> | undefined;
@@ -174,6 +176,8 @@ export class Node {
       warn,
       fatal: onFailed,
     });
+    this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events: this.host, log });
+    committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
     this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
   }
@@ -249,11 +253,12 @@ export class Node {
     return this.commitLog.backlogged ? { ready: false, refuse: "overloaded" } : { ready: true };
   }
 
-  /** Starts what the app runs beside its front door. */
+  /** Starts what the app runs beside its front door, then the alarms. */
   async startServices(): Promise<void> {
     const { app, log, dataDirectory } = this.options;
     const get = gatedGet(app, this.host, this.#gate);
     this.#stopService = await app.definition.start?.({ get, log, dataDirectory });
+    if (this.#stopping === undefined) this.alarms.start();
   }
 
   /** Stops gracefully: services, running verbs, flush, close, mark clean. Safe to call again. */
@@ -263,6 +268,7 @@ export class Node {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    this.alarms.stop();
     // The front door has done so, where there is one.
     await this.upgrades.stop();
     try {

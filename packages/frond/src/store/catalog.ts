@@ -8,6 +8,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { FrondError, isFrondError } from "../errors.ts";
 import { wrapSqlError } from "./sqlerror.ts";
+import type { Armed } from "../core/alarm.ts";
 import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
 
 /** What is known of one cell. Mutable: an open cell keeps it current; `dirty` says that the file does not know yet. */
@@ -29,6 +30,10 @@ export interface CellEntry {
   /** The run in which the cell's file was last made from the log or opened as trustworthy. 0 = never. */
   fileRun: RunNumber;
   deleted: boolean;
+  /** When the next alarm or scheduled call is due, in ms since 1970; 0 = none is armed. */
+  alarm: number;
+  /** Alarms and scheduled calls that were given up. Count. */
+  failedAlarms: number;
   dirty: boolean;
 }
 
@@ -53,7 +58,7 @@ export interface SlotRow {
   readonly txid: Txid;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -65,8 +70,18 @@ const SCHEMA = `
     address TEXT PRIMARY KEY, slot INTEGER NOT NULL, epoch INTEGER NOT NULL, txid INTEGER NOT NULL,
     created INTEGER NOT NULL, changed INTEGER NOT NULL, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL,
     place INTEGER NOT NULL, wal_salt1 INTEGER NOT NULL, wal_salt2 INTEGER NOT NULL, wal_end INTEGER NOT NULL,
-    file_run INTEGER NOT NULL, deleted INTEGER NOT NULL
+    file_run INTEGER NOT NULL, deleted INTEGER NOT NULL,
+    alarm INTEGER NOT NULL DEFAULT 0, failed_alarms INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;`;
+
+const INDEXES = `
+  CREATE INDEX IF NOT EXISTS cell_alarm ON cell (alarm, address) WHERE alarm > 0;
+  CREATE INDEX IF NOT EXISTS cell_failed ON cell (address) WHERE failed_alarms > 0;`;
+
+/** What brings a catalog of format 1 to the present one: nothing had alarms. */
+const FROM_FORMAT_1 = `
+  ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0;`;
 
 type Row = Record<string, number | string | null>;
 
@@ -76,17 +91,27 @@ export class Catalog {
   readonly #find: StatementSync;
   readonly #put: StatementSync;
   readonly #putSlot: StatementSync;
+  readonly #alarms: StatementSync;
+  readonly #failed: StatementSync;
 
   constructor(file: string) {
     this.#db = openCatalog(file);
     this.#find = this.#db.prepare("SELECT * FROM cell WHERE address = ?");
     this.#put = this.#db.prepare(
-      `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (address) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid, created = excluded.created,
          changed = excluded.changed, page_size = excluded.page_size, page_count = excluded.page_count,
          place = excluded.place, wal_salt1 = excluded.wal_salt1, wal_salt2 = excluded.wal_salt2,
-         wal_end = excluded.wal_end, file_run = excluded.file_run, deleted = excluded.deleted
+         wal_end = excluded.wal_end, file_run = excluded.file_run, deleted = excluded.deleted,
+         alarm = excluded.alarm, failed_alarms = excluded.failed_alarms
        WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND excluded.txid >= txid)`,
+    );
+    this.#alarms = this.#db.prepare(
+      `SELECT address, alarm AS due FROM cell WHERE alarm > 0 AND (alarm, address) > (?, ?)
+       ORDER BY alarm, address LIMIT ?`,
+    );
+    this.#failed = this.#db.prepare(
+      "SELECT * FROM cell WHERE failed_alarms > 0 AND address > ? ORDER BY address LIMIT ?",
     );
     this.#putSlot = this.#db.prepare(
       `INSERT INTO slot VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid
@@ -106,6 +131,22 @@ export class Catalog {
       .prepare("SELECT * FROM cell WHERE address > ? AND deleted = 0 ORDER BY address LIMIT ?")
       .all(after, limit) as Row[];
     return rows.map(entryOf);
+  }
+
+  /** Cells with an alarm behind `after`, in order of time and address. */
+  alarms(after: Armed, limit: number): Armed[] {
+    return this.#alarms.all(after.due, after.address, limit) as unknown as Armed[];
+  }
+
+  /** Cells behind the address `after` in which alarms have failed, in order of address. */
+  withFailedAlarms(after: string, limit: number): CellEntry[] {
+    return (this.#failed.all(after, limit) as Row[]).map(entryOf);
+  }
+
+  /** Alarms that have failed, of all cells. Count. */
+  countFailedAlarms(): number {
+    const sql = "SELECT coalesce(sum(failed_alarms), 0) AS n FROM cell WHERE failed_alarms > 0";
+    return (this.#db.prepare(sql).get() as { n: number }).n;
   }
 
   /** The kinds of all cells that there are, or were. */
@@ -184,6 +225,8 @@ export class Catalog {
       e.walEnd,
       e.fileRun,
       e.deleted ? 1 : 0,
+      e.alarm,
+      e.failedAlarms,
     );
   }
 
@@ -228,7 +271,8 @@ function openCatalog(file: string): DatabaseSync {
         `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`,
       );
     }
-    db.exec(`${SCHEMA}; PRAGMA user_version = ${FORMAT}`);
+    const upgrade = format.user_version === 1 ? FROM_FORMAT_1 : "";
+    db.exec(`BEGIN; ${SCHEMA} ${upgrade} ${INDEXES} PRAGMA user_version = ${FORMAT}; COMMIT`);
     return db;
   } catch (error) {
     db.close();
@@ -256,6 +300,8 @@ function entryOf(row: Row): CellEntry {
     walEnd: row["wal_end"] as number,
     fileRun: row["file_run"] as RunNumber,
     deleted: row["deleted"] === 1,
+    alarm: row["alarm"] as number,
+    failedAlarms: row["failed_alarms"] as number,
     dirty: false,
   };
 }

@@ -12,7 +12,7 @@ class Todo extends Cell {
   override fetch(): Response {
     return new Response("");
   }
-  alarm(): void {}
+  override alarm(): void {}
   _own(): void {}
 }
 

@@ -39,7 +39,7 @@ class Dog extends Animal {
     return [this.#secret(), this._private(), this.arrow()];
   }
   arrow = () => "a field";
-  alarm() {
+  override alarm() {
     return "a hook";
   }
   override webSocketMessage() {

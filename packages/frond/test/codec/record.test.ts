@@ -233,7 +233,7 @@ describe("what each field may hold", () => {
     ["WAL end unsafe", commit, big(cell("WAL end") + 4), /WAL .*above/],
     ["previous unsafe", commit, big(cell("previous") + 4), /previous place .*above/],
     ["change 0", changeOnly, (b) => b.writeUInt8(0, FIRST_PAYLOAD), /kind 0/],
-    ["change 5", changeOnly, (b) => b.writeUInt8(5, FIRST_PAYLOAD), /kind 5/, "RECORD_NEWER"],
+    ["change 6", changeOnly, (b) => b.writeUInt8(6, FIRST_PAYLOAD), /kind 6/, "RECORD_NEWER"],
     ["change's reserved field", changeOnly, (b) => b.writeUInt8(1, FIRST_PAYLOAD + 1), /reserved/, "RECORD_NEWER"],
     ["change with a long address", changeOnly, (b) => b.writeUInt16LE(17, FIRST_PAYLOAD + 2), /address of 17/],
     ["change with a short address", changeOnly, (b) => b.writeUInt16LE(12, FIRST_PAYLOAD + 2), /address of 12/],

@@ -102,7 +102,7 @@ const cell: fc.Arbitrary<CellImage> = fc
   }));
 
 const change: fc.Arbitrary<IndexChange> = fc.oneof(
-  fc.record({ what: fc.constant("alarm-set" as const), address, value: u53 }),
+  fc.record({ what: fc.constantFrom("alarm-set" as const, "alarms-failed" as const), address, value: u53 }),
   fc.record({ what: fc.constantFrom("created", "deleted", "alarm-cleared"), address, value: fc.constant(0) }),
 );
 
