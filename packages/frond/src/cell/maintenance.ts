@@ -7,7 +7,8 @@
 
 import { assert } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { MAX_COMMIT_BYTES } from "../limits.ts";
+import { CHECKPOINT_BYTES, MAX_COMMIT_BYTES } from "../limits.ts";
+import type { CellEntry } from "../store/catalog.ts";
 import { PendingPages } from "./commit.ts";
 import type { Invocation } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
@@ -73,8 +74,8 @@ export function vacuum(cell: LiveCell): void {
 export function erase(cell: LiveCell): void {
   const invocation = cell.enter();
   if (cell.tx.exclusive === invocation || cell.tx.inPart) {
-    const what = `${cell.address}.${invocation.verb} called deleteAll inside a transaction`;
-    throw new FrondError("TX_ABORTED", `${what}; it is a commit of its own`);
+    const where = `in ${cell.address}.${invocation.verb}; it is a commit of its own`;
+    throw new FrondError("TX_ABORTED", `Cannot call deleteAll() within a transaction: ${where}`);
   }
   if (invocation.sync) {
     invocation.erases = true;
@@ -85,68 +86,49 @@ export function erase(cell: LiveCell): void {
   eraseNow(cell, invocation);
 }
 
-/** Carries out a deletion; no transaction is open. */
+/** Carries out a deletion; no transaction is open. Throws what kept it from that: the cell is then as it was. */
 export function eraseNow(cell: LiveCell, invocation: Invocation): void {
   assert(cell.tx.owner === undefined, "a deletion is a commit of its own");
   const { db, host } = cell;
   host.admit();
+  const bytes = db.pageCount * db.pageSize;
   host.critical = true;
   try {
-    db.begin();
-    try {
-      dropEverything(cell);
-      if (!cell.kind.raw) migrate(cell.kind, cell.address, db, true, () => {});
-      db.commit();
-    } catch (error) {
-      db.rollback();
-      throw error;
-    } finally {
-      db.statements.clear();
+    const pending = beginAnew(cell);
+    if (cell.exists) {
+      cell.entry = host.committer.bury(cell.address, cell.addressBytes, cell.slot, cell.entry as CellEntry, db);
+      cell.logged(host.committer.log.appended);
+      invocation.commits += 1;
     }
-    buryIn(cell);
-    invocation.commits += 1;
+    cell.tx.pending = pending;
+  } catch (error) {
+    // The file is no longer what the log says.
+    cell.break(error);
+    throw error;
   } finally {
     host.critical = false;
   }
+  // The old pages stay in the file until then.
+  if (bytes >= CHECKPOINT_BYTES && !cell.gate.maintained) checkpointSoon(cell);
 }
 
-/** The database is empty: the log is told, and what there is now waits for the first record of a new existence. */
-function buryIn(cell: LiveCell): void {
-  const { db, host } = cell;
+/** Empties the database and makes the schema of a new cell. Returns its pages: they wait for the first record of a verb. */
+function beginAnew({ kind, address, db }: LiveCell): PendingPages {
+  const pending = new PendingPages();
+  const keep = (): void => {
+    for (let pages = db.capture.read(); pages !== undefined; pages = db.capture.read()) pending.add(pages);
+  };
+  db.empty();
+  keep();
+  assert(db.capture.pageCount === db.pageCount, "what was captured last is all that there is");
+  if (kind.raw) return pending;
   try {
-    db.capture.read();
-    if (cell.exists) {
-      cell.entry = host.committer.bury(cell.address, cell.addressBytes, cell.slot, cell.entry as never, db);
-      cell.logged(host.committer.log.appended);
-    }
-    // The pages that are not free, each of them, in one commit: what a new existence begins with.
-    db.exec("VACUUM");
-    cell.tx.pending = new PendingPages();
-    const pages = db.capture.read();
-    assert(pages !== undefined && pages.count === db.pageCount, "VACUUM writes every page");
-    cell.tx.pending.add(pages);
+    migrate(kind, address, db, true, () => db.begin());
+    if (db.inTransaction) db.commit();
   } catch (error) {
-    cell.break(error);
+    db.rollback();
     throw error;
   }
-}
-
-interface SchemaRow {
-  type: string;
-  name: string;
-  sql: string | null;
-}
-
-function dropEverything(cell: LiveCell): void {
-  const { db } = cell;
-  db.exec("PRAGMA defer_foreign_keys = ON");
-  const all = "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view', 'table')";
-  // Triggers first: the rows that a DROP TABLE deletes must set off none. Virtual tables take their own tables along.
-  const order = "ORDER BY type = 'trigger' DESC, type = 'view' DESC, sql LIKE 'CREATE VIRTUAL%' DESC";
-  for (const row of db.prepare(`${all} ${order}`).all() as unknown as SchemaRow[]) {
-    const name = `"${row.name.replaceAll('"', '""')}"`;
-    if (row.name === "sqlite_sequence") db.exec("DELETE FROM sqlite_sequence");
-    else if (!row.name.startsWith("sqlite_stat")) db.exec(`DROP ${row.type} IF EXISTS ${name}`);
-    else db.exec(`DELETE FROM ${name}`);
-  }
+  keep();
+  return pending;
 }

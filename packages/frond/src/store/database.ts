@@ -123,6 +123,25 @@ export class CellDatabase {
     this.exec(`VACUUM INTO '${target.replaceAll("'", "''")}'`);
   }
 
+  /**
+   * Empties the database, whatever is in it, and gives its pages back: commits of their own, so no transaction may be open.
+   * Throws DISK_FULL; what the file then holds is not known.
+   */
+  empty(): void {
+    assert(!this.#db.isTransaction, "a database is not emptied inside a transaction");
+    this.statements.clear();
+    // The schema as a whole, and not object by object: a DROP reads every page, runs foreign key actions, and fails where
+    // a virtual table is broken. VACUUM keeps what the schema names, which is nothing.
+    this.#db.enableDefensive(false);
+    try {
+      this.exec("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema");
+    } finally {
+      this.exec("PRAGMA writable_schema = RESET");
+      this.#db.enableDefensive(true);
+    }
+    this.exec("VACUUM");
+  }
+
   /** Closes, which checkpoints: only when the log durably holds everything. */
   close(): void {
     this.statements.clear();
