@@ -71,7 +71,11 @@ export class Committer {
     if (alarms !== undefined) addAlarmChanges(changes, address, entry, alarms);
     const place = this.#write(slot, db, changes);
     const target = entry ?? newEntry(address, slot, db.pageSize);
-    if (created) target.createdMs = this.#record.time;
+    if (created) {
+      target.createdMs = this.#record.time;
+      // A cell that was deleted begins anew, with the page size that its class has now.
+      target.pageSize = db.pageSize;
+    }
     target.deleted = false;
     this.#update(target, image, this.#record, place);
     if (alarms !== undefined) this.#setAlarms(target, alarms);

@@ -5,11 +5,22 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { rootAddress, slotOf } from "../../src/address.ts";
 import { Cell } from "../../src/cell/cell.ts";
-import type { CellContext } from "../../src/cell/context.ts";
 import { cellPath } from "../../src/store/paths.ts";
 import type { Opened } from "./nodes.ts";
-import { afterKill, cellFiles, codeOf, commitsIn, failureOf, isSettled, openCells, openIn, reopen, SlowDisk } from "./nodes.ts";
-import { temporaryDirectory, turns } from "./nodes.ts";
+import {
+  afterKill,
+  cellFiles,
+  codeOf,
+  commitsIn,
+  failureOf,
+  isSettled,
+  openCells,
+  openIn,
+  reopen,
+  SlowDisk,
+  temporaryDirectory,
+  turns,
+} from "./nodes.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
