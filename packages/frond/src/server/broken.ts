@@ -57,6 +57,12 @@ export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Line):
   if (!inItsBody) last.once("close", () => answerNow(socket, refusal));
 }
 
+/** For "connect": nothing is tunnelled here. Node has let go of the connection and of its errors. */
+export function refuseTunnel(_incoming: IncomingMessage, socket: Line): void {
+  socket.on("error", () => socket.destroy()).resume();
+  refuseBrokenRequest(Object.assign(new Error("CONNECT"), { code: "HPE_INVALID_METHOD" }), socket);
+}
+
 /** The answer to the request that was read last, if it has not left yet. */
 function lastAnswer(socket: Line): ServerResponse | undefined {
   const waiting = socket[LAST];

@@ -34,7 +34,7 @@ import {
 } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
-import { brokenBody, refuseBrokenRequest, waitsItsTurn } from "./broken.ts";
+import { brokenBody, refuseBrokenRequest, refuseTunnel, waitsItsTurn } from "./broken.ts";
 import { isCallTarget } from "./exposeHttp.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import type { Logger } from "./logger.ts";
@@ -181,6 +181,7 @@ class Front implements HttpFront {
     // Other expectations than 100-continue may be passed over; node's own refusal is not in the form of ours.
     server.on("checkExpectation", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
     server.on("clientError", refuseBrokenRequest);
+    server.on("connect", refuseTunnel);
     server.on("drop", () => this.#warnings.count("connections were closed: there are too many"));
     this.#server = server;
   }

@@ -54,7 +54,7 @@ export function addressTarget(
       judgeTwo(input.pairs, input.other, entrance);
       const last = input.pairs.at(-1);
       if (last === undefined) return;
-      const nearly = (name: string): Pair[] => [...input.pairs.slice(0, -1), { ...last, name }];
+      const nearly = (other: string): Pair[] => [...input.pairs.slice(0, -1), { ...last, name: other }];
       judgeTwo(input.pairs, nearly(last.name + input.twin), entrance);
       judgeTwo(input.pairs, nearly(last.name.toUpperCase()), entrance);
     },

@@ -23,6 +23,8 @@ interface ControlCase {
 
 const address = fc.constantFrom(
   "box/a",
+  "box/a",
+  "box/a",
   "box/w",
   "box/none",
   "box/a/b",
@@ -35,38 +37,30 @@ const address = fc.constantFrom(
 );
 const sql = fc.oneof(
   fc.constantFrom(
-    ...[
-      "SELECT * FROM t",
-      "SELECT ?, ?",
-      "SELECT 9223372036854775807",
-      "SELECT x'00ff', 1e999, 'é'",
-      "",
-      ";",
-      "SELECT 1; SELECT 2",
-    ],
-    ...[
-      "DELETE FROM t",
-      "UPDATE t SET b = 'x' RETURNING a",
-      "DROP TABLE t",
-      "CREATE TABLE u (x)",
-      "COMMIT",
-      "ROLLBACK",
-    ],
-    ...[
-      "ATTACH 'x' AS y",
-      "PRAGMA user_version = 5",
-      "PRAGMA journal_mode",
-      "VACUUM",
-      "WITH x AS (SELECT 1) DELETE FROM t",
-    ],
-    ...[
-      "EXPLAIN DELETE FROM t",
-      "PRAGMA optimize",
-      "ANALYZE",
-      "SELECT load_extension('x')",
-      "SELECT :a",
-      "SELECT * FROM nothing",
-    ],
+    "SELECT * FROM t",
+    "SELECT ?, ?",
+    "SELECT 9223372036854775807",
+    "SELECT x'00ff', 1e999, 'é'",
+    "",
+    ";",
+    "SELECT 1; SELECT 2",
+    "DELETE FROM t",
+    "UPDATE t SET b = 'x' RETURNING a",
+    "DROP TABLE t",
+    "CREATE TABLE u (x)",
+    "COMMIT",
+    "ROLLBACK",
+    "ATTACH 'x' AS y",
+    "PRAGMA user_version = 5",
+    "PRAGMA journal_mode",
+    "VACUUM",
+    "WITH x AS (SELECT 1) DELETE FROM t",
+    "EXPLAIN DELETE FROM t",
+    "PRAGMA optimize",
+    "ANALYZE",
+    "SELECT load_extension('x')",
+    "SELECT :a",
+    "SELECT * FROM nothing",
   ),
   fc.string({ maxLength: 12 }),
 );
@@ -87,30 +81,39 @@ const verb = fc.constantFrom(
   "",
   "alarm",
 );
-const args = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.tuple(
-      address,
-      sql,
-      fc.oneof(fc.array(value, { maxLength: 3 }), value),
-      fc.constantFrom(false, null, 1),
-    ),
-  },
-  { weight: 1, arbitrary: fc.tuple(fc.constant("box/w"), sql, fc.array(value, { maxLength: 2 }), fc.constant(true)) },
-  { weight: 2, arbitrary: fc.tuple(fc.constantFrom("box/w", "box/..%2f.."), verb, fc.array(value, { maxLength: 3 })) },
-  { weight: 1, arbitrary: fc.tuple(fc.oneof(address, value), fc.constantFrom<unknown>(1, -1, 1e9, 0.5, "x", null)) },
+const values = fc.oneof(
+  { weight: 2, arbitrary: fc.constant([]) },
+  { weight: 1, arbitrary: fc.array(value, { maxLength: 3 }) },
   { weight: 1, arbitrary: value },
 );
+const pages = fc.constantFrom<unknown>(1, -1, 1e9, 0.5, "x", null);
+const method = fc.constantFrom("sql", "call", "cells", "status", "version", "exportTo", "none", "toString", "%2f", "");
+
+/** A method with arguments that suit it, more or less. */
+const asked: fc.Arbitrary<{ method: string; args: unknown }> = fc.oneof(
+  { weight: 6, arbitrary: of("sql", fc.tuple(address, sql, values, fc.constantFrom(false, null, 1))) },
+  { weight: 2, arbitrary: of("sql", fc.tuple(fc.constant("box/w"), sql, values, fc.constant(true))) },
+  { weight: 4, arbitrary: of("call", fc.tuple(fc.constantFrom("box/w", "box/..%2f.."), verb, values)) },
+  { weight: 1, arbitrary: of("cells", fc.tuple(fc.oneof(address, value), pages)) },
+  { weight: 1, arbitrary: of("exportTo", fc.tuple(address)) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ method, args: fc.oneof(values, fc.tuple(address, sql), fc.tuple(address, verb)) }),
+  },
+);
+
+function of(name: string, args: fc.Arbitrary<unknown>): fc.Arbitrary<{ method: string; args: unknown }> {
+  return args.map((list) => ({ method: name, args: list }));
+}
 
 export function controlTarget(broken: (control: NodeControl) => NodeControl = (control) => control): Target {
-  return target("control", 500, async (): Promise<Entrance<ControlCase>> => {
+  return target("control", 400, async (): Promise<Entrance<ControlCase>> => {
     const { node, get, directory, fatal, close } = await openBoxes();
     for (const name of ["a", "w"]) await get(Box, name).fill();
     const front = await serveControl(directory, broken(node.control));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const ask = (http: string, method: string, body: Buffer): Promise<Answer> =>
-      send(agent, front.path, http, method, body);
+    const ask = (http: string, name: string, body: Buffer): Promise<Answer> =>
+      send(agent, front.path, http, name, body);
     const look = async (): Promise<unknown> => [
       await node.control.sql(
         "box/a",
@@ -122,27 +125,20 @@ export function controlTarget(broken: (control: NodeControl) => NodeControl = (c
     ];
     const before = await look();
     return {
-      input: fc.record({
-        method: fc.constantFrom(
-          "sql",
-          "sql",
-          "sql",
-          "call",
-          "call",
-          "cells",
-          "status",
-          "version",
-          "exportTo",
-          "none",
-          "toString",
-          "%2f",
-          "",
-        ),
-        http: fc.constantFrom("POST", "POST", "POST", "POST", "GET", "PUT"),
-        args,
-        changes: fc.oneof(fc.constant([]), mutations),
-        deep: fc.constantFrom(0, 0, 0, 900, 1100, 30_000),
-      }),
+      input: fc
+        .record({
+          asked,
+          http: fc.oneof(
+            { weight: 8, arbitrary: fc.constant("POST") },
+            { weight: 1, arbitrary: fc.constantFrom("GET", "PUT") },
+          ),
+          changes: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: mutations }),
+          deep: fc.oneof(
+            { weight: 6, arbitrary: fc.constant(0) },
+            { weight: 1, arbitrary: fc.constantFrom(900, 1100, 30_000) },
+          ),
+        })
+        .map(({ asked: one, ...rest }) => ({ ...rest, ...one })),
       async check(input) {
         const json = JSON.stringify(input.args);
         const text = `${"[".repeat(input.deep)}${json}${"]".repeat(input.deep)}`;
@@ -181,9 +177,9 @@ function judge(input: ControlCase, { status, body }: Answer): void {
   if (input.method !== "call") throw new Error(`answered ${body.toString()}`);
 }
 
-function send(agent: Agent, socketPath: string, method: string, target: string, body: Buffer): Promise<Answer> {
+function send(agent: Agent, socketPath: string, verbOfHttp: string, name: string, body: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, agent, method, path: `/${target}` }, (incoming) => {
+    const outgoing = request({ socketPath, agent, method: verbOfHttp, path: `/${name}` }, (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
       incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks) }));

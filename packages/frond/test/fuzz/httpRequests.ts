@@ -38,8 +38,15 @@ export const good: fc.Arbitrary<Good> = fc
     chunks: fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 6 }),
     headers: fc.array(
       fc.constantFrom(
-        ...["Accept: */*", "X-Empty:", "x-Tab:\ta\t", "Cookie: a=b; c=d", "Connection: keep-alive", "Te: trailers"],
-        ...["X-Forwarded-Host: evil", "Transfer-Coding: chunked", "Content_Length: 5", "Expect: 100-continue"],
+        "Accept: */*",
+        "X-Empty:",
+        "x-Tab:\ta\t",
+        "Connection: keep-alive",
+        "Te: trailers",
+        "X-Forwarded-Host: evil",
+        "Transfer-Coding: chunked",
+        "Content_Length: 5",
+        "Expect: 100-continue",
       ),
       { maxLength: 3 },
     ),

@@ -65,3 +65,9 @@ test("an expectation that nobody knows is passed over", async () => {
   const text = await exchange(port, `GET / HTTP/1.1\r\n${HEAD}Expect: wonders\r\nConnection: close\r\n\r\n`);
   expect(statuses(text)).toEqual(["200"]);
 });
+
+test("a tunnel is refused behind the request before it", async () => {
+  const { port } = await openDoor(async () => new Response("done"));
+  const text = await exchange(port, `${GET}CONNECT a:80 HTTP/1.1\r\n${HEAD}\r\n`);
+  expect(statuses(text)).toEqual(["200", "400"]);
+});
