@@ -39,6 +39,7 @@ export function addInspection(program: Command): void {
           ["durability", status.durability],
           ["cells", String(status.cells)],
           ["open", `${status.openCells}, names that were only asked for included`],
+          ...(status.failedAlarms === 0 ? [] : [failedAlarms(status.failedAlarms)]),
           ["log", `${showBytes(status.logBytes)} in ${status.logFiles} files`],
           ...status.reports.map((report): [string, string] => ["report", report]),
         ];
@@ -73,6 +74,10 @@ export function addInspection(program: Command): void {
         ),
       );
     });
+}
+
+function failedAlarms(count: number): [string, string] {
+  return ["alarms", `${count} failed; see: frond alarms --failed`];
 }
 
 function describeNode(version: NodeVersion): [string, string][] {

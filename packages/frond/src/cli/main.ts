@@ -5,6 +5,7 @@
 
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
+import { addAlarms } from "./alarms.ts";
 import { addCall } from "./call.ts";
 import { addDev } from "./dev.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
@@ -54,6 +55,7 @@ function makeProgram(json: boolean): Command {
   addDev(program);
   addStart(program);
   addInspection(program);
+  addAlarms(program);
   addSql(program);
   addCall(program);
   addExport(program);

@@ -17,7 +17,7 @@ import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE, MAX_CONTROL_BYTES, MAX_SOCKET_PATH_BYTES } from "../limits.ts";
-import type { NodeControl } from "./nodeControl.ts";
+import type { AlarmInfo, NodeControl } from "./nodeControl.ts";
 import { errorToWire, fromWire, toWire } from "./wire.ts";
 
 /** Name of the socket in the data directory, and of the file that tells where it is when the path is too long for one. */
@@ -123,13 +123,24 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
   status: (control) => control.status(),
   cells(control, args) {
     const after = args[0] === undefined || args[0] === null ? undefined : text(args, 0, "after");
-    const limit = typeof args[1] === "number" ? args[1] : CELLS_PER_PAGE;
-    return control.cells(after, Math.max(1, Math.min(CELLS_PER_PAGE, Math.trunc(limit))));
+    return control.cells(after, pageLimit(args[1]));
   },
+  alarms(control, args) {
+    const after = (args[0] ?? undefined) as AlarmInfo | undefined;
+    if (after !== undefined && (typeof after.address !== "string" || typeof after.dueMs !== "number")) {
+      throw new FrondError("BAD_OPTION", "argument 0 (after) is an alarm that was listed before");
+    }
+    return control.alarms(after, pageLimit(args[1]), args[2] === true);
+  },
+  alarmsOf: (control, args) => control.alarmsOf(text(args, 0, "address")),
   sql: (control, args) =>
     control.sql(text(args, 0, "address"), text(args, 1, "sql"), list(args, 2, "args"), args[3] === true),
   call: (control, args) => control.call(text(args, 0, "address"), text(args, 1, "verb"), list(args, 2, "args")),
 };
+
+function pageLimit(limit: unknown): number {
+  return typeof limit === "number" ? Math.max(1, Math.min(CELLS_PER_PAGE, Math.trunc(limit))) : CELLS_PER_PAGE;
+}
 
 async function sendExport(
   outgoing: ServerResponse,

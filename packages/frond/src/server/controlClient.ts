@@ -11,7 +11,15 @@ import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
 import { SOCKET_NAME, readPointer } from "./control.ts";
-import type { CellInfo, NodeControl, NodeStatus, NodeVersion, SqlResult } from "./nodeControl.ts";
+import type {
+  AlarmDetail,
+  AlarmInfo,
+  CellInfo,
+  NodeControl,
+  NodeStatus,
+  NodeVersion,
+  SqlResult,
+} from "./nodeControl.ts";
 import { toWire } from "./wire.ts";
 import type { WireError } from "./wire.ts";
 
@@ -20,6 +28,8 @@ export interface OperatorView {
   version(): Promise<NodeVersion>;
   status(): Promise<NodeStatus>;
   cells(after: string | undefined, limit: number): Promise<CellInfo[]>;
+  alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]>;
+  alarmsOf(address: string): Promise<AlarmDetail[]>;
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult>;
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown>;
   /** Writes the cell as a plain SQLite file at `file`, which must not exist; nothing is left there on failure. */
@@ -66,6 +76,8 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     version: async () => control.version(),
     status: async () => control.status(),
     cells: async (after, limit) => control.cells(after, limit),
+    alarms: async (after, limit, failedOnly) => control.alarms(after, limit, failedOnly),
+    alarmsOf: (address) => control.alarmsOf(address),
     sql: async (address, sql, args, write) => toWire(await control.sql(address, sql, [...args], write)) as SqlResult,
     call: async (address, verb, args) => toWire(await control.call(address, verb, [...args])),
     async exportTo(address, file) {
@@ -98,6 +110,14 @@ class ControlClient implements OperatorView {
 
   cells(after: string | undefined, limit: number): Promise<CellInfo[]> {
     return this.#ask("cells", [after ?? null, limit]) as Promise<CellInfo[]>;
+  }
+
+  alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]> {
+    return this.#ask("alarms", [after ?? null, limit, failedOnly]) as Promise<AlarmInfo[]>;
+  }
+
+  alarmsOf(address: string): Promise<AlarmDetail[]> {
+    return this.#ask("alarmsOf", [address]) as Promise<AlarmDetail[]>;
   }
 
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult> {

@@ -16,6 +16,30 @@ export interface CellInfo {
   readonly changedMs: number;
 }
 
+/** What is known of the alarms of one cell without opening it. */
+export interface AlarmInfo {
+  readonly address: string;
+  /** When the next alarm or scheduled call is due, in ms since 1970; 0 = none is armed. */
+  readonly dueMs: number;
+  /** Alarms and scheduled calls that were given up after their last retry. Count. */
+  readonly failed: number;
+}
+
+/** One alarm, or one scheduled call, of a cell. */
+export interface AlarmDetail {
+  /** Of the scheduled call; 0: the alarm of the hook. */
+  readonly id: number;
+  readonly verb: string;
+  /** In ms since 1970. */
+  readonly dueMs: number;
+  /** Runs that threw since it was last due by its own time. Count. */
+  readonly tries: number;
+  readonly cron?: string;
+  readonly zone?: string;
+  /** What its last run threw, when it has failed. */
+  readonly failed?: string;
+}
+
 /** Which program serves a data directory. */
 export interface NodeVersion {
   readonly version: string;
@@ -32,6 +56,8 @@ export interface NodeStatus {
   readonly ready: boolean;
   readonly cells: number;
   readonly openCells: number;
+  /** Alarms and scheduled calls that were given up, of all cells. Count. */
+  readonly failedAlarms: number;
   readonly logBytes: number;
   readonly logFiles: number;
   readonly durability: string;
@@ -51,6 +77,13 @@ export interface NodeControl {
   status(): NodeStatus;
   /** Up to `limit` cells in order of address, beginning behind the address `after`. */
   cells(after: string | undefined, limit: number): CellInfo[];
+  /**
+   * Up to `limit` cells with alarms behind `after`: by the time of the next one, then those in which all have failed. With
+   * `failedOnly` those in which some have failed, in order of address.
+   */
+  alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): AlarmInfo[];
+  /** The alarms and scheduled calls of one cell, the hook's first. */
+  alarmsOf(address: string): Promise<AlarmDetail[]>;
   /** Runs one statement in the cell; refuses to change it unless `write`. */
   sql(address: string, sql: string, args: unknown[], write: boolean): Promise<SqlResult>;
   /** Calls a verb of the cell. What the verb throws is thrown. */

@@ -9,6 +9,7 @@ import { parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import type { Node } from "./node.ts";
+import { detailOf, listAlarms } from "./alarmList.ts";
 import type { CellInfo, NodeControl, SqlResult } from "./nodeControl.ts";
 import { Session } from "./session.ts";
 
@@ -32,6 +33,7 @@ export function controlOf(node: Node): NodeControl {
         ready: node.state().ready,
         cells: node.ledger.count(),
         openCells: host.openCells,
+        failedAlarms: node.ledger.countFailedAlarms(),
         logBytes: log.bytes,
         logFiles: log.files,
         durability: options.durability,
@@ -39,6 +41,13 @@ export function controlOf(node: Node): NodeControl {
       };
     },
     cells: (after, limit) => listCells(node, after ?? "", limit),
+    alarms: (after, limit, failedOnly) => listAlarms(node.ledger, after, limit, failedOnly),
+    async alarmsOf(address) {
+      checkUsed(node);
+      const rows = await host.withCell(address, (cell) => cell.alarms.rows());
+      await commitLog.flushed();
+      return rows.map(detailOf);
+    },
     async sql(address, sql, args, write) {
       checkUsed(node);
       const result = await host.withCell(address, (cell): SqlResult => {

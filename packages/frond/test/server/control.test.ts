@@ -43,6 +43,7 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       ready: true,
       cells: 1,
       openCells: 0,
+      failedAlarms: 0,
       logBytes: 0,
       logFiles: 1,
       durability: "disk",
@@ -53,6 +54,9 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
         .filter((address) => after === undefined || address > after)
         .slice(0, limit)
         .map((address) => ({ address, ...info })),
+    alarms: (after, limit, failedOnly) =>
+      after === undefined ? [{ address: "a/b", dueMs: limit, failed: Number(failedOnly) }] : [],
+    alarmsOf: async (address) => [{ id: 1, verb: address, dueMs: 5, tries: 2, cron: "* * * * *" }],
     sql: async (address, sql, args, write) => ({
       columns: ["address", "sql", "args", "write", "values"],
       rows: [[address, sql, args, write, ...VALUES]],
