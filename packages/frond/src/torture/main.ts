@@ -3,30 +3,44 @@
 // Rule: the seed is printed first, so that a failure can be met again; the exit code says whether every promise was kept.
 
 import { parseArgs } from "node:util";
+import { type Breakage, BREAKAGES } from "./breakage.ts";
 import type { FaultKind } from "./plan.ts";
-import { torture } from "./torture.ts";
+import { type LoadKind, torture } from "./torture.ts";
 
-const USAGE = "usage: npm run torture -- [--rounds 100] [--seed N] [--fault kill|power|both]";
+const USAGE = `usage: npm run torture -- [--rounds 100] [--seed N] [--fault kill|power|both] [--load books|actors|both]
+       [--broken ${BREAKAGES.join("|")}]`;
+const FAULTS: readonly string[] = ["kill", "power", "both"] satisfies FaultKind[];
+const LOADS: readonly string[] = ["books", "actors", "both"] satisfies LoadKind[];
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string" }, seed: { type: "string" }, fault: { type: "string" } },
-});
+const text = { type: "string" } as const;
+const { values } = parseArgs({ options: { rounds: text, seed: text, fault: text, load: text, broken: text } });
 const rounds = Number(values.rounds ?? 100);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
-const fault = values.fault ?? "both";
-if (!Number.isInteger(rounds) || rounds < 1 || !Number.isInteger(seed) || !["kill", "power", "both"].includes(fault)) {
+const { fault = "both", load = "both", broken } = values;
+const right =
+  Number.isInteger(rounds) &&
+  rounds >= 1 &&
+  Number.isInteger(seed) &&
+  FAULTS.includes(fault) &&
+  LOADS.includes(load) &&
+  (broken === undefined || BREAKAGES.includes(broken as Breakage));
+if (!right) {
   console.error(USAGE);
   process.exit(2);
 }
-console.log(`seed ${seed}, ${rounds} rounds, fault ${fault}`);
+console.log(`seed ${seed}, ${rounds} rounds, fault ${fault}, load ${load}${broken ? `, broken: ${broken}` : ""}`);
 const result = await torture({
   rounds,
   seed,
   fault: fault as FaultKind,
+  load: load as LoadKind,
+  ...(broken !== undefined && { broken: broken as Breakage }),
   log: (line) => console.log(line),
 });
 const ends = Object.entries(result.ends).map(([end, count]) => `${count} ${end}`);
-console.log(`${result.rounds} rounds (${ends.join(", ")}): ${result.acknowledged} writes acknowledged`);
+console.log(
+  `${result.rounds} rounds (${ends.join(", ")}): ${result.acknowledged} writes acknowledged, ${result.told} told`,
+);
 console.log(
   `${result.records} records in ${result.logFiles} log files; ${result.vandalised} files of cells broken on purpose`,
 );
