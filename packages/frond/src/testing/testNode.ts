@@ -1,0 +1,233 @@
+// `frond/testing`: an app in a test, in a few lines: real cells, a real directory, a real log.
+//
+// Rule: nothing is imitated but the clock. The node is the one that `frond start` runs, on a directory of its own that is
+// removed at the end. A crash leaves what a kill -9 would: the directory as it is at that moment, opened by a new node.
+// Stubs and `fetch` outlive crashes and restarts: they go to the node that there is.
+
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { App } from "../cell/app.ts";
+import type { CellClass } from "../cell/cell.ts";
+import type { Cell } from "../cell/cell.ts";
+import type { Get } from "../cell/stub.ts";
+import { rootAddress } from "../address.ts";
+import { type Clock, FakeClock, systemClock } from "../clock.ts";
+import { useLightGlobals } from "../server/answer.ts";
+import { type HttpFront, listenHttp } from "../server/http.ts";
+import { createLogger } from "../server/logger.ts";
+import { type Node, openNode } from "../server/node.ts";
+import { gatedGet } from "../server/session.ts";
+import type { Durability } from "../types.ts";
+import { useClock } from "./fakeDate.ts";
+
+/** How a test node is made. */
+export interface TestOptions {
+  /**
+   * A clock that stands still until `advance`: alarms, waits, `Date.now()` and `new Date()` of this process follow it. `true`
+   * begins at 2026-01-01 UTC, a number at that many ms since 1970. Timers are not changed.
+   */
+  readonly clock?: boolean | number;
+  /** The level of classes that set none. Default: `disk`. */
+  readonly durability?: Durability;
+}
+
+/** One line that the node has written to its log. */
+export interface TestLine {
+  readonly level: "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** A node that serves an app in this process. */
+export class TestNode implements AsyncDisposable {
+  /** Addresses a cell. Answers are durable when they come, as for a service of the app. */
+  readonly get: Get;
+  /** What the node has logged so far. */
+  readonly log: TestLine[] = [];
+  readonly #app: App;
+  readonly #options: TestOptions;
+  readonly #clock: Clock;
+  readonly #endClock: (() => void) | undefined;
+  #directory = newDirectory();
+  #node!: Node;
+  #front: HttpFront | undefined;
+
+  /** Use {@link testNode}. */
+  constructor(app: App, options: TestOptions) {
+    this.#app = app;
+    this.#options = options;
+    const { clock = false } = options;
+    const fake = clock === false ? undefined : new FakeClock(clock === true ? undefined : clock);
+    this.#clock = fake ?? systemClock;
+    this.#endClock = fake && useClock(fake);
+    this.get = (type, name, given) => gatedGet(app, this.#node.host, this.#gate)(type, name, given);
+  }
+
+  /** For {@link testNode} only. */
+  static async open(app: App, options: TestOptions): Promise<TestNode> {
+    const test = new TestNode(app, options);
+    try {
+      await test.#open();
+    } catch (error) {
+      test.#forget();
+      throw error;
+    }
+    return test;
+  }
+
+  /** Sends a request through the front door of the app: a path or a URL, and what the global `fetch` takes beside it. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = input instanceof Request ? input : new Request(new URL(input, "http://test/"), init);
+    return this.#node.handle(request, { remoteAddress: "127.0.0.1" });
+  }
+
+  /** Answers HTTP and WebSockets on a free port of this machine. Returns its URL, which a crash or a restart ends. */
+  async listen(): Promise<string> {
+    const node = this.#node;
+    this.#front ??= await listenHttp({
+      host: "127.0.0.1",
+      port: 0,
+      handler: (request, info) => node.handle(request, info),
+      upgrades: node.upgrades,
+      ...(node.exposed !== undefined && { exposed: node.exposed }),
+      log: createLogger({ level: "fatal", format: "json" }),
+      state: () => node.state(),
+    });
+    return `http://127.0.0.1:${this.#front.address.port}`;
+  }
+
+  /** The time of day, in ms since 1970, as the node sees it. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /**
+   * Lets `ms` pass, for a node with `clock`: each alarm and wait that becomes due meanwhile has its moment, and what it
+   * starts has ended before the clock goes on.
+   */
+  async advance(ms: number): Promise<void> {
+    if (!(this.#clock instanceof FakeClock)) throw new TypeError("advance needs testNode(app, { clock: true })");
+    const end = this.#clock.now() + ms;
+    for (;;) {
+      await this.#node.alarms.settled();
+      const due = this.#clock.nextTimer;
+      if (due === undefined || due > end) break;
+      this.#clock.advance(due - this.#clock.now());
+    }
+    this.#clock.advance(end - this.#clock.now());
+  }
+
+  /** Runs the alarms and scheduled calls that are due now, and waits until they have ended. Count. */
+  runAlarms(): Promise<number> {
+    return this.#node.alarms.runDue();
+  }
+
+  /** Closes an idle cell: the next event finds a new instance. False when it is not open. Waits until it is idle. */
+  deactivate<T extends Cell>(type: CellClass<T>, name: string): Promise<boolean> {
+    const { kind } = this.#app.kindOf(type as CellClass);
+    return this.#node.host.deactivate(rootAddress(kind, name));
+  }
+
+  /** Ends the node as `kill -9` does and starts another one on what it left. What was running comes to nothing. */
+  async crash(): Promise<void> {
+    const killed = this.#node;
+    const left = this.#directory;
+    this.#directory = newDirectory();
+    // The lock belongs to the process that holds it.
+    fs.cpSync(left, this.#directory, { recursive: true, filter: (file) => !path.basename(file).startsWith("lock.") });
+    await this.#end(killed);
+    fs.rmSync(left, { recursive: true, force: true });
+    await this.#open();
+  }
+
+  /** Stops the node gracefully and starts it again on its directory. */
+  async restart(): Promise<void> {
+    await this.#front?.stop(GRACE_MS);
+    this.#front = undefined;
+    await this.#node.stop();
+    await this.#open();
+  }
+
+  /** Stops the node and removes its directory. */
+  async close(): Promise<void> {
+    try {
+      await this.#end(this.#node);
+    } finally {
+      this.#forget();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #gate = (lsn: Parameters<Node["host"]["whenTold"]>[0], done: () => void): void =>
+    this.#node.host.whenTold(lsn, done);
+
+  async #open(): Promise<void> {
+    useLightGlobals();
+    const note =
+      (level: TestLine["level"]) =>
+      (fields: object, message: string): void =>
+        void this.log.push({ level, message, fields: { ...fields } });
+    this.#node = await openNode({
+      app: this.#app,
+      dataDirectory: this.#directory,
+      durability: this.#options.durability ?? "disk",
+      log: { info: note("info"), warn: note("warn"), error: note("error") },
+      clock: this.#clock,
+      dev: true,
+      maxSyncMs: 0,
+      logFileBytes: LOG_FILE_BYTES,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    await this.#node.startServices();
+  }
+
+  async #end(node: Node): Promise<void> {
+    const front = this.#front;
+    this.#front = undefined;
+    await front?.stop(0);
+    await node.stop(0);
+  }
+
+  #forget(): void {
+    this.#endClock?.();
+    fs.rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** A test writes little. */
+const LOG_FILE_BYTES = 1024 * 1024;
+const GRACE_MS = 1_000;
+
+/**
+ * Serves an app in this process, on a directory of its own that `close` (or `await using`) removes.
+ *
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { Cell, frond } from "frond";
+ * import { testNode } from "frond/testing";
+ *
+ * class Counter extends Cell {
+ *   static override migrations = ["CREATE TABLE c (n INTEGER NOT NULL) STRICT; INSERT INTO c VALUES (0)"];
+ *   add() {
+ *     return this.sql.one<{ n: number }>`UPDATE c SET n = n + 1 RETURNING n`.n;
+ *   }
+ * }
+ * await using node = await testNode(frond({ cells: { counter: Counter } }));
+ * assert.equal(await node.get(Counter, "a").add(), 1);
+ * await node.crash();
+ * assert.equal(await node.get(Counter, "a").add(), 2);
+ * ```
+ */
+export function testNode(app: App, options: TestOptions = {}): Promise<TestNode> {
+  return TestNode.open(app, options);
+}
+
+function newDirectory(): string {
+  return fs.mkdtempSync(path.join(os.tmpdir(), "frond-test-"));
+}
