@@ -1,8 +1,9 @@
 // `frond cells`, `frond status`, `frond version`: what is there.
 
 import type { Command } from "commander";
+import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE } from "../limits.ts";
-import type { CellInfo, NodeVersion } from "../server/nodeControl.ts";
+import type { CellInfo, CellLoad, NodeVersion } from "../server/nodeControl.ts";
 import { VERSION } from "../version.ts";
 import { DATA_HELP, findRunningNode, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
@@ -11,6 +12,7 @@ import { print, printJson, showBytes, showTime, showValue, tableLines, widthsOf 
 interface Options {
   readonly data?: string;
   readonly json?: true;
+  readonly busiest?: number;
 }
 
 export function addInspection(program: Command): void {
@@ -18,10 +20,18 @@ export function addInspection(program: Command): void {
     .command("cells")
     .description("list the cells: address, size, position in the history, last change, whether open")
     .addOption(dataOption("data directory"))
+    .option("--busiest <count>", "instead: the open cells that took most of the node's time", countOption)
     .addOption(jsonOption())
-    .addHelpText("after", `\n${DATA_HELP}\n\nExamples:\n  frond cells\n  frond cells --json | jq -r '.[].address'`)
+    .addHelpText(
+      "after",
+      `\n${DATA_HELP}\n\nExamples:\n  frond cells\n  frond cells --busiest 10\n  frond cells --json | jq -r '.[].address'`,
+    )
     .action((options: Options) =>
-      withNode(options, (view) => listCells((after) => view.cells(after, CELLS_PER_PAGE), options.json)),
+      withNode(options, async (view) => {
+        const { busiest, json } = options;
+        if (busiest !== undefined) return listBusiest(await view.busiest(busiest), json);
+        return listCells((after) => view.cells(after, CELLS_PER_PAGE), json);
+      }),
     );
   program
     .command("status")
@@ -116,6 +126,24 @@ async function listCells(
     page = await fetchPage(page.at(-1)?.address);
   }
   if (json) await print(separator === "[" ? "[]\n" : "]\n");
+}
+
+function countOption(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new FrondError("BAD_OPTION", `--busiest takes a number of cells, not ${JSON.stringify(text)}`);
+}
+
+const LOAD_HEADS = ["ADDRESS", "BUSY", "EVENTS", "RUNNING", "WAITING"];
+const LOAD_RIGHT: ReadonlySet<number> = new Set([1, 2, 3, 4]);
+
+function listBusiest(loads: readonly CellLoad[], json: true | undefined): Promise<void> {
+  if (json) return printJson(loads);
+  if (loads.length === 0) return print("no cell is open\n");
+  const rows = loads.map(({ address, busyMs, calls, running, waiting }) => {
+    return [showValue(address), `${busyMs.toFixed(1)} ms`, String(calls), String(running), String(waiting)];
+  });
+  return print(tableLines([LOAD_HEADS, ...rows], widthsOf(LOAD_HEADS, rows), LOAD_RIGHT));
 }
 
 function rowOf(cell: CellInfo): string[] {

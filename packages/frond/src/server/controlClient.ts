@@ -15,6 +15,7 @@ import type {
   AlarmDetail,
   AlarmInfo,
   CellInfo,
+  CellLoad,
   NodeControl,
   NodeStatus,
   NodeVersion,
@@ -28,6 +29,7 @@ export interface OperatorView {
   version(): Promise<NodeVersion>;
   status(): Promise<NodeStatus>;
   cells(after: string | undefined, limit: number): Promise<CellInfo[]>;
+  busiest(limit: number): Promise<CellLoad[]>;
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]>;
   alarmsOf(address: string): Promise<AlarmDetail[]>;
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult>;
@@ -76,6 +78,7 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     version: async () => control.version(),
     status: async () => control.status(),
     cells: async (after, limit) => control.cells(after, limit),
+    busiest: async (limit) => control.busiest(limit),
     alarms: async (after, limit, failedOnly) => control.alarms(after, limit, failedOnly),
     alarmsOf: (address) => control.alarmsOf(address),
     sql: async (address, sql, args, write) => toWire(await control.sql(address, sql, [...args], write)) as SqlResult,
@@ -110,6 +113,10 @@ class ControlClient implements OperatorView {
 
   cells(after: string | undefined, limit: number): Promise<CellInfo[]> {
     return this.#ask("cells", [after ?? null, limit]) as Promise<CellInfo[]>;
+  }
+
+  busiest(limit: number): Promise<CellLoad[]> {
+    return this.#ask("busiest", [limit]) as Promise<CellLoad[]>;
   }
 
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]> {

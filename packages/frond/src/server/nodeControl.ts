@@ -40,6 +40,18 @@ export interface AlarmDetail {
   readonly failed?: string;
 }
 
+/** What an open cell has taken since it was opened. */
+export interface CellLoad {
+  readonly address: string;
+  /** Verbs and other events that began. Count. */
+  readonly calls: number;
+  /** Time that they held the event loop before their first await, in ms: measured at every eighth. */
+  readonly busyMs: number;
+  /** Those that have not ended, and those that wait to begin. Counts. */
+  readonly running: number;
+  readonly waiting: number;
+}
+
 /** Which program serves a data directory. */
 export interface NodeVersion {
   readonly version: string;
@@ -84,6 +96,8 @@ export interface NodeControl {
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): AlarmInfo[];
   /** The alarms and scheduled calls of one cell, the hook's first. */
   alarmsOf(address: string): Promise<AlarmDetail[]>;
+  /** The open cells that took most of the event loop's time, at most `limit`, the busiest first. */
+  busiest(limit: number): CellLoad[];
   /** Runs one statement in the cell; refuses to change it unless `write`. */
   sql(address: string, sql: string, args: unknown[], write: boolean): Promise<SqlResult>;
   /** Calls a verb of the cell. What the verb throws is thrown. */

@@ -41,6 +41,7 @@ export function controlOf(node: Node): NodeControl {
       };
     },
     cells: (after, limit) => listCells(node, after ?? "", limit),
+    busiest: (limit) => host.loads().slice(0, limit),
     alarms: (after, limit, failedOnly) => listAlarms(node.ledger, after, limit, failedOnly),
     async alarmsOf(address) {
       checkUsed(node);

@@ -37,6 +37,19 @@ describe("while a node runs", () => {
     expect(listed).toMatchObject([{ address: "counter/a", epoch: 1, txid: 2, open: true }, { address: "counter/b" }]);
   });
 
+  test("cells --busiest lists the open cells by the time they took", async () => {
+    const { out, code } = await run("cells", "--busiest", "1");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^ADDRESS +BUSY +EVENTS +RUNNING +WAITING\ncounter\/[ab] +\d+\.\d ms +\d+ +0 +0\n$/);
+    const loads = JSON.parse((await run("cells", "--busiest", "9", "--json")).out) as {
+      calls: number;
+      busyMs: number;
+    }[];
+    expect(loads.map(({ calls }) => calls).toSorted()).toEqual([1, 2]);
+    expect(loads[0]?.busyMs).toBeGreaterThanOrEqual(loads[1]?.busyMs as number);
+    expect((await run("cells", "--busiest", "none")).code).toBe(2);
+  });
+
   test("sql reads; it writes only with --write", async () => {
     const read = await run(
       "sql",

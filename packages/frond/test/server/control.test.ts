@@ -54,6 +54,8 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
         .filter((address) => after === undefined || address > after)
         .slice(0, limit)
         .map((address) => ({ address, ...info })),
+    busiest: (limit) =>
+      all.slice(0, limit).map((address) => ({ address, calls: 1, busyMs: 2, running: 3, waiting: 4 })),
     alarms: (after, limit, failedOnly) =>
       after === undefined ? [{ address: "a/b", dueMs: limit, failed: Number(failedOnly) }] : [],
     alarmsOf: async (address) => [{ id: 1, verb: address, dueMs: 5, tries: 2, cron: "* * * * *" }],
