@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -25,7 +26,16 @@ const MAX_PACKED_BYTES = 400 * 1024;
 const MAX_SERVE_MS = 60_000;
 
 const PACKAGE = `${ROOT}/packages/frond`;
-const REQUIRED = ["package.json", "README.md", "LICENSE", "bin/frond.js", "dist/index.js", "dist/index.d.ts"];
+const REQUIRED = [
+  "package.json",
+  "README.md",
+  "LICENSE",
+  "bin/frond.js",
+  "dist/index.js",
+  "dist/index.d.ts",
+  "dist/client/connect.js",
+  "dist/client/connect.d.ts",
+];
 
 /** What `npm pack --json` says about the packed file. */
 interface Packed {
@@ -80,9 +90,18 @@ async function install(tarball: string, folder: string): Promise<void> {
   }
   for (const [name, path] of Object.entries(manifest.bin)) symlinkSync(`../frond/${path}`, `${modules}/.bin/${name}`);
   writeFileSync(`${folder}/package.json`, JSON.stringify({ name: "scratch", private: true, type: "module" }));
+  checkClient(folder);
   await use(folder, manifest.version);
   await serve(folder);
 }
+
+/** What a client says of an app: here that it can call nothing, since the example exposes nothing. */
+const CLIENT = `import { connect } from "frond/client";
+import type app from "./app.ts";
+const client = connect<typeof app>("https://app.example");
+const kinds: Parameters<typeof client.get>[0][] = [];
+export const nothing: never[] = kinds;
+`;
 
 async function use(folder: string, version: string): Promise<void> {
   const example = firstExample(readFileSync(`${ROOT}/README.md`, "utf8"));
@@ -95,13 +114,27 @@ async function use(folder: string, version: string): Promise<void> {
     strict: true,
     noEmit: true,
   };
-  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions: options, files: ["app.ts"] }));
+  writeFileSync(`${folder}/client.ts`, CLIENT);
+  const files = ["app.ts", "client.ts"];
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions: options, files }));
   await must("the types of the packed file", run("tsc", ["-p", folder]));
   const load = `const { Cell, frond } = await import("frond"); const app = await import("./app.ts");
-    if (typeof Cell !== "function" || typeof frond !== "function" || app.default === undefined) process.exit(1);`;
+    const { connect } = await import("frond/client");
+    if ([Cell, frond, connect].some((one) => typeof one !== "function") || !app.default) process.exit(1);`;
   await must(`import "frond"`, run("node", ["--input-type=module", "--eval", load], { cwd: folder }));
   const { stdout } = await must("npx frond version", run("npx", ["--no", "frond", "version"], { cwd: folder }));
   if (!stdout.includes(version)) throw new Error(`npx frond version said ${JSON.stringify(stdout)}, not ${version}`);
+}
+
+/** The client runs where nothing else of the package is: in a page that loads it file by file. */
+function checkClient(folder: string): void {
+  const client = `${folder}/node_modules/frond/dist/client`;
+  for (const file of readdirSync(client).filter((name) => name.endsWith(".js"))) {
+    const code = readFileSync(`${client}/${file}`, "utf8");
+    for (const [, from = ""] of code.matchAll(/\bfrom "([^"]+)"/g)) {
+      if (!existsSync(`${client}/${from}`)) throw new Error(`dist/client/${file} imports ${from}`);
+    }
+  }
 }
 
 /** Starts the app from the packed file, speaks to it as its clients and its operator do, and stops it. */
