@@ -93,8 +93,9 @@ export interface LoggedCell {
   readonly address: string;
   /** Place of the cell's record before; 0 = none. */
   readonly previous: LogPlace;
-  /** The record says that the cell begins to exist. */
+  /** The record says that the cell begins to exist, or that it ends. */
   readonly created: boolean;
+  readonly deleted: boolean;
 }
 
 interface SlotPast {
@@ -121,7 +122,7 @@ export function sequencesRise(records: Iterable<LoggedRecord>): string[] {
       const before = cells.get(cell.address) ?? 0;
       if (cell.previous !== before) say(`${cell.address} names ${cell.previous} as its record before; it is ${before}`);
       if (cell.created !== (before === 0)) say(`${cell.address} is created ${cell.created ? "again" : "by no record"}`);
-      cells.set(cell.address, record.place);
+      cells.set(cell.address, cell.deleted ? 0 : record.place);
     }
   }
   return wrong;

@@ -11,8 +11,8 @@ type Line = { readonly sent: readonly Write[] } | { readonly heard: string; read
 
 const fdatasync = promisify(fs.fdatasync);
 
-/** One file of acknowledgements. */
-export class Acks {
+/** A file of lines of JSON, synced as they come. */
+export class Lines {
   readonly file: string;
   readonly #fd: number;
   #lines: string[] = [];
@@ -23,25 +23,16 @@ export class Acks {
     this.#fd = fs.openSync(file, "w", 0o600);
   }
 
-  /** Before a request leaves: what it will write, with what is known of the outcome by then. */
-  sent(writes: readonly Write[]): void {
-    this.#put({ sent: writes });
-  }
-
-  /** An answer told of the entry `token`; `seq` if it said where the entry stands. */
-  heard(token: string, seq: number | undefined): void {
-    this.#put({ heard: token, seq });
+  /** Adds a line. */
+  put(line: object): void {
+    this.#lines.push(JSON.stringify(line));
+    this.#syncing ??= this.#sync();
   }
 
   /** Resolves when every line is on disk. */
   async close(): Promise<void> {
     while (this.#syncing !== undefined) await this.#syncing;
     fs.closeSync(this.#fd);
-  }
-
-  #put(line: Line): void {
-    this.#lines.push(JSON.stringify(line));
-    this.#syncing ??= this.#sync();
   }
 
   async #sync(): Promise<void> {
@@ -51,6 +42,19 @@ export class Acks {
       await fdatasync(this.#fd);
     }
     this.#syncing = undefined;
+  }
+}
+
+/** One file of acknowledgements of the books. */
+export class Acks extends Lines {
+  /** Before a request leaves: what it will write, with what is known of the outcome by then. */
+  sent(writes: readonly Write[]): void {
+    this.put({ sent: writes } satisfies Line);
+  }
+
+  /** An answer told of the entry `token`; `seq` if it said where the entry stands. */
+  heard(token: string, seq: number | undefined): void {
+    this.put({ heard: token, seq } satisfies Line);
   }
 }
 

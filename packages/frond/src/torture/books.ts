@@ -6,7 +6,6 @@
 // async verbs, savepoints, throws, calls between cells, answers that rest on another cell's commit, values of many pages.
 
 import { crc32 } from "node:zlib";
-import { frond } from "../cell/app.ts";
 import { Cell, type CellClass } from "../cell/cell.ts";
 import type { Get } from "../cell/stub.ts";
 import type { Shown, ShownRow } from "../core/invariants.ts";
@@ -131,13 +130,18 @@ class WideBook extends Book {
   static override readonly pageSize = 4096;
 }
 
-const KINDS: Readonly<Record<string, CellClass<Book>>> = { disk: DiskBook, memory: MemoryBook, wide: WideBook };
+/** The classes of books by kind. */
+export const BOOK_CLASSES: Readonly<Record<string, CellClass<Book>>> = {
+  disk: DiskBook,
+  memory: MemoryBook,
+  wide: WideBook,
+};
 
 /** The level of each kind of book; the node's default is `disk`. */
 export const BOOKS: Readonly<Record<string, Durability>> = { disk: "disk", memory: "memory", wide: "disk" };
 
 function peer(book: Book, kind: string, name: string) {
-  return book.get(KINDS[kind] as CellClass<Book>, name);
+  return book.get(BOOK_CLASSES[kind] as CellClass<Book>, name);
 }
 
 /** One call of a book, as it travels to the front door. `bytes`: argument 2 is that many bytes, made on arrival. */
@@ -149,17 +153,15 @@ export interface BookCall {
   readonly bytes?: number;
 }
 
-async function answer(request: Request, get: Get): Promise<Response> {
-  const { kind, name, verb, args, bytes } = (await request.json()) as BookCall;
-  const stub = get(KINDS[kind] as CellClass<Book>, name) as unknown as Record<string, (...args: unknown[]) => unknown>;
+/** Makes a call and gives what the verb returns. */
+export async function callBook(call: BookCall, get: Get): Promise<unknown> {
+  const { kind, name, verb, args, bytes } = call;
+  const stub = get(BOOK_CLASSES[kind] as CellClass<Book>, name) as unknown as Record<
+    string,
+    (...args: unknown[]) => unknown
+  >;
   const all = bytes === undefined ? args : [...args, pageful(String(args[0]), bytes)];
-  try {
-    return Response.json({ value: (await stub[verb]?.(...all)) ?? null });
-  } catch (error) {
-    const { name: type, message } = error as Error;
-    const code = (error as { code?: unknown }).code ?? type;
-    return Response.json({ code, message }, { status: 409 });
-  }
+  return stub[verb]?.(...all);
 }
 
 /** Bytes that look different on every page. */
@@ -172,9 +174,3 @@ function pageful(seed: string, bytes: number): Uint8Array {
   }
   return value;
 }
-
-/** The app: every request is one {@link BookCall}; the answer is `{ value }`, or `{ code, message }` with status 409. */
-export const books = frond({
-  cells: KINDS,
-  fetch: (request, { get }) => answer(request, get),
-});

@@ -7,13 +7,15 @@ import { type ChildProcess, fork } from "node:child_process";
 import http from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ActorCall } from "./app.ts";
 import type { BookCall } from "./books.ts";
 import type { EntryConfig, EntryMessage, EntryOrder } from "./entry.ts";
+import type { Report } from "./script.ts";
 
 /** The answer to one call. */
 export type Answer =
   | { readonly heard: "value"; readonly value: unknown }
-  | { readonly heard: "error"; readonly code: string; readonly message: string }
+  | { readonly heard: "error"; readonly code: string; readonly message: string; readonly report?: Report }
   | { readonly heard: "nothing" };
 
 /** How the process ended. */
@@ -79,20 +81,38 @@ export class Child {
     if (this.#process.connected) this.#process.send(order, () => {});
   }
 
-  /** Calls a book through the front door. Only after `ready`. */
-  call(call: BookCall): Promise<Answer> {
+  /** Calls a book or an actor through the front door. Only after `ready`. */
+  async call(call: BookCall | ActorCall): Promise<Answer> {
+    let text = "";
+    const status = await this.#request(call, (part) => (text += part));
+    return status === undefined ? NOTHING : answerOf(status, text);
+  }
+
+  /** Calls an actor and gives each line of the answer as it comes. `cut`: not all of it came. */
+  async stream(call: ActorCall, onLine: (line: string) => void): Promise<"whole" | "cut"> {
+    let rest = "";
+    const status = await this.#request(call, (part, of) => {
+      const lines = (rest + part).split("\n");
+      rest = lines.pop() as string;
+      if (of === 200) lines.forEach(onLine);
+    });
+    return status === 200 ? "whole" : "cut";
+  }
+
+  /** Resolves with the status when the answer has come whole. */
+  #request(call: object, onText: (text: string, status: number) => void): Promise<number | undefined> {
     const body = JSON.stringify(call);
     return new Promise((resolve) => {
       const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
       const options = { host: "127.0.0.1", port: this.#port, method: "POST", path: "/", agent: this.#agent, headers };
       const request = http.request(options, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => (text += part));
-        response.on("end", () => resolve(response.complete ? answerOf(response.statusCode ?? 0, text) : NOTHING));
-        response.on("error", () => resolve(NOTHING));
-        response.on("close", () => resolve(NOTHING));
+        const status = response.statusCode ?? 0;
+        response.setEncoding("utf8").on("data", (part: string) => onText(part, status));
+        response.on("end", () => resolve(response.complete ? status : undefined));
+        response.on("error", () => resolve(undefined));
+        response.on("close", () => resolve(undefined));
       });
-      request.on("error", () => resolve(NOTHING));
+      request.on("error", () => resolve(undefined));
       request.end(body);
     });
   }
@@ -103,9 +123,10 @@ function answerOf(status: number, text: string): Answer {
     value?: unknown;
     code?: string;
     message?: string;
+    report?: Report;
     error?: { code: string; message: string };
   };
   if (status === 200) return { heard: "value", value: body.value };
   const { code = "?", message = text } = body.error ?? body;
-  return { heard: "error", code: String(code), message };
+  return { heard: "error", code: String(code), message, ...(body.report && { report: body.report }) };
 }

@@ -1,8 +1,8 @@
-// The process that is killed: a node with the books behind a real HTTP door.
+// The process that is killed: a node with books and actors behind a real HTTP door.
 //
 // Rule: what it is made of comes as one JSON argument; everything it tells its parent goes over the IPC channel; when that
 // channel closes it ends, so nothing is left behind by a harness that died. It is broken only where its configuration
-// asks for it, and only through the seams that a node has: the file layer of the log, and the gate.
+// asks for it: through the seams that a node has (the file layer of the log, and the gate), or by a mutant (mutants.ts).
 
 import { listenHttp } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
@@ -10,12 +10,11 @@ import { openNode } from "../server/node.ts";
 import type { Report } from "../server/settle.ts";
 import type { Gate } from "../server/session.ts";
 import { diskIo, type LogIo } from "../log/io.ts";
-import { books } from "./books.ts";
+import { tortured } from "./app.ts";
+import type { Breakage } from "./breakage.ts";
+import { mutate } from "./mutants.ts";
 import { AcksBeforeSync, acksBeforeWrite, PowerIo } from "./powerIo.ts";
 import { Random } from "./random.ts";
-
-/** How a build may be broken. */
-export type Breakage = "no-gate" | "ack-before-write" | "ack-before-sync";
 
 /** What the process is made of. */
 export interface EntryConfig {
@@ -51,10 +50,12 @@ const neverWaits: Gate = (_lsn, done) => done();
 async function main(config: EntryConfig): Promise<void> {
   const tell = (message: EntryMessage): void => void process.send?.(message);
   const io = ioOf(config);
+  const { broken } = config;
+  if (broken !== undefined) mutate(broken);
   const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
   tell({ what: "opening" });
   const node = await openNode({
-    app: books,
+    app: tortured,
     dataDirectory: config.directory,
     durability: "disk",
     log,
@@ -62,13 +63,14 @@ async function main(config: EntryConfig): Promise<void> {
     logFileBytes: config.logFileBytes,
     maxOpenCells: config.maxOpenCells,
     io,
-    ...(config.broken === "no-gate" && { gate: neverWaits }),
+    ...(broken === "no-gate" && { gate: neverWaits }),
   });
   await node.startServices();
   const front = await listenHttp({
     host: "127.0.0.1",
     port: 0,
-    handler: (request, info) => node.handle(request, { remoteAddress: info.remoteAddress }),
+    // What is handed over takes the audience back: without it the chunks of a stream wait for nobody.
+    handler: (request, info) => node.handle(request, config.broken === "ungated-chunks" ? { ...info } : info),
     log,
     state: () => node.state(),
   });

@@ -33,8 +33,9 @@ export class Logbook {
         const claim = record.type === "claim" ? { previousEpoch: record.previousEpoch, run: record.run } : undefined;
         const changes = record.type === "commit" ? record.changes : [];
         const cells = (record.type === "commit" ? record.cells : []).map(({ address, previous }) => {
-          const created = changes.some((change) => change.what === "created" && change.address === address);
-          return { address, previous, created };
+          const says = (what: string): boolean =>
+            changes.some((change) => change.what === what && change.address === address);
+          return { address, previous, created: says("created"), deleted: says("deleted") };
         });
         this.records.push({ run: entry.run, place, slot, epoch, txid, claim, cells });
       });

@@ -4,7 +4,8 @@
 // flush and reopening happen all the time; a quarter of the rounds writes so much to few cells that their WALs are
 // checkpointed.
 
-import type { Breakage, EntryConfig } from "./entry.ts";
+import type { Breakage } from "./breakage.ts";
+import type { EntryConfig } from "./entry.ts";
 import type { Random } from "./random.ts";
 
 const KILL_ENDS = { kill: 60, "kill in start": 14, "kill in check": 8, "kill in stop": 8, stop: 10 };

@@ -1,8 +1,9 @@
 // Torture: a real node with real cells is killed again and again, and after each start everything that it ever promised
 // is compared with what it shows.
 //
-// Rule: the harness believes nothing that the node says about itself. It holds what a client was told (acks.ts) against what
-// the cells list, and reads the log with a scan of its own. A broken build, made through the seams of the node, must be
+// Rule: the harness believes nothing that the node says about itself. It holds what clients were told (acks.ts) against what
+// the cells list, and reads the log with a scan of its own. There are two loads: books (workload.ts), and actors that run
+// random scripts (stage.ts). A broken build, made through the seams of the node, must be
 // caught by this same harness: that is how the harness itself is tested.
 // How: a round is start, check, work, end. Ends: a kill in the middle of work, of a start, of a check or of a stop; a loss
 // of power, after which files that were not synced hold anything; a clean stop.
@@ -22,12 +23,16 @@ import {
   type Write,
 } from "../core/invariants.ts";
 import { Acks, readAcks } from "./acks.ts";
+import type { ActorCall } from "./app.ts";
+import type { BookCall } from "./books.ts";
 import { Child, type End, type Ready } from "./child.ts";
-import type { Breakage } from "./entry.ts";
+import type { Breakage } from "./breakage.ts";
 import { Logbook } from "./logbook.ts";
 import { type FaultKind, planRound, type RoundPlan } from "./plan.ts";
 import { Random } from "./random.ts";
+import type { ActorShown } from "./script.ts";
 import { keepCopy, vandalise } from "./vandal.ts";
+import { Stage } from "./stage.ts";
 import { type BookName, Workload } from "./workload.ts";
 
 /** What a run of the torture is made of. */
@@ -37,11 +42,16 @@ export interface TortureOptions {
   /** `kill`: the machine stays up. `power`: it does not. `both`: as the seed says, round by round. */
   readonly fault: FaultKind;
   readonly broken?: Breakage;
+  /** Which cells are worked on; default: both. */
+  readonly load?: LoadKind;
   /** One line for each round. */
   readonly log?: (line: string) => void;
   /** Longest time of work in a round, in ms. */
   readonly workMs?: number;
 }
+
+/** The cells of a run of the torture. */
+export type LoadKind = "books" | "actors" | "both";
 
 /** What came of it. */
 export interface TortureResult {
@@ -50,6 +60,8 @@ export interface TortureResult {
   /** Rounds until the first violation, or all. */
   readonly rounds: number;
   readonly acknowledged: number;
+  /** Writes that answers of actors named, each time. Count. */
+  readonly told: number;
   readonly records: number;
   readonly logFiles: number;
   /** Files of cells that were broken on purpose. */
@@ -60,7 +72,12 @@ export interface TortureResult {
   readonly directory: string | undefined;
 }
 
-const WORKERS = 12;
+/** Calls at once, by load. Count. */
+const WORKERS: Readonly<Record<LoadKind, { readonly books: number; readonly actors: number }>> = {
+  books: { books: 12, actors: 0 },
+  actors: { books: 0, actors: 12 },
+  both: { books: 8, actors: 8 },
+};
 const KINDS = ["disk", "disk", "memory", "wide"];
 /** A process that does not get ready in this time hangs. */
 const READY_MS = 60_000;
@@ -82,6 +99,7 @@ class Harness {
   readonly #directory = path.join(this.#folder, "data");
   readonly #older = path.join(this.#folder, "older");
   readonly #books: BookName[];
+  readonly #stage: Stage;
   readonly #logbook = new Logbook(this.#directory);
   readonly #violations: string[] = [];
   readonly #ends: Record<string, number> = {};
@@ -99,6 +117,11 @@ class Harness {
     this.#random = new Random(options.seed);
     const count = this.#random.between(20, 60);
     this.#books = Array.from({ length: count }, (_, i) => ({ kind: KINDS[i % KINDS.length] as string, name: `b${i}` }));
+    this.#stage = new Stage(this.#folder, this.#random.fork());
+  }
+
+  get #load(): LoadKind {
+    return this.#o.load ?? "both";
   }
 
   async run(): Promise<TortureResult> {
@@ -116,6 +139,7 @@ class Harness {
       violations: this.#violations,
       rounds,
       acknowledged: this.#acknowledged,
+      told: this.#stage.told,
       records: this.#logbook.records.length,
       logFiles: this.#logbook.files,
       vandalised: this.#vandalised,
@@ -173,9 +197,10 @@ class Harness {
     for (const report of ready.reports) {
       if (report.kind === "damage") this.#violations.push(`start: ${report.file} at ${report.offset}: ${report.text}`);
     }
-    const shown = await this.#show(child);
-    if (shown === undefined) {
-      this.#violations.push("check: not every book could be read");
+    const actors = await this.#showActors(child);
+    const shown = actors && (await this.#show(child));
+    if (actors === undefined || shown === undefined) {
+      this.#violations.push("check: not every cell could be read");
       return "";
     }
     const [before, writes, fault] = [this.#shown, this.#writes, this.#fault];
@@ -186,27 +211,43 @@ class Harness {
       ...this.#logbook.readBefore(ready.run),
       ...sequencesRise(this.#logbook.records),
       ...shownIsLogged(shown, this.#logbook.records),
+      ...this.#stage.judge(actors, fault, this.#logbook.records),
     );
     this.#shown = shown;
     this.#writes = [];
     this.#fault = "stop";
-    const entries = shown.reduce((sum, cell) => sum + cell.counter, 0);
+    const entries = [...shown.map((cell) => cell.counter), ...actors.map((cell) => cell.rows.length)].reduce(
+      (sum, count) => sum + count,
+      0,
+    );
     const torn = ready.reports.length > 0 ? `, ${ready.reports.length} torn` : "";
     return `run ${ready.run}: ${entries} entries, ${this.#logbook.records.length} records${torn}`;
   }
 
-  /** What every book shows; undefined when the process ended meanwhile. A book that cannot be read is a violation. */
-  async #show(child: Child): Promise<Shown[] | undefined> {
-    const shown: Shown[] = [];
-    const left = [...this.#books];
+  #show(child: Child): Promise<Shown[] | undefined> {
+    const calls = this.#load === "actors" ? [] : this.#books.map((book) => ({ ...book, verb: "show", args: [] }));
+    return this.#look(child, calls);
+  }
+
+  #showActors(child: Child): Promise<ActorShown[] | undefined> {
+    const cast = this.#load === "books" ? [] : this.#stage.cast;
+    return this.#look(
+      child,
+      cast.map((show) => ({ show })),
+    );
+  }
+
+  /** What every cell shows; undefined when the process ended meanwhile. A cell that cannot be read is a violation. */
+  async #look<T>(child: Child, calls: (BookCall | ActorCall)[]): Promise<T[] | undefined> {
+    const shown: T[] = [];
     let whole = true;
     const reader = async (): Promise<void> => {
-      for (let book = left.pop(); book !== undefined; book = left.pop()) {
-        const answer = await child.call({ ...book, verb: "show", args: [] });
-        if (answer.heard === "value") shown.push(answer.value as Shown);
+      for (let call = calls.pop(); call !== undefined; call = calls.pop()) {
+        const answer = await child.call(call);
+        if (answer.heard === "value") shown.push(answer.value as T);
         else whole = false;
         if (answer.heard === "error") {
-          this.#violations.push(`${book.kind}/${book.name} cannot be read: ${answer.code}: ${answer.message}`);
+          this.#violations.push(`${JSON.stringify(call)} is answered with ${answer.code}: ${answer.message}`);
         }
       }
     };
@@ -219,20 +260,27 @@ class Harness {
     const random = this.#random.fork();
     const label = `r${number}`;
     const workload = new Workload({ child, acks, books: this.#books, random, label, heavy: plan.heavy });
-    const running = workload.run(WORKERS);
+    const scripts = this.#stage.load(child, this.#random.fork(), label);
+    const { books, actors } = WORKERS[this.#load];
+    const running = Promise.all([workload.run(books), scripts.run(actors)]);
+    const stop = (): void => {
+      workload.stop();
+      scripts.stop();
+    };
     if (plan.end === "power") await Promise.race([sleep(plan.workMs * 3), child.ended]);
     else await sleep(plan.workMs);
-    await this.#end(child, plan, workload);
+    await this.#end(child, plan, stop);
     await running;
     await acks.close();
     this.#writes = readAcks(acks.file);
-    this.#violations.push(...workload.unexpected.map((text) => `answer: ${text}`));
+    const unexpected = workload.unexpected.map((text) => `answer: ${text}`);
+    this.#violations.push(...unexpected, ...(await this.#stage.over(scripts)));
     const acknowledged = this.#writes.filter((write) => write.outcome === "acknowledged").length;
     this.#acknowledged += acknowledged;
-    return `${acknowledged} of ${this.#writes.length} writes acknowledged`;
+    return `${acknowledged} of ${this.#writes.length} writes acknowledged, ${scripts.answered} scripts answered`;
   }
 
-  async #end(child: Child, plan: RoundPlan, workload: Workload): Promise<void> {
+  async #end(child: Child, plan: RoundPlan, stop: () => void): Promise<void> {
     this.#fault = plan.end === "power" ? "power" : plan.end === "stop" ? "stop" : "kill";
     if (plan.end === "power") {
       child.order("die");
@@ -244,7 +292,7 @@ class Harness {
       await this.#ended(child, true);
       return;
     }
-    if (this.#random.chance(0.5)) workload.stop();
+    if (this.#random.chance(0.5)) stop();
     child.order("stop");
     if (plan.end === "kill in stop") {
       await Promise.race([sleep(this.#random.between(0, 40)), child.ended]);

@@ -95,7 +95,7 @@ function claim(
 }
 
 function link(address: string, previous: number): LoggedCell {
-  return { address, previous: previous as LogPlace, created: previous === 0 };
+  return { address, previous: previous as LogPlace, created: previous === 0, deleted: false };
 }
 
 const history = [

@@ -2,7 +2,7 @@
 // through the seams of a node and nowhere else, are each caught within a bounded number of rounds.
 
 import { describe, expect, test } from "vitest";
-import type { Breakage } from "../../src/torture/entry.ts";
+import type { Breakage } from "../../src/torture/breakage.ts";
 import { torture } from "../../src/torture/torture.ts";
 
 const LONGEST_MS = 240_000;

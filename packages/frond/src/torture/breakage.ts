@@ -1,0 +1,18 @@
+// How a build may be broken, by name.
+//
+// Rule: only names; what a name does stands where it is done (powerIo.ts, entry.ts, mutants.ts), in the process that is broken.
+
+/** All names. The first three break the seams of a node, the others are mutants. */
+export const BREAKAGES = [
+  "no-gate",
+  "ack-before-write",
+  "ack-before-sync",
+  "ungated-errors",
+  "unmerged-watermarks",
+  "shared-stretches",
+  "ungated-chunks",
+  "no-tombstone",
+  "open-transaction",
+] as const;
+
+export type Breakage = (typeof BREAKAGES)[number];

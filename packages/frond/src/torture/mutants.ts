@@ -1,0 +1,114 @@
+// Broken builds: each takes one rule out of the runtime, as somebody who had not thought of it would have written it.
+//
+// Rule: they live here and in the process under torture only; the product has no switch. Each must be caught by the same
+// checks that the real build passes, or the checks do not check that rule.
+// How: methods of prototypes are replaced before the node is opened. What a mutant replaces exists, by its type; that it
+// still breaks what it says is shown by the test that catches it.
+
+import { Committer } from "../cell/commit.ts";
+import { InputGate } from "../cell/gate.ts";
+import { type Caller, invocations } from "../cell/invocation.ts";
+import { LiveCell } from "../cell/live.ts";
+import { Transactions } from "../cell/transactions.ts";
+import { Host } from "../server/host.ts";
+import type { Lsn } from "../types.ts";
+import type { Breakage } from "./breakage.ts";
+
+/** A caller that hears nothing of what `real` would have to wait for. */
+function deaf(real: Caller, lsn: Lsn): Caller & { heard: Lsn } {
+  const { invocation, fail } = real;
+  return {
+    heard: 0 as Lsn,
+    invocation,
+    fail,
+    get lsn() {
+      return lsn;
+    },
+    set lsn(value: Lsn) {
+      this.heard = value;
+    },
+  };
+}
+
+const { run } = Host.prototype;
+
+/** An answer that is an error leaves at once. */
+function errorsAreNotGated(): void {
+  Host.prototype.run = async function (event, cell) {
+    const caller = deaf(event.caller, event.caller.lsn);
+    const value = await run.call(this, { ...event, caller }, cell);
+    if (caller.heard > event.caller.lsn) event.caller.lsn = caller.heard;
+    return value;
+  };
+}
+
+/** An answer waits for the commits of the cell that gives it, and not for what that cell has heard of. */
+function watermarksAreNotMerged(): void {
+  Host.prototype.run = function (event, cell) {
+    if (event.caller.invocation === undefined) return run.call(this, event, cell);
+    return run.call(this, { ...event, caller: deaf(event.caller, 0 as Lsn) }, cell);
+  };
+}
+
+/** Whoever writes while a stretch is open writes into it; a microtask commits it. */
+function stretchesAreShared(): void {
+  const { enter } = LiveCell.prototype;
+  const { commitOpenStretch } = Transactions.prototype;
+  LiveCell.prototype.enter = function () {
+    const { owner } = this.tx;
+    const invocation = invocations.getStore();
+    if (owner === undefined || owner === invocation || invocation === undefined || this.tx.isMidway) {
+      return enter.call(this);
+    }
+    return owner;
+  };
+  const { invoke } = LiveCell.prototype;
+  LiveCell.prototype.invoke = function (...args) {
+    // A call does not end the open stretch either.
+    Transactions.prototype.commitOpenStretch = () => {};
+    try {
+      return invoke.apply(this, args);
+    } finally {
+      Transactions.prototype.commitOpenStretch = commitOpenStretch;
+    }
+  };
+}
+
+/** A deletion empties the cell and is not logged. */
+function deletionsAreNotLogged(): void {
+  Committer.prototype.bury = function (_address, _bytes, _slot, entry) {
+    entry.deleted = true;
+    return entry;
+  };
+}
+
+/** A transaction over awaits lets everybody else in, and what they write becomes a part of it. */
+function longTransactionsLetIn(): void {
+  InputGate.prototype.acquire = () => Promise.resolve();
+  const { enter } = LiveCell.prototype;
+  LiveCell.prototype.enter = function () {
+    const scope = this.tx.exclusive;
+    const invocation = invocations.getStore();
+    if (scope === undefined || invocation?.cell !== this || invocation.done) return enter.call(this);
+    return scope;
+  };
+  const { isMidway } = Object.getOwnPropertyDescriptors(Transactions.prototype);
+  Object.defineProperty(Transactions.prototype, "isMidway", {
+    get(this: Transactions) {
+      return (isMidway.get as () => boolean).call(this) && (this.inPart || this.owner?.sync === true);
+    },
+  });
+}
+
+const MUTANTS: Partial<Record<Breakage, () => void>> = {
+  "ungated-errors": errorsAreNotGated,
+  "unmerged-watermarks": watermarksAreNotMerged,
+  "shared-stretches": stretchesAreShared,
+  "no-tombstone": deletionsAreNotLogged,
+  "open-transaction": longTransactionsLetIn,
+};
+
+/** Breaks this process, if the breakage is a mutant of methods. */
+export function mutate(broken: Breakage): void {
+  MUTANTS[broken]?.();
+}
