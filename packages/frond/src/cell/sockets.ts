@@ -38,6 +38,8 @@ export interface PendingUpgrade {
   allows(origins: AcceptOptions["origins"]): boolean;
   /** The response that opens the connection, for `end`. Throws BAD_OPTION when the request was accepted before. */
   accept(end: SocketEnd, protocol: string | undefined): Response;
+  /** Takes the acceptance back: its response opens nothing any more. */
+  withdraw(): void;
 }
 
 /** Finds out what a request asks for. Implemented by the server. */
@@ -193,7 +195,7 @@ export class SocketRegistry {
     set.add(end);
     cell.whenCommitted(
       () => {},
-      () => end.ended(),
+      () => pending.withdraw(),
     );
     return Object.assign(response, { webSocket: end.face });
   }

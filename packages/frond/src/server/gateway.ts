@@ -63,6 +63,7 @@ export class Gateway implements SocketDoor {
             },
             dropped: () => end.ended(),
           }),
+        withdraw: () => upgrade.withdraw(),
       }
     );
   }

@@ -82,10 +82,6 @@ export class Upgrades {
     const upgrade = new Upgrade(this, incoming, socket, head);
     this.#between.add(socket);
     this.#pending.set(upgrade.id, upgrade);
-    socket.once("close", () => {
-      this.#between.delete(socket);
-      upgrade.drop();
-    });
     return upgrade;
   }
 
@@ -98,6 +94,12 @@ export class Upgrades {
   /** For Upgrade. */
   settled(upgrade: Upgrade): void {
     this.#pending.delete(upgrade.id);
+  }
+
+  /** For Upgrade: its connection has ended. */
+  gone(upgrade: Upgrade): void {
+    this.#between.delete(upgrade.socket);
+    upgrade.drop();
   }
 
   /** For Upgrade: completes the handshake. */
@@ -133,7 +135,10 @@ export class Upgrade {
   /** What the answer adds to the handshake: lines of its head. */
   headers: string[] = [];
   readonly #upgrades: Upgrades;
+  readonly #gone = (): void => this.#upgrades.gone(this);
+  readonly #drained = (): void => void this.outgoing.emit("drain");
   #taker: UpgradeTaker | undefined;
+  #settled = false;
 
   constructor(upgrades: Upgrades, incoming: IncomingMessage, socket: Duplex, head: Buffer) {
     this.#upgrades = upgrades;
@@ -142,6 +147,7 @@ export class Upgrade {
     this.head = head;
     mark(incoming, this.id);
     this.outgoing = answerOn(incoming, socket);
+    socket.on("drain", this.#drained).on("close", this.#gone);
     // Another answer than the one that accepts has left.
     this.outgoing.once("finish", () => this.drop());
   }
@@ -178,14 +184,29 @@ export class Upgrade {
     return new Response(null, { headers: { [MARK]: this.id } });
   }
 
-  /** Opens the connection if `response` is what accepted it; false: it is an ordinary answer, to be written. */
+  /** Takes the acceptance back. */
+  withdraw(): void {
+    const taker = this.#taker;
+    this.#taker = undefined;
+    taker?.dropped();
+  }
+
+  /**
+   * Opens the connection if `response` is what accepted it; false: it is an ordinary answer, to be written. Throws TX_ABORTED
+   * when the acceptance was taken back.
+   */
   take(response: Response): boolean {
     const taker = this.#taker;
-    if (taker === undefined || response.headers.get(MARK) !== this.id) {
+    if (response.headers.get(MARK) !== this.id) {
       this.drop();
       return false;
     }
+    if (taker === undefined) {
+      throw new FrondError("TX_ABORTED", "the transaction in which this WebSocket was accepted was rolled back");
+    }
     this.#settle();
+    // Nothing of the request is kept for as long as the connection lives.
+    this.socket.off("drain", this.#drained).off("close", this.#gone);
     this.headers = addedHeaders(response.headers);
     this.outgoing.detachSocket(this.socket as Parameters<ServerResponse["detachSocket"]>[0]);
     let open = false;
@@ -209,7 +230,6 @@ export class Upgrade {
     return protocol !== undefined && offered.has(protocol) ? protocol : false;
   }
 
-  #settled = false;
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
@@ -237,8 +257,6 @@ function answerOn(incoming: IncomingMessage, socket: Duplex): ServerResponse {
   const outgoing = new ServerResponse(incoming);
   outgoing.shouldKeepAlive = false;
   outgoing.assignSocket(socket as Parameters<ServerResponse["assignSocket"]>[0]);
-  const drained = (): void => void outgoing.emit("drain");
-  socket.on("drain", drained);
   outgoing.once("finish", () => {
     // Read on for a moment, or what the client still sends would reset the connection and destroy the answer.
     socket.end();

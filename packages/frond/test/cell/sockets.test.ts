@@ -193,10 +193,20 @@ describe("a WebSocket of a cell", () => {
   test("is not there when its fetch throws or answers otherwise", async () => {
     class Fickle extends Cell {
       override fetch(request: Request): Response | Promise<Response> {
-        this.accept(request);
+        let undone: Response | undefined;
+        try {
+          this.transaction(() => {
+            undone = this.accept(request);
+            throw new Error("taken back");
+          });
+        } catch {
+          // The acceptance went with it, and may be made again.
+        }
+        if (!request.url.endsWith("undo")) this.accept(request);
         const { pathname } = new URL(request.url);
         if (pathname.endsWith("throw")) throw new Error("no");
         if (pathname.endsWith("reject")) return Promise.reject(new Error("no"));
+        if (pathname.endsWith("undo")) return undone ?? new Response("never");
         return new Response(`there are ${this.ctx.getWebSockets().length}`, { status: 404 });
       }
       count(): number {
@@ -207,6 +217,7 @@ describe("a WebSocket of a cell", () => {
     for (const [path, status] of [
       ["throw", 500],
       ["reject", 500],
+      ["undo", 500],
       ["other", 404],
     ] as const) {
       await expect(join(rooms, `/fickle/a/${path}`)).rejects.toThrow(`refused ${status}`);

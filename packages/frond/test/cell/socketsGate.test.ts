@@ -1,5 +1,6 @@
 // When frames leave and when events begin: behind commits, behind the disk, in their order, as fast as each side takes them.
 
+import { AsyncResource } from "node:async_hooks";
 import { describe, expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import type { CellSocket } from "../../src/cell/socket.ts";
@@ -170,12 +171,10 @@ describe("frames", () => {
   test("what another verb of the cell has set and not yet written is not told before it is in the log", async () => {
     class Fields extends Book {
       field = "old";
-      socket: Socket | undefined;
       override async webSocketMessage(ws: Socket): Promise<void> {
-        this.socket = ws;
-        await Promise.resolve();
-        // Between the write of the verb below and the commit of its stretch.
-        inBetween = () => ws.send(this.field);
+        // Between the write of the verb below and the commit of its stretch, as part of this one.
+        inBetween = AsyncResource.bind(() => ws.send(this.field));
+        await ended.promise;
       }
       async set(): Promise<void> {
         await new Promise((resolve) => setImmediate(resolve));
@@ -185,6 +184,7 @@ describe("frames", () => {
       }
     }
     let inBetween = (): void => {};
+    const ended = Promise.withResolvers<void>();
     const disk = new SlowDisk();
     const rooms = await openRooms({ fields: Fields }, { io: disk });
     const client = await join(rooms, "/fields/a");
@@ -197,6 +197,7 @@ describe("frames", () => {
     expect(await soFar(client)).toEqual([]);
     disk.release();
     expect(await client.got(1)).toEqual(["new"]);
+    ended.resolve();
   });
 
   test("what a timer sends after its verb waits for everything that was written", async () => {
@@ -380,13 +381,15 @@ describe("events", () => {
   });
 
   test("an event whose cell does not open ends its socket with 1011, and the log says why", async () => {
-    let fails = false;
+    let fails = 0;
+    const heard: unknown[] = [];
     class Fragile extends Book {
       constructor(ctx: Cell["ctx"]) {
         super(ctx);
-        if (fails) throw new Error("it does not open");
+        if (fails-- > 0) throw new Error("it does not open");
       }
       override webSocketMessage(ws: Socket, message: Message): void {
+        heard.push(message);
         if (message === "abort") this.ctx.abort();
         ws.send(message);
       }
@@ -395,16 +398,17 @@ describe("events", () => {
     const client = await join(rooms, "/fragile/a");
     client.send("one");
     await client.got(1);
-    fails = true;
+    fails = 1;
     client.send("abort");
     await until(() => rooms.node.host.openCell("fragile/a" as Address) === undefined);
     client.send("two");
     client.send("three");
     expect(await client.got(2)).toEqual(["one", "closed 1011 this failed"]);
-    fails = false;
     const again = await join(rooms, "/fragile/a");
     again.send("four");
     expect(await again.got(1)).toEqual(["four"]);
+    // What came behind the message that was lost was lost with it.
+    expect(heard).toEqual(["one", "abort", "four"]);
   });
 
   test("an event that is refused for load is tried again, in its order; in the end its socket closes with 1013", async () => {
@@ -455,6 +459,10 @@ describe("events", () => {
       clock.advance(1_000);
     }
     expect((await client.got(3))[2]).toBe("closed 1013 try again later");
+    for (let ms = 0; ms < SOCKET_RETRY_FOR_MS * 2; ms += 1_000) {
+      await turns(5);
+      clock.advance(1_000);
+    }
     free.resolve();
     // The last word is kept until it can be heard.
     while (heard.length < 3) {
