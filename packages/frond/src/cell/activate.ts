@@ -49,6 +49,8 @@ export function activate(host: CellHost, a: Activation, parent?: Invocation): Li
       (value) => value,
     );
   } catch (error) {
+    host.marker.release(cell.mark);
+    cell.mark = 0;
     if (cell.broken === undefined) {
       if (fresh) a.db.discard();
       else a.db.close();

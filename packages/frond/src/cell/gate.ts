@@ -15,7 +15,7 @@ export class InputGate {
   holder: Invocation | undefined;
   #opened: PromiseWithResolvers<void> | undefined;
   #maintenance: Promise<void> | undefined;
-  #turn: Promise<void> | undefined;
+  #turn: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
   readonly #waiting: { scope: Invocation; go: () => void }[] = [];
 
   /** Resolves when the scope has the cell. The gate is closed at once. */
@@ -57,6 +57,7 @@ export class InputGate {
     this.#refresh();
     // The first to be told, so that events which came later do not overtake those that wait.
     void work.then(() => {
+      if (this.#maintenance !== work) return;
       this.#maintenance = undefined;
       this.#refresh();
     });
@@ -69,14 +70,22 @@ export class InputGate {
   /** The gate stays closed until this turn of the event loop has ended. */
   closeForTurn(): void {
     if (this.#turn !== undefined) return;
-    this.#turn = new Promise((resolve) => {
-      setImmediate(() => {
-        this.#turn = undefined;
-        this.#refresh();
-        resolve();
-      });
-    });
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const end = (): void => {
+      if (this.#turn?.end !== end) return;
+      this.#turn = undefined;
+      this.#refresh();
+      resolve();
+    };
+    this.#turn = { ended, end };
+    setImmediate(end);
     this.#refresh();
+  }
+
+  /** What was to open the gate may have been lost with its turn of the event loop: it is opened by another one. */
+  shaken(): void {
+    if (this.#turn !== undefined) setImmediate(this.#turn.end);
+    if (this.#maintenance !== undefined) this.maintain(this.#maintenance);
   }
 
   /** Resolves when the present scope has ended. */
@@ -93,6 +102,6 @@ export class InputGate {
   }
 
   #refresh(): void {
-    this.obstacle = this.#maintenance ?? this.#opened?.promise ?? this.#turn;
+    this.obstacle = this.#maintenance ?? this.#opened?.promise ?? this.#turn?.ended;
   }
 }

@@ -9,6 +9,7 @@ import { assert, AssertionError } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
+import type { Marker } from "../store/marker.ts";
 import { wrapSqlError } from "../store/sqlerror.ts";
 import type { Clock } from "../clock.ts";
 import type { Prepared } from "../store/statements.ts";
@@ -34,6 +35,8 @@ export interface CellHost {
   readonly clock: Clock;
   /** Warn of what is probably a mistake in the code: under `frond dev`. */
   readonly dev: boolean;
+  /** Where it is written whose code runs, for the watchdog. */
+  readonly marker: Marker;
   /** Code of the runtime runs that nothing may break off: a commit on its way into the log. */
   critical: boolean;
   /** The invocation whose code is on the stack, as far as it runs without an await. */
@@ -51,6 +54,9 @@ export interface CellHost {
   fatal(error: unknown): void;
 }
 
+/** One invocation of eight is measured. */
+const SAMPLE_MASK = 7;
+
 /** What becomes of the result of an invocation before it is given away. Throws when it cannot be given. */
 export type Give = (value: unknown, invocation: Invocation) => unknown;
 
@@ -66,6 +72,8 @@ export class LiveCell {
   readonly durability: Durability;
   readonly gate = new InputGate();
   readonly tx: Transactions;
+  /** Its number for the marks of the watchdog. */
+  mark: number;
   readonly alarms: CellAlarms;
   /** The row of the catalog; undefined or deleted: the cell does not exist yet. */
   entry: CellEntry | undefined;
@@ -81,12 +89,14 @@ export class LiveCell {
   running = 0;
   /** Invocations that began. Count. */
   calls = 0;
-  /** Time that the synchronous beginnings of its invocations took, in ms. */
-  busyMs = 0;
+  #sampled = 0;
+  #sampledMs = 0;
   /** Events wait for this cell: later ones wait behind them. */
   queued = false;
   /** The failure for which the instance was given up. */
   broken: FrondError | undefined;
+  /** Its code held the event loop for too long and is being ended: nothing of it is committed any more. */
+  condemned: FrondError | undefined;
   /** For the LRU of the host: called since the last look. */
   used = true;
 
@@ -110,6 +120,7 @@ export class LiveCell {
     this.db = db;
     this.entry = entry;
     this.tx = new Transactions(this);
+    this.mark = host.marker.register(address);
     this.alarms = new CellAlarms(this);
     if (!this.exists) this.tx.pending = new PendingPages();
   }
@@ -136,6 +147,11 @@ export class LiveCell {
     );
   }
 
+  /** Time that the synchronous beginnings of its invocations took, in ms: measured at every eighth, counted for all. */
+  get busyMs(): number {
+    return this.#sampled === 0 ? 0 : (this.#sampledMs / this.#sampled) * this.calls;
+  }
+
   /** What a new invocation has to wait for before it may run here; undefined: nothing. */
   get busy(): Promise<void> | undefined {
     return this.gate.obstacle ?? (this.tx.isMidway ? Promise.resolve() : undefined);
@@ -155,7 +171,8 @@ export class LiveCell {
     invocation.fail = fail;
     this.running += 1;
     this.calls += 1;
-    const began = performance.now();
+    // Asking for the time at every call would cost a tenth of a read.
+    const began = (this.calls & SAMPLE_MASK) === 1 ? performance.now() : 0;
     let result: unknown;
     try {
       result = this.within(invocation, verb, args, give);
@@ -164,7 +181,7 @@ export class LiveCell {
       if (error instanceof AssertionError) this.host.fatal(error);
       throw cloneError(error);
     } finally {
-      this.busyMs += performance.now() - began;
+      if (began !== 0) this.#sample(performance.now() - began);
     }
     if (result instanceof Promise) return this.#settle(invocation, result, give);
     this.#end(invocation);
@@ -176,6 +193,7 @@ export class LiveCell {
     const { host, tx } = this;
     const before = host.running;
     host.running = invocation;
+    const mark = host.marker.run(this.mark);
     const fields = host.dev && invocation.sync && !this.activating ? fieldsOf(this.instance) : undefined;
     try {
       let result = invocations.run(invocation, call, verb, this.instance, args);
@@ -198,6 +216,7 @@ export class LiveCell {
       throw invocation.failed ?? error;
     } finally {
       host.running = before;
+      host.marker.run(mark);
     }
   }
 
@@ -209,6 +228,8 @@ export class LiveCell {
     const invocation = this.enter();
     let failure: unknown;
     let writes = false;
+    const { marker } = this.host;
+    marker.enter(this.mark, marker.sqlNumber(sql));
     try {
       const prepared = this.db.statements.prepare(sql);
       if (prepared.writes) {
@@ -220,6 +241,7 @@ export class LiveCell {
       failure = error;
       throw error;
     } finally {
+      marker.leave();
       if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
       if (writes) this.tx.stillStands(invocation, sql, failure);
     }
@@ -230,12 +252,15 @@ export class LiveCell {
     const invocation = this.enter();
     this.tx.open(invocation);
     let failure: unknown;
+    const { marker } = this.host;
+    marker.enter(this.mark, marker.sqlNumber(what));
     try {
       return work();
     } catch (error) {
       failure = wrapSqlError(error, what);
       throw failure;
     } finally {
+      marker.leave();
       if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
       this.tx.stillStands(invocation, what, failure);
     }
@@ -244,12 +269,16 @@ export class LiveCell {
   /** Runs frond's own statements that only read, as part of the code that is running. */
   read<T>(what: string, work: () => T): T {
     const invocation = this.enter();
+    const { marker } = this.host;
+    marker.enter(this.mark, marker.sqlNumber(what));
     try {
       return work();
     } catch (error) {
       const failure = wrapSqlError(error, what);
       if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
       throw failure;
+    } finally {
+      marker.leave();
     }
   }
 
@@ -338,6 +367,11 @@ export class LiveCell {
     this.host.discard(this);
     this.gate.abandon(this.activating ? this.broken : undefined);
     if (!(error instanceof FrondError)) this.host.fatal(error);
+  }
+
+  #sample(ms: number): void {
+    this.#sampled += 1;
+    this.#sampledMs += ms;
   }
 
   #endFirst(invocation: Invocation): void {

@@ -111,14 +111,17 @@ export class Transactions {
 
   /** Commits the invocation's transaction. Throws what kept it from that; it is then rolled back. */
   commit(invocation: Invocation): void {
-    const { host } = this.#cell;
+    const { host, mark, condemned } = this.#cell;
     host.critical = true;
     try {
+      if (condemned !== undefined) throw condemned;
+      host.marker.enter(mark, host.marker.sqlNumber("COMMIT"));
       this.#commit(invocation);
     } catch (error) {
       if (this.owner === invocation) this.rollback(invocation);
       throw error;
     } finally {
+      host.marker.leave();
       host.critical = false;
     }
     releaseCalls(invocation);

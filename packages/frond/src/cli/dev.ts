@@ -3,7 +3,14 @@
 import type { Command } from "commander";
 import type { DevOptions } from "./devLoop.ts";
 import { DEV_DATA } from "./operator.ts";
-import { dataOption, durabilityOption, listenOption, logFormatOption, logLevelOption } from "./options.ts";
+import {
+  dataOption,
+  durabilityOption,
+  listenOption,
+  logFormatOption,
+  logLevelOption,
+  maxSyncOption,
+} from "./options.ts";
 import { LISTEN_HELP } from "./start.ts";
 
 const DEV_HELP = `${LISTEN_HELP}
@@ -22,6 +29,7 @@ export function addDev(program: Command): void {
     .addOption(dataOption("data directory").default(DEV_DATA))
     .addOption(listenOption())
     .addOption(durabilityOption())
+    .addOption(maxSyncOption())
     .addOption(logLevelOption("info"))
     .addOption(logFormatOption().default("text"))
     .addHelpText("after", DEV_HELP)

@@ -14,7 +14,7 @@ import type { Logger } from "../server/logger.ts";
 import type { LogFormat, LogLevel } from "../server/logLine.ts";
 import { DEV_VARIABLE } from "./devChannel.ts";
 import type { DevMessage } from "./devChannel.ts";
-import { EXIT_FAILED, EXIT_FATAL } from "./exits.ts";
+import { EXIT_FAILED, EXIT_FATAL, EXIT_STUCK } from "./exits.ts";
 import { checkAppFile } from "./loadApp.ts";
 import { listenFromEnvironment } from "./options.ts";
 import type { Listen } from "./options.ts";
@@ -25,6 +25,7 @@ export interface DevOptions {
   readonly data: string;
   readonly listen?: Listen;
   readonly durability: string;
+  readonly maxSyncMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -34,6 +35,8 @@ const KILL_MS = STOP_GRACE_MS + 5_000;
 /** Wait before an app that died while it served is started again, in ms: doubled each time, the first after a change. */
 const FIRST_BACK_OFF_MS = 1_000;
 const MOST_BACK_OFF_MS = 30_000;
+/** Ends of an app that had served, after which it is started again without a change. */
+const RESTARTED: ReadonlySet<string> = new Set([`code ${EXIT_FATAL}`, `code ${EXIT_STUCK}`]);
 /** Failures that another version of the app can cure. */
 const CURABLE: ReadonlySet<string | undefined> = new Set([undefined, "APP_FAILED", "NOT_AN_APP"]);
 
@@ -83,11 +86,20 @@ export class Dev {
 
   /** Starts the app; resolves when its process has ended. */
   #startChild(): Promise<Ended> {
-    const { data, durability, logLevel, logFormat } = this.#options;
+    const { data, durability, maxSyncMs, logLevel, logFormat } = this.#options;
     const { host, port } = this.#listen;
     const listen = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     const program = [...process.execArgv, process.argv[1] as string, "start", this.#file];
-    const options = ["--data", data, "--listen", listen, "--durability", durability];
+    const options = [
+      "--data",
+      data,
+      "--listen",
+      listen,
+      "--durability",
+      durability,
+      "--max-sync-ms",
+      String(maxSyncMs),
+    ];
     const logging = ["--log-level", logLevel, "--log-format", logFormat];
     const child = spawn(process.execPath, [...program, ...options, ...logging], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -125,7 +137,7 @@ export class Dev {
     }
     const woken = new Promise<"end">((resolve) => (this.#wake = () => resolve("end")));
     const changed = change.then(() => "changed" as const);
-    if (!ended.listened || ended.how !== `code ${EXIT_FATAL}`) {
+    if (!ended.listened || !RESTARTED.has(ended.how)) {
       this.#log.warn(`the app ended (${ended.how}); waiting for a change`);
       return Promise.race([changed, woken]);
     }

@@ -6,6 +6,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
 import { FrondError } from "../errors.ts";
+import { MAX_SYNC_MS, MIN_SYNC_MS } from "../limits.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
 import type { TrustProxy } from "../server/proxy.ts";
@@ -82,6 +83,18 @@ export const durabilityOption = (): Option =>
   )
     .default("disk")
     .argParser(oneOf(["memory", "disk"]));
+
+export const maxSyncOption = (): Option =>
+  new Option("--max-sync-ms <ms>", "how long code may hold the event loop before it is ended; 0: for ever")
+    .default(MAX_SYNC_MS)
+    .argParser(checked(parseMaxSync));
+
+/** A whole number of ms, from MIN_SYNC_MS; 0 = no limit. Throws BAD_OPTION. */
+export function parseMaxSync(value: string): number {
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) : -1;
+  if (ms === 0 || ms >= MIN_SYNC_MS) return ms;
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not 0, nor a whole number of ms from ${MIN_SYNC_MS}`);
+}
 
 export const trustProxyOption = (): Option =>
   new Option("--trust-proxy <who>", "whose X-Forwarded-* headers to believe: true, a count of proxies, or addresses")

@@ -34,6 +34,8 @@ export interface ServeOptions {
   readonly data?: string;
   readonly listen?: Listen;
   readonly durability: Durability;
+  /** See NodeOptions; 0 = no limit. */
+  readonly maxSyncMs: number;
   readonly trustProxy?: TrustProxy;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -82,12 +84,19 @@ class Running {
     useLightGlobals();
     const app = await loadApp(file);
     const dataDirectory = path.resolve(options.data ?? (process.env["FROND_DATA"] || START_DATA));
-    const { durability } = options;
+    const { durability, maxSyncMs } = options;
     const listen = options.listen ?? listenFromEnvironment(process.env);
     // Before anything is made on disk: a start that cannot listen must not leave a data directory behind.
     await checkListen(listen);
     makeDirectory(dataDirectory);
-    const node = await openNode({ app, dataDirectory, durability, log, dev: process.env[DEV_VARIABLE] !== undefined });
+    const node = await openNode({
+      app,
+      dataDirectory,
+      durability,
+      maxSyncMs,
+      log,
+      dev: process.env[DEV_VARIABLE] !== undefined,
+    });
     this.#node = node;
     this.#control = await serveControl(dataDirectory, node.control);
     const front = await listenHttp({
@@ -104,6 +113,10 @@ class Running {
     const { host, port } = front.address;
     node.listen = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     await node.startServices();
+    // Not before: what an app loads at its start may take its time.
+    const { logLevel, logFormat } = options;
+    const text = logFormat === "text" || (logFormat === "auto" && process.stdout.isTTY === true);
+    node.watch({ door: front, logLevel, logFormat: text ? "text" : "json" });
     this.#ready = true;
     log.info({ data: path.relative("", dataDirectory) || ".", durability }, `ready on http://${node.listen}`);
   }

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { STOP_GRACE_MS } from "../limits.ts";
-import { EXIT_FATAL } from "./exits.ts";
+import { EXIT_FATAL, EXIT_STUCK } from "./exits.ts";
 import { START_DATA } from "./operator.ts";
 import {
   dataOption,
@@ -10,6 +10,7 @@ import {
   listenOption,
   logFormatOption,
   logLevelOption,
+  maxSyncOption,
   trustProxyOption,
 } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
@@ -24,8 +25,12 @@ Without --data: FROND_DATA, else ${START_DATA} in the current folder. One node a
 SIGTERM, SIGINT or SIGHUP stop it gracefully: no new connections, requests in work are finished (up to
 ${STOP_GRACE_MS / 1000} s), everything is flushed. A second signal ends it at once; nothing acknowledged is lost.
 
-Exit codes: 0 stopped gracefully, 1 could not start, 2 wrong usage, ${EXIT_FATAL} failed while running (it recovers at
-the next start), 129, 130 or 143 ended at once by a second signal.
+Code that holds the event loop for longer than --max-sync-ms is ended: its call fails with TERMINATED. Inside SQLite
+nothing can end it but the end of the process. A cell that does so three times within an hour is parked: see frond parked.
+
+Exit codes: 0 stopped gracefully, 1 could not start, 2 wrong usage, ${EXIT_FATAL} failed while running, ${EXIT_STUCK} code held the event
+loop and could not be ended (after both it recovers at the next start, as systemd gives it with Restart=on-failure), 129,
+130 or 143 ended at once by a second signal.
 
 Examples:
   frond start app.ts
@@ -40,6 +45,7 @@ export function addStart(program: Command): void {
     .addOption(listenOption())
     .addOption(durabilityOption())
     .addOption(trustProxyOption())
+    .addOption(maxSyncOption())
     .addOption(logLevelOption("info"))
     .addOption(logFormatOption())
     .addHelpText("after", START_HELP)

@@ -31,12 +31,19 @@ export class Connection implements SocketLine {
   readonly #ws: WebSocket;
   #missed = 0;
 
-  constructor(ws: WebSocket, owner: ConnectionOwner, ended: (connection: Connection) => void) {
+  constructor(
+    ws: WebSocket,
+    owner: ConnectionOwner,
+    delivering: (connection: Connection | undefined) => void,
+    ended: (connection: Connection) => void,
+  ) {
     this.#ws = ws;
     ws.binaryType = "arraybuffer";
     ws.on("message", (data: ArrayBuffer | Buffer, binary: boolean) => {
       this.#missed = 0;
+      delivering(this);
       owner.message(binary ? (data as ArrayBuffer) : (data as Buffer).toString());
+      delivering(undefined);
     });
     const alive = (): void => void (this.#missed = 0);
     ws.on("pong", alive).on("ping", alive);
@@ -102,6 +109,8 @@ export class Connections {
   readonly #clock: Clock;
   readonly #slices = Array.from({ length: SLICES }, () => new Set<Connection>());
   readonly #owners = new Map<Connection, ConnectionOwner>();
+  /** Whose message is being handed over. */
+  #delivering: Connection | undefined;
   #next = 0;
   #opened = 0;
   #ticking = false;
@@ -118,7 +127,8 @@ export class Connections {
   /** Takes over a connection whose handshake is done. */
   open(ws: WebSocket, owner: ConnectionOwner): Connection {
     const slice = this.#slices[this.#opened++ % SLICES] as Set<Connection>;
-    const connection = new Connection(ws, owner, (ended) => {
+    const delivering = (one: Connection | undefined): void => void (this.#delivering = one);
+    const connection = new Connection(ws, owner, delivering, (ended) => {
       slice.delete(ended);
       this.#owners.delete(ended);
       if (this.#owners.size === 0) this.#whenNone?.();
@@ -127,6 +137,12 @@ export class Connections {
     this.#owners.set(connection, owner);
     if (!this.#ticking) this.#tick();
     return connection;
+  }
+
+  /** What handled a message was ended by force: its connection reads nothing any more, and is cut. */
+  brokenOff(): void {
+    this.#delivering?.cut();
+    this.#delivering = undefined;
   }
 
   /** Closes all with 1012; resolves when they are gone, at the latest after a moment. */

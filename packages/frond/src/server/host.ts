@@ -19,12 +19,15 @@ import { Templates } from "../cell/template.ts";
 import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { QUEUE_FULL_RETRIES, QUEUE_FULL_WAIT_MS } from "../limits.ts";
+import type { Marker } from "../store/marker.ts";
 import type { Address, Durability, Lsn, RunNumber } from "../types.ts";
 import { giveResponse } from "./bodies.ts";
 import { CellFiles } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
+import type { CellLoad } from "./nodeControl.ts";
 import { type CellEvent, type QueueOwner, Queues } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
+import type { Strikes } from "./strikes.ts";
 
 /** What the host is made of. */
 export interface HostOptions {
@@ -45,6 +48,8 @@ export interface HostOptions {
   readonly gate: Gate;
   readonly sockets: SocketRegistry;
   readonly dev: boolean;
+  readonly marker: Marker;
+  readonly strikes: Strikes;
   readonly pathOfLogFile: (file: number) => string | undefined;
   readonly warn: (fields: object, message: string) => void;
   readonly fatal: (error: unknown) => void;
@@ -57,9 +62,12 @@ export class Host implements CellHost, CallPort, QueueOwner {
   readonly sockets: SocketRegistry;
   readonly clock: Clock;
   readonly dev: boolean;
+  readonly marker: Marker;
   readonly queues: Queues;
   critical = false;
   running: Invocation | undefined;
+  /** The event for which a cell is being opened. */
+  opening: CellEvent | undefined;
   stopping = false;
   readonly #o: HostOptions;
   readonly #open = new Map<CellKind, Map<string, LiveCell>>();
@@ -68,7 +76,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
   readonly #files: CellFiles;
   #hand: IterableIterator<LiveCell> | undefined;
   /** Cells that must not be opened before the log has been written. */
-  readonly #waits = new Map<Address, Promise<void>>();
+  readonly #waits = new Map<Address, Wait>();
   #opened = 0;
   #crowded = false;
 
@@ -78,6 +86,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     this.clock = options.clock;
     this.sockets = options.sockets;
     this.dev = options.dev;
+    this.marker = options.marker;
     this.stubs = new Stubs(options.app, this);
     this.queues = new Queues(this);
     this.#templates = new Templates(path.join(options.directory, "tmp"));
@@ -90,6 +99,14 @@ export class Host implements CellHost, CallPort, QueueOwner {
   /** Cells that are open. Count. */
   get openCells(): number {
     return this.#ring.size;
+  }
+
+  /** What the open cells have taken, the busiest first. */
+  loads(): CellLoad[] {
+    const loads = [...this.#ring].map(({ address, calls, busyMs, running }) => {
+      return { address, calls, busyMs, running, waiting: this.queues.length(address) };
+    });
+    return loads.sort((a, b) => b.busyMs - a.busyMs);
   }
 
   /** The live cell of an address, if it is open. */
@@ -133,6 +150,17 @@ export class Host implements CellHost, CallPort, QueueOwner {
     return this.#enter({ caller, kind, name, what, verb, args: [], give: giveAsIs, fail: undefined });
   }
 
+  /** The same in a turn of its own: whoever brings the event does not end with it, should the watchdog have to end it. */
+  laterEvent(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): Promise<unknown> {
+    const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
+    const caller = new Session();
+    const event: CellEvent = { caller, kind, name, what, verb, args: [], give: giveAsIs, fail: undefined };
+    return new Promise((resolve, reject) => {
+      event.fail = reject;
+      queueMicrotask(() => resolve(this.#enter(event)));
+    });
+  }
+
   /** Runs `work` as a verb of a cell that exists. For tools. Throws UNKNOWN_KIND, CELL_MISSING. */
   async withCell<T>(address: string, work: (cell: LiveCell) => T): Promise<T> {
     const pairs = parseAddress(address);
@@ -165,9 +193,14 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   retire(cell: LiveCell): void {
     this.#forget(cell);
-    const flushed = this.#waitForLog(cell.address);
-    // Before who waits for the cell opens its file again.
-    void flushed.then(() => this.#closeFile(cell));
+    void this.#waitForLog(cell.address, cell);
+  }
+
+  /** What waited in one turn of the event loop may have been lost: whatever goes on by such steps is set going again. */
+  shaken(): void {
+    for (const wait of this.#waits.values()) void wait.flushed.then(wait.over);
+    for (const cell of this.#ring) cell.gate.shaken();
+    this.queues.resume();
   }
 
   admit(): void {
@@ -226,13 +259,16 @@ export class Host implements CellHost, CallPort, QueueOwner {
     if (cell !== undefined) return cell.busy ?? cell;
     if (this.stopping) throw stopping();
     const where = address ?? rootAddress(kind.kind, name);
-    const wait = this.#waits.get(where) ?? (this.#hasRoom() ? undefined : this.#waitForLog(where));
+    if (!kind.raw) this.#o.strikes.check(where);
+    const wait = this.#waits.get(where)?.flushed ?? (this.#hasRoom() ? undefined : this.#waitForLog(where));
     if (wait !== undefined) return wait;
     if (this.#ring.size >= this.#o.mostOpen) {
       const what = `verbs run in ${this.#ring.size} cells, as many as this process has descriptors for`;
       throw new FrondError("OVERLOADED", `${where} cannot be opened: ${what}; try again later`);
     }
+    this.opening = event;
     const opened = this.#activate(kind, name, where, event.caller.invocation);
+    this.opening = undefined;
     return opened.busy ?? opened;
   }
 
@@ -343,11 +379,19 @@ export class Host implements CellHost, CallPort, QueueOwner {
     }
   }
 
-  /** Calls of this cell wait until everything logged so far is durable. */
-  #waitForLog(address: Address): Promise<void> {
+  /** Calls of this cell wait until everything logged so far is durable, and the file of `retired` is closed. */
+  #waitForLog(address: Address, retired?: LiveCell): Promise<void> {
     const flushed = this.committer.log.flushed();
-    this.#waits.set(address, flushed);
-    void flushed.then(() => this.#waits.delete(address));
+    const wait: Wait = {
+      flushed,
+      over: () => {
+        if (this.#waits.get(address) !== wait) return;
+        this.#waits.delete(address);
+        if (retired !== undefined) this.#closeFile(retired);
+      },
+    };
+    this.#waits.set(address, wait);
+    void flushed.then(wait.over);
     return flushed;
   }
 
@@ -412,9 +456,18 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   #forget(cell: LiveCell): void {
     this.#ring.delete(cell);
+    this.marker.release(cell.mark);
+    cell.mark = 0;
     const cells = this.#open.get(cell.kind);
     if (cells?.get(cell.name) === cell) cells.delete(cell.name);
   }
+}
+
+/** What the calls of a cell wait for. */
+interface Wait {
+  readonly flushed: Promise<void>;
+  /** It is over; nothing happens the second time. */
+  readonly over: () => void;
 }
 
 /** Openings between two looks at the memory of the process. Count. */

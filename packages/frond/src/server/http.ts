@@ -16,7 +16,7 @@ import { createServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FrondError } from "../errors.ts";
@@ -92,6 +92,10 @@ export interface HttpFront {
   readonly openRequests: number;
   /** Stops accepting, ends idle connections, waits up to `graceMs` for requests in work, then cuts what is left. */
   stop(graceMs: number): Promise<void>;
+  /** The handler of a request was ended by force: no catch and no finally has run. Answers it, and ends its connection. */
+  brokenOff(error: FrondError): void;
+  /** Requests in work now may be lost: those that have no answer after `ms` are answered with `error`. */
+  shaken(error: FrondError, ms: number): void;
 }
 
 /** Opens the front door. Throws LISTEN_FAILED when the address cannot be had. Installs the light globals. */
@@ -135,7 +139,10 @@ class Front implements HttpFront {
   readonly #adapter: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
   readonly #onAnswerClosed: (this: Outgoing) => void;
   readonly #warnings: Warnings;
+  readonly #sockets = new Set<Socket>();
   #open = 0;
+  /** The request whose handler is on the stack. */
+  #calling: Exchange | undefined;
   #ready: { readonly response: Response; readonly exchange: Exchange }[] = [];
   #stopped: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
@@ -180,6 +187,10 @@ class Front implements HttpFront {
     server.on("checkContinue", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, true));
     // Other expectations than 100-continue may be passed over; node's own refusal is not in the form of ours.
     server.on("checkExpectation", (incoming, outgoing) => this.#onRequest(incoming, outgoing as Outgoing, false));
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     server.on("clientError", refuseBrokenRequest);
     server.on("connect", refuseTunnel);
     server.on("drop", () => this.#warnings.count("connections were closed: there are too many"));
@@ -234,6 +245,29 @@ class Front implements HttpFront {
     const upgrade = this.#options.upgrades?.begin(incoming, socket, head);
     if (upgrade === undefined) socket.destroy();
     else this.#onRequest(incoming, upgrade.outgoing, false, upgrade);
+  }
+
+  brokenOff(error: FrondError): void {
+    const exchange = this.#calling;
+    this.#calling = undefined;
+    if (exchange === undefined) return;
+    // What was on the stack was called by the parser of the connection, which reads nothing any more.
+    exchange.outgoing.shouldKeepAlive = false;
+    this.#fail(error, exchange);
+    this.#partDone(exchange);
+  }
+
+  shaken(error: FrondError, ms: number): void {
+    if (this.#ready.length > 0) setImmediate(this.#answerReady);
+    const doubtful = [...this.#sockets].map((socket) => exchangeOf(socket)).filter((one) => one !== undefined);
+    setTimeout(() => {
+      for (const exchange of doubtful) {
+        const { outgoing } = exchange;
+        if (outgoing.headersSent || outgoing.destroyed) continue;
+        // Its handler may come to an end yet, and counts as being in work until then.
+        this.#fail(error, exchange);
+      }
+    }, ms).unref();
   }
 
   #onRequest(incoming: IncomingMessage, outgoing: Outgoing, expectsContinue: boolean, upgrade?: Upgrade): void {
@@ -335,13 +369,16 @@ class Front implements HttpFront {
     exchange.pending++;
     try {
       const { handler, calls = handler } = this.#options;
+      this.#calling = exchange;
       const result = exchange.isCall ? calls(request, exchange) : handler(request, exchange);
+      this.#calling = undefined;
       if (typeof (result as Promise<Response>)?.then === "function") {
         this.#settle(result as Promise<Response>, exchange);
         return;
       }
       this.#answer(result as Response, exchange);
     } catch (error) {
+      this.#calling = undefined;
       this.#fail(error, exchange);
     }
     this.#partDone(exchange);
@@ -419,6 +456,12 @@ class Front implements HttpFront {
     this.#open--;
     if (this.#open === 0) this.#whenIdle?.();
   }
+}
+
+/** The request in work on a connection. */
+function exchangeOf(socket: Socket): Exchange | undefined {
+  // What node knows of an answer in work.
+  return (socket as { _httpMessage?: Outgoing | null })._httpMessage?.[EXCHANGE];
 }
 
 const DEFAULT_LIMITS: HttpLimits = {

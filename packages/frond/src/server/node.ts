@@ -21,9 +21,10 @@ import type { LogIo } from "../log/io.ts";
 import { CommitLog } from "../log/log.ts";
 import { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
+import { Marker } from "../store/marker.ts";
 import type { Durability } from "../types.ts";
 import type { Audience } from "./answer.ts";
-import { Alarms } from "./alarms.ts";
+import { Alarms, type AlarmsNode } from "./alarms.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
@@ -32,6 +33,7 @@ import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
 import { openDirectory } from "./folder.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import { Host } from "./host.ts";
 import type { HttpHandler } from "./http.ts";
 import { Ledger } from "./ledger.ts";
@@ -40,6 +42,7 @@ import { controlOf } from "./nodeTools.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
+import { Strikes } from "./strikes.ts";
 import { Upgrades } from "./upgrade.ts";
 
 /** The log of a node, as far as the node itself writes to it. */
@@ -71,6 +74,8 @@ export interface NodeOptions {
   readonly clock?: Clock;
   /** Warn of what is probably a mistake in the app. */
   readonly dev?: boolean;
+  /** The longest that code may hold the event loop, in ms, once `watch` was called; default: nobody watches. */
+  readonly maxSyncMs?: number;
   /** Memory of the process, in bytes, from which idle cells are closed; default: three quarters of what it may have. */
   readonly maxRssBytes?: number;
   /** WebSockets that one cell may have. Count. */
@@ -123,12 +128,15 @@ export class Node {
   readonly upgrades: Upgrades;
   /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
   listen: string | undefined;
+  readonly marker: Marker;
+  readonly strikes: Strikes;
   readonly #lock: DirectoryLock;
   readonly ledger: Ledger;
   readonly alarms: Alarms;
   readonly #gate: Gate;
   #stopService: StopService | void = undefined;
   #stopping: Promise<void> | undefined;
+  #guard: Guard | undefined;
   #failed = false;
 
   constructor(options: NodeOptions, lock: DirectoryLock, catalog: Catalog, recovered: Recovered) {
@@ -157,6 +165,8 @@ export class Node {
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
     this.upgrades = new Upgrades(this.clock);
     const shares = shareDescriptors();
+    this.marker = new Marker((options.maxSyncMs ?? 0) > 0);
+    this.strikes = new Strikes({ directory: dataDirectory, now: () => this.clock.now(), warn });
     this.host = new Host({
       app,
       directory: dataDirectory,
@@ -172,11 +182,14 @@ export class Node {
       gate: this.#gate,
       sockets: this.#sockets(warn),
       dev: options.dev === true,
+      marker: this.marker,
+      strikes: this.strikes,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
       warn,
       fatal: onFailed,
     });
-    this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events: this.host, log });
+    const events: AlarmsNode["events"] = { event: (...event) => this.host.laterEvent(...event) };
+    this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log });
     committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
     this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
@@ -261,6 +274,11 @@ export class Node {
     if (this.#stopping === undefined) this.alarms.start();
   }
 
+  /** Watches that nothing holds the event loop for longer than `maxSyncMs`, if that is stated. Until the node stops. */
+  watch(options: GuardOptions): void {
+    if (this.#guard === undefined && this.marker.watched) this.#guard = new Guard(this, options);
+  }
+
   /** Stops gracefully: services, running verbs, flush, close, mark clean. Safe to call again. */
   stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#stopping ??= this.#stop(graceMs);
@@ -277,6 +295,7 @@ export class Node {
       this.options.log.error({ err: error }, "a service of the app did not stop cleanly");
     }
     await this.host.settle(graceMs);
+    await this.#guard?.stop();
     // A log that failed never says that it is flushed; what is on disk is for the next start to find out.
     if (this.#failed) return this.#release();
     await this.commitLog.flushed();

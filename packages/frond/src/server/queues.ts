@@ -99,6 +99,11 @@ export class Queues {
     });
   }
 
+  /** Goes on with every queue: what was to do so may have been lost. */
+  resume(): void {
+    for (const queue of this.#queues.values()) setImmediate(() => this.#drain(queue));
+  }
+
   #wait(queue: Queue, obstacle: Promise<void>): void {
     obstacle.then(
       () => this.#drain(queue),
@@ -112,6 +117,7 @@ export class Queues {
 
   #drain(queue: Queue): void {
     const { waiting, address } = queue;
+    if (this.#queues.get(address) !== queue) return;
     const began = performance.now();
     // No verb is on the stack here: a sync one that still had its transaction would be waited for without end.
     assert(this.#owner.openCell(address)?.tx.owner?.sync !== true, "a sync verb ends within its turn");

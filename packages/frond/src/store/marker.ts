@@ -54,6 +54,11 @@ export class Marker {
     this.#bytes = watched ? Buffer.from(this.memory) : undefined;
   }
 
+  /** Somebody may read the marks. */
+  get watched(): boolean {
+    return this.#bytes !== undefined;
+  }
+
   /** The number of a cell that is opened now. */
   register(address: string): number {
     if (this.#bytes === undefined) return 0;
