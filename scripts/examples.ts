@@ -37,7 +37,7 @@ function blocks(path: string, whole: string, text: string, start: number): Examp
   });
 }
 
-/** The files that src/index.ts reaches by imports: what the public documentation is generated from. */
+/** The files that what can be imported from the package reaches: what the public documentation is generated from. */
 function publicSources(tree: Tree): Source[] {
   const reached = new Map<string, Source>();
   const visit = (path: string): void => {
@@ -48,6 +48,6 @@ function publicSources(tree: Tree): Source[] {
     reached.set(path, source);
     for (const { to } of importsOf(source)) if (to?.endsWith(".ts") === true) visit(to);
   };
-  visit(`${SOURCE_ROOT}index.ts`);
+  for (const door of ["index.ts", "client/connect.ts", "testing/testNode.ts"]) visit(`${SOURCE_ROOT}${door}`);
   return [...reached.values()];
 }

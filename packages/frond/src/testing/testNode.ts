@@ -61,7 +61,7 @@ export class TestNode implements AsyncDisposable {
     const fake = clock === false ? undefined : new FakeClock(clock === true ? undefined : clock);
     this.#clock = fake ?? systemClock;
     this.#endClock = fake && useClock(fake);
-    this.get = (type, name, given) => gatedGet(app, this.#node.host, this.#gate)(type, name, given);
+    this.get = gatedGet(app, { call: (...call) => this.#node.host.call(...call) }, this.#gate);
   }
 
   /** For {@link testNode} only. */
