@@ -75,6 +75,11 @@ export class Alarms {
     this.#cancel();
   }
 
+  /** Alarms that are held in memory, of whichever number there are. Count. */
+  get held(): number {
+    return this.#machine.held;
+  }
+
   /** A commit has changed the next alarm of a cell. */
   changed({ address, alarm }: CellEntry): void {
     if (alarm === 0) return this.#machine.cleared(address);
