@@ -236,7 +236,7 @@ describe("the alarm of a cell", () => {
 });
 
 describe("an alarm that throws", () => {
-  for (const [what, fail] of [
+  test.each<[string, () => unknown]>([
     [
       "synchronously",
       () => {
@@ -244,34 +244,32 @@ describe("an alarm that throws", () => {
       },
     ],
     ["asynchronously", () => Promise.reject(new Error("not today"))],
-  ] as const) {
-    test(`is retried after 2 s, doubling, six times, then it has failed: ${what}`, async () => {
-      const office = await open();
-      const clerk = office.get(Clerk, "a");
-      const runs: number[] = [];
-      Clerk.behave = (_, info) => {
-        runs.push(office.clock.now() - START);
-        expect(info).toEqual({ retryCount: runs.length - 1, isRetry: runs.length > 1 });
-        return fail();
-      };
-      await clerk.set(START + 1_000);
-      for (let second = 0; second < 300; second++) await pass(office, 1_000);
-      const waits = runs.slice(1).map((at, i) => at - (runs[i] as number));
-      expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 64_000]);
-      expect(await clerk.armed()).toBeNull();
-      expect(office.lines.filter((line) => line.startsWith("warn"))).toHaveLength(6);
-      expect(office.lines.at(-1)).toBe("error an alarm failed after 6 retries; see `frond alarms --failed`: not today");
-      expect(office.node.ledger.countFailedAlarms()).toBe(1);
-      // A synchronous run that throws leaves nothing else.
-      expect(await clerk.seen()).toHaveLength(what === "synchronously" ? 0 : 7);
-      // Set anew, it is an alarm as any other.
-      Clerk.behave = () => {};
-      await clerk.set(office.clock.now() + 1_000);
-      expect(office.node.ledger.countFailedAlarms()).toBe(0);
-      await pass(office, 1_000);
-      expect((await clerk.seen()).at(-1)).toBe("alarm 0");
-    });
-  }
+  ])("is retried after 2 s, doubling, six times, then it has failed: %s", async (what, fail) => {
+    const office = await open();
+    const clerk = office.get(Clerk, "a");
+    const runs: number[] = [];
+    Clerk.behave = (_, info) => {
+      runs.push(office.clock.now() - START);
+      expect(info).toEqual({ retryCount: runs.length - 1, isRetry: runs.length > 1 });
+      return fail();
+    };
+    await clerk.set(START + 1_000);
+    for (let second = 0; second < 300; second++) await pass(office, 1_000);
+    const waits = runs.slice(1).map((at, i) => at - (runs[i] as number));
+    expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 64_000]);
+    expect(await clerk.armed()).toBeNull();
+    expect(office.lines.filter((line) => line.startsWith("warn"))).toHaveLength(6);
+    expect(office.lines.at(-1)).toBe("error an alarm failed after 6 retries; see `frond alarms --failed`: not today");
+    expect(office.node.ledger.countFailedAlarms()).toBe(1);
+    // A synchronous run that throws leaves nothing else.
+    expect(await clerk.seen()).toHaveLength(what === "synchronously" ? 0 : 7);
+    // Set anew, it is an alarm as any other.
+    Clerk.behave = () => {};
+    await clerk.set(office.clock.now() + 1_000);
+    expect(office.node.ledger.countFailedAlarms()).toBe(0);
+    await pass(office, 1_000);
+    expect((await clerk.seen()).at(-1)).toBe("alarm 0");
+  });
 
   test("what is set or cancelled between two tries counts, not the try", async () => {
     const office = await open();

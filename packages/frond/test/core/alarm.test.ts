@@ -13,6 +13,7 @@ import {
   compareArmed,
 } from "../../src/core/alarm.ts";
 import { alarmsFire, type AlarmStory } from "../../src/core/invariants.ts";
+import { ALARM_PLACE_MS, ALARM_STARTS_PER_SECOND, ALARM_WINDOW, ALARMS_RUNNING } from "../../src/limits.ts";
 import type { Address } from "../../src/types.ts";
 
 const LIMITS: AlarmLimits = { startsPerSecond: 30, running: 3, placeMs: 1_000_000, window: 8 };
@@ -218,6 +219,31 @@ describe("alarms of any history", () => {
     }
     // And not slower than that either.
     expect((world.starts.at(-1) as number) - START).toBeLessThanOrEqual(7_000);
+  });
+
+  test("10,000 that are due at once take 20 seconds, and no second has many more than its share", () => {
+    const world = new World(
+      new AlarmMachine({
+        startsPerSecond: ALARM_STARTS_PER_SECOND,
+        running: ALARMS_RUNNING,
+        placeMs: ALARM_PLACE_MS,
+        window: ALARM_WINDOW,
+      }),
+    );
+    for (let i = 0; i < 10_000; i++) world.arm(cell(i), START - (i % 7), false);
+    for (let ms = 0; ms < 20_000; ms += 10) {
+      world.now = START + ms;
+      world.look();
+      for (const address of world.running) world.end(address, "ran");
+    }
+    expect(world.starts).toHaveLength(10_000);
+    expect(world.mostHeld).toBeLessThanOrEqual(ALARM_WINDOW + ALARMS_RUNNING);
+    const perSecond = new Map<number, number>();
+    for (const at of world.starts) {
+      const second = Math.floor((at - START) / 1_000);
+      perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+    }
+    expect(Math.max(...perSecond.values())).toBeLessThanOrEqual(ALARM_STARTS_PER_SECOND * 1.1);
   });
 
   test("a run that hangs gives up its place, so that a few cannot hold up all others", () => {

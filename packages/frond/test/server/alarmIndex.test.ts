@@ -102,15 +102,13 @@ describe("the alarms of all cells", () => {
   });
 });
 
-describe("10,000 alarms that fell due while the node was away", () => {
-  test("fire at a bounded rate after the start, and few of them are held in memory", { timeout: 240_000 }, async () => {
-    const COUNT = 10_000;
+describe("more overdue alarms than are held in memory", () => {
+  test("fire at a bounded rate after the start, and few of them are held in memory", { timeout: 180_000 }, async () => {
+    const COUNT = ALARM_WINDOW + 400;
     const opened = await openCells({ bell: Bell }, { durability: "memory" });
     for (let i = 0; i < COUNT; i += 500) {
-      const part = Array.from({ length: 500 }, (_, n) =>
-        opened.get(Bell, `c${i + n}`).set(START - 1 - ((i + n) % 100)),
-      );
-      await Promise.all(part);
+      const numbers = Array.from({ length: Math.min(500, COUNT - i) }, (_, n) => i + n);
+      await Promise.all(numbers.map((n) => opened.get(Bell, `c${n}`).set(START - 1 - (n % 100))));
     }
     await opened.node.stop();
     Bell.rung = 0;
