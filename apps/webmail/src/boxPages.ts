@@ -27,6 +27,7 @@ export async function readInBox(visit: Visit): Promise<Response | undefined> {
   const [first = "inbox", ...rest] = visit.path;
   if (isPlace(first) && rest.length === 0) return first === "drafts" ? drafts(visit) : list(visit, first);
   if (first === "compose" && rest.length === 0) return compose(visit);
+  if (first === "live" && rest.length === 0) return visit.mailbox.fetch(visit.request);
   if (first === "draft") return draft(visit, rest);
   return message(visit, first, rest);
 }
@@ -130,7 +131,7 @@ async function read(visit: Visit, row: MailRow, mail: ParsedMail): Promise<Respo
   const [beside, waiting] = await Promise.all([
     mailbox.neighbours(row.id, searchQuery(typed, true)),
     row.folder === "sent" ? mailbox.waiting(row.id) : [],
-    row.unread === 1 && request.method === "GET" ? mailbox.setUnread([row.id], false) : undefined,
+    row.unread === 1 && isReading(request) ? mailbox.setUnread([row.id], false) : undefined,
   ]);
   const body = readView(row, mail, { name, way, blocked, cut, typed, beside, waiting });
   return inFrame(visit, mail.subject || "no subject", body, row.folder);
@@ -148,6 +149,11 @@ function noMessage({ request }: Visit): Response {
 
 function picturesOf(mail: ParsedMail): Map<string, Picture> {
   return new Map(mail.files.flatMap((part) => (part.cid === undefined ? [] : [[part.cid, part] as const])));
+}
+
+// A page that is shown anew because something changed elsewhere was not read for that.
+function isReading(request: Request): boolean {
+  return request.method === "GET" && request.headers.get("x-refresh") === null;
 }
 
 function isAnswer(way: string): way is AnswerWay {

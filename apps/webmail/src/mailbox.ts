@@ -5,11 +5,13 @@
 // that came with a message are parts of the raw bytes and are taken out of them when asked for. Delivering the same
 // bytes again changes nothing and answers as if they had been new: whoever did not hear the first answer may try again.
 // That holds after a message was erased, too: it does not come back.
+// The open pages of a mailbox hear of every change and ask for what they show anew (client/live.js): there is no second
+// form of what changed.
 // Rejected: rows for HTML and files (each byte would be stored twice, and the log carries every byte), an FTS5 table with
 // its own copy of the text (it reads the text of the message table), parsing here (a mail goes to many mailboxes).
 
 import { createHash } from "node:crypto";
-import { Cell, FrondError } from "frond";
+import { Cell, FrondError, WebSocketRequestResponsePair } from "frond";
 import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
 import { type Draft, type DraftFile, type DraftLine, Drafts, type DraftText } from "./drafts.ts";
 import type { Counts, Folder } from "./folders.ts";
@@ -67,6 +69,11 @@ export interface Moved {
   readonly folder: Folder;
 }
 
+/** What the open pages of a mailbox are told over their WebSockets: that something changed, or that mail came. */
+export type News =
+  | { readonly what: "change" }
+  | { readonly what: "mail"; readonly sender: string; readonly subject: string };
+
 /** Control characters around a found word: cleaned text holds none, so they cannot be forged. */
 export const MARK = { open: "\u0002", close: "\u0003" } as const;
 /** Most lines of one answer. */
@@ -76,8 +83,14 @@ export const MAX_COUNTED = 1000;
 /** Messages that are erased by one call, at most: each rewrites pages of the search index. */
 export const MAX_ERASED = 200;
 
+/** When a letter that did not reach everybody is tried again, in ms. */
+const CARRY_AGAIN_MS = 60_000;
+/** What pages send to see whether the line still stands, and what they hear: without waking the cell. */
+const PING = new WebSocketRequestResponsePair("ping", "pong");
 const EXTRACT_LENGTH = 160;
 const SNIPPET_WORDS = 24;
+
+const CHANGE: News = { what: "change" };
 
 export class Mailbox extends Cell {
   // Mail is acknowledged to its sender, who then forgets it: never below disk, whatever the node's default is.
@@ -92,6 +105,7 @@ export class Mailbox extends Cell {
     if (known !== undefined) return { id: known.id, added: false, messages: this.count() };
     const id = this.#store(mail, mail.identity, "inbox", 1);
     this.sql`UPDATE counter SET arrived = arrived + 1`;
+    this.#tell({ what: "mail", sender: mail.sender, subject: mail.subject });
     return { id, added: true, messages: this.count() };
   }
 
@@ -175,9 +189,10 @@ export class Mailbox extends Cell {
 
   /** Marks messages as read or not. */
   setUnread(ids: readonly number[], unread: boolean): void {
-    this.sql`
+    const { changes } = this.sql`
       UPDATE state SET unread = ${Number(unread)}
       WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)})) AND unread <> ${Number(unread)}`;
+    if (changes > 0) this.#tell(CHANGE);
   }
 
   /** Gives messages a star, or takes it. */
@@ -185,6 +200,7 @@ export class Mailbox extends Cell {
     this.sql`
       UPDATE state SET starred = ${Number(starred)}
       WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+    this.#tell(CHANGE);
   }
 
   /** Moves messages; those that stand elsewhere than in `folder`. A snoozed one that is moved sleeps no more. */
@@ -193,6 +209,7 @@ export class Mailbox extends Cell {
     this.sql`
       UPDATE state SET folder = ${folder}, due = NULL
       WHERE id IN (SELECT value FROM json_each(${JSON.stringify(moved.map(({ id }) => id))}))`;
+    this.#tell(CHANGE);
     return moved;
   }
 
@@ -202,18 +219,20 @@ export class Mailbox extends Cell {
     this.sql`
       UPDATE state SET folder = 'snoozed', due = ${due}
       WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+    this.schedule(due, "_comeBack");
+    this.#tell(CHANGE);
     return moved;
   }
 
-  /** Brings back what was snoozed until `now` or before. Returns when the next one is due, or null. */
-  wakeDue(now: number): number | null {
+  /** Brings back what is due. One call is scheduled for each time that somebody chose; a message moved meanwhile is not due. */
+  _comeBack(): void {
     const due = this.sql.all<{ id: number }>`
-      SELECT id FROM state WHERE folder = 'snoozed' AND due <= ${now} ORDER BY due, pos`;
+      SELECT id FROM state WHERE folder = 'snoozed' AND due <= ${Date.now()} ORDER BY due, pos`;
     for (const { id } of due) {
-      this.sql`
-        UPDATE state SET folder = 'inbox', due = NULL, unread = 1, pos = ${this.#number()} WHERE id = ${id}`;
+      const pos = this.#number();
+      this.sql`UPDATE state SET folder = 'inbox', due = NULL, unread = 1, pos = ${pos} WHERE id = ${id}`;
     }
-    return this.sql.one<{ next: number | null }>`SELECT min(due) AS next FROM state WHERE folder = 'snoozed'`.next;
+    if (due.length > 0) this.#tell(CHANGE);
   }
 
   /** Erases messages that stand in the trash, for good; all of them without `ids`. At most MAX_ERASED; returns how many. */
@@ -231,6 +250,7 @@ export class Mailbox extends Cell {
       this.sql`DELETE FROM state WHERE id = ${id}`;
       this.sql`DELETE FROM outgoing WHERE message = ${id}`;
     }
+    if (gone.length > 0) this.#tell(CHANGE);
     return gone.length;
   }
 
@@ -249,6 +269,7 @@ export class Mailbox extends Cell {
     const id = this.#number();
     this.#drafts.begin(id, text, answers, thread);
     for (const file of files) this.#drafts.addFile(this.#number(), id, file);
+    this.#tell(CHANGE);
     return id;
   }
 
@@ -259,7 +280,9 @@ export class Mailbox extends Cell {
 
   /** Throws a draft away. False if it was gone. */
   discardDraft(id: number): boolean {
-    return this.#drafts.discard(id);
+    const gone = this.#drafts.discard(id);
+    if (gone) this.#tell(CHANGE);
+    return gone;
   }
 
   /** Adds a file to a draft. Returns its number, or in words why it cannot be added. */
@@ -289,6 +312,9 @@ export class Mailbox extends Cell {
     const identity = new Uint8Array(createHash("sha256").update("sent").update(mail.identity).digest());
     const id = this.#store(mail, identity, "sent", 0);
     for (const recipient of recipients) this.sql`INSERT OR IGNORE INTO outgoing VALUES (${id}, ${recipient})`;
+    // Whoever posts carries at once; this is for a process that ends in between.
+    this.schedule({ afterMs: CARRY_AGAIN_MS }, "carry");
+    this.#tell(CHANGE);
     return true;
   }
 
@@ -309,6 +335,7 @@ export class Mailbox extends Cell {
       }
     }
     if (reached.length > 0) await this.get(Directory, DIRECTORY_NAME).note(reached);
+    if (missed > 0) this.schedule({ afterMs: CARRY_AGAIN_MS }, "carry");
     return missed;
   }
 
@@ -317,6 +344,18 @@ export class Mailbox extends Cell {
     return this.sql.all<{ recipient: string }>`SELECT recipient FROM outgoing WHERE message = ${id}`.map(
       ({ recipient }) => recipient,
     );
+  }
+
+  /** Opens the line over which a page hears of changes. The front door has checked that it is a page of the owner's. */
+  override fetch(request: Request): Response {
+    this.ctx.setWebSocketAutoResponse(PING);
+    return this.accept(request);
+  }
+
+  // Leaves when the verb has committed, and not if it is rolled back.
+  #tell(news: News): void {
+    const text = JSON.stringify(news);
+    for (const socket of this.ctx.getWebSockets()) if (socket.readyState === 1) socket.send(text);
   }
 
   get #drafts(): Drafts {

@@ -3,6 +3,7 @@
 import { undo, watchActs } from "./acts.js";
 import { prepareCompose } from "./compose.js";
 import { watchKeys } from "./keys.js";
+import { watchChanges } from "./live.js";
 import { prepareList, watchList } from "./list.js";
 import { refresh } from "./net.js";
 import { banner, keptNote, note } from "./notes.js";
@@ -17,6 +18,8 @@ prepareCompose();
 document.addEventListener("shown", prepareList);
 // For the style sheet, and whoever waits for it: keys and buttons work now.
 document.documentElement.dataset.script = "on";
+
+watchChanges();
 
 const kept = keptNote();
 if (kept) note(kept.text, kept.undo && (() => undo(kept.undo)));

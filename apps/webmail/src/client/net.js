@@ -43,16 +43,19 @@ let wanted = 0;
 
 /**
  * Shows what is at `url` in place of what is shown. Only the newest call counts. `quiet`: nobody asked for it, so a
- * failure is not told. Resolves to true if it was shown.
+ * failure is not told. `again`: what is shown already, which does not count as reading it. Resolves to true if it was shown.
  */
-export async function show(url, { quiet = false } = {}) {
+export async function show(url, { quiet = false, again = false } = {}) {
   running?.abort();
   running = new AbortController();
   const mine = ++wanted;
   let response;
   let text;
   try {
-    response = await fetch(url, { signal: running.signal, headers: { accept: "text/html" } });
+    response = await fetch(url, {
+      signal: running.signal,
+      headers: { accept: "text/html", ...(again && { "x-refresh": "1" }) },
+    });
     text = await response.text();
   } catch (error) {
     if (error.name === "AbortError" || mine !== wanted) return false;
@@ -76,7 +79,7 @@ export async function show(url, { quiet = false } = {}) {
 /** Shows the present page anew, if it is one that changes by itself. */
 export function refresh({ quiet = true } = {}) {
   if (document.querySelector("#compose")) return Promise.resolve(false);
-  return show(location.href, { quiet });
+  return show(location.href, { quiet, again: true });
 }
 
 function exchange(page) {
@@ -92,7 +95,7 @@ function exchange(page) {
   document.dispatchEvent(new Event("shown"));
 }
 
-// Ticks and the focus stay with their messages; where the focused one left, its place gets the focus.
+// Ticks and the focus stay with their messages; of one that left, the focus goes to the next that is still there.
 function exchangeList(list, fresh) {
   const ticked = new Set([...list.querySelectorAll(".tick input:checked")].map((box) => box.value));
   for (const box of fresh.querySelectorAll(".tick input")) if (ticked.has(box.value)) box.checked = true;
@@ -106,8 +109,8 @@ function exchangeList(list, fresh) {
   const index = rows.indexOf(focused);
   list.replaceWith(fresh);
   if (!focused || index === -1) return;
-  const freshRows = [...fresh.querySelectorAll(".mail")];
-  const same = freshRows.find((row) => row.dataset.id === focused.dataset.id);
-  const next = same ?? freshRows[Math.min(index, freshRows.length - 1)];
-  next?.querySelector(same ? kind : ".row")?.focus({ preventScroll: true });
+  const there = new Map([...fresh.querySelectorAll(".mail")].map((row) => [row.dataset.id, row]));
+  const heirs = [...rows.slice(index), ...rows.slice(0, index).reverse()].map((row) => there.get(row.dataset.id));
+  const next = heirs.find((row) => row !== undefined);
+  next?.querySelector(next.dataset.id === focused.dataset.id ? kind : ".row")?.focus({ preventScroll: true });
 }
