@@ -365,7 +365,7 @@ describe("a socket and its cell", () => {
     await until(() => rooms.node.host.sockets.cells === 0);
   });
 
-  test("sockets outlive ctx.abort and the failure of a commit", async () => {
+  test("sockets outlive ctx.abort, deleteAll and the failure of a commit", async () => {
     class Shaky extends Cell {
       field = 0;
       override fetch(request: Request): Response {
@@ -374,6 +374,7 @@ describe("a socket and its cell", () => {
       override webSocketMessage(ws: CellSocket, message: string | ArrayBuffer): void {
         this.field += 1;
         if (message === "abort") this.ctx.abort("enough");
+        if (message === "forget") return void this.ctx.storage.deleteAll();
         if (message === "large") {
           this.sql`CREATE TABLE large (bytes BLOB) STRICT`;
           this.sql`INSERT INTO large VALUES (zeroblob(40000000))`;
@@ -388,9 +389,12 @@ describe("a socket and its cell", () => {
     client.send("abort");
     client.send("three");
     expect(await client.got(3)).toEqual(["one 1", "two 2", "three 1"]);
+    client.send("forget");
+    client.send("after");
+    expect(await client.got(4)).toEqual(["one 1", "two 2", "three 1", "after 1"]);
     client.send("large");
     client.send("four");
-    expect(await client.got(4)).toEqual(["one 1", "two 2", "three 1", "four 1"]);
+    expect((await client.got(5))[4]).toBe("four 1");
   });
 
   test("a text is answered without the cell, however it sleeps, and only on an exact match", async () => {
