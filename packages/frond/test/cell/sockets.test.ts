@@ -391,7 +391,7 @@ describe("a socket and its cell", () => {
     expect(await client.got(3)).toEqual(["one 1", "two 2", "three 1"]);
     client.send("forget");
     client.send("after");
-    expect(await client.got(4)).toEqual(["one 1", "two 2", "three 1", "after 1"]);
+    expect(await client.got(4)).toEqual(["one 1", "two 2", "three 1", "after 3"]);
     client.send("large");
     client.send("four");
     expect((await client.got(5))[4]).toBe("four 1");
