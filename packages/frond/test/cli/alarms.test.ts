@@ -107,7 +107,9 @@ function look(): void {
   });
 }
 
-describe("on a directory that no node serves", look);
+describe("on a directory that no node serves", () => {
+  look();
+});
 
 describe("while a node runs", () => {
   let node: Running;
