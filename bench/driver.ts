@@ -9,7 +9,9 @@ import { DRIVER_CORE, pinned } from "./machine.ts";
 import type { Slice } from "./method.ts";
 
 /** Part of the requests that are increments. */
-export const WORKLOADS = { reads90: 0.1, reads100: 0, writes100: 1 } as const;
+export const WORKLOADS = { reads90: 0.1, reads100: 0, writes100: 1, zipf90: 0.1 } as const;
+/** Workloads that ask for few cells often and for most seldom (Zipf's law, exponent 1). */
+const SKEWED: ReadonlySet<Workload> = new Set(["zipf90"]);
 export type Workload = keyof typeof WORKLOADS;
 
 /** A slice, and the bounds of what it incremented. */
@@ -44,6 +46,7 @@ export async function drive(port: number, workload: Workload, seconds: number, s
     String(WORKLOADS[workload]),
     String(CELLS),
     String(seed),
+    SKEWED.has(workload) ? "zipf" : "even",
   ]);
   return readSlice(output, WORKLOADS[workload] === 1);
 }

@@ -41,6 +41,7 @@ export async function withNode<T>(
   parent: string,
   durability: Durability,
   work: (node: { get: Get; inFetch: <R>(body: (get: Get) => Promise<R>) => Promise<R> }) => Promise<T>,
+  limits: { readonly maxOpenCells?: number; readonly mostOpenCells?: number } = {},
 ): Promise<T> {
   const directory = mkdtempSync(join(parent, "frond-bench-node-"));
   let serviceGet: Get | undefined;
@@ -54,7 +55,7 @@ export async function withNode<T>(
       return new Response(null);
     },
   });
-  const node = await openNode({ app, dataDirectory: directory, durability, log: quiet });
+  const node = await openNode({ app, dataDirectory: directory, durability, log: quiet, ...limits });
   try {
     await node.startServices();
     const get = serviceGet as Get;

@@ -11,7 +11,7 @@ import { parseArgs, promisify } from "node:util";
 import { CELLS } from "./counters.ts";
 import { drive, WORKLOADS, wrkVersion } from "./driver.ts";
 import type { Workload } from "./driver.ts";
-import { checkMachine, conditions, pinned, SERVER_CORE } from "./machine.ts";
+import { checkMachine, conditions, DRIVER_CORE, pinned, SERVER_CORE } from "./machine.ts";
 import { intoReadme, report } from "./report.ts";
 import type { Figure, Results } from "./report.ts";
 import { compare } from "./run.ts";
@@ -28,8 +28,9 @@ const USAGE = `npm run bench -- [options]
   --data DIR           where targets keep their data (default: the temporary directory)
   --name NAME          name of the results (default: the date)`;
 
-/** Benches inside one process; each prints one line of JSON, a list of figures. */
-const IN_PROCESS = ["commits.ts", "calls.ts"];
+/** Benches of one thing each; each prints one line of JSON, a list of figures. Those that drive a node pin themselves. */
+const IN_PROCESS = ["commits.ts", "calls.ts", "memory.ts", "activation.ts"];
+const OF_PROCESSES = ["recovery.ts", "sockets.ts", "neighbours.ts"];
 
 const FULL = { seconds: 3, pairs: 5, tries: 15 };
 const QUICK = { seconds: 1, pairs: 1, tries: 2 };
@@ -99,9 +100,11 @@ function positive(option: string, value: string | number): number {
 
 async function inProcess(quick: boolean, data: string): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const script of IN_PROCESS) {
-    const args = ["--conditions=frond-source", join(import.meta.dirname, script), data, ...(quick ? ["--quick"] : [])];
-    const [file, ...rest] = pinned(SERVER_CORE, [process.execPath, ...args]);
+  for (const script of [...IN_PROCESS, ...OF_PROCESSES]) {
+    const flags = ["--conditions=frond-source", "--expose-gc"];
+    const args = [...flags, join(import.meta.dirname, script), data, ...(quick ? ["--quick"] : [])];
+    const core = IN_PROCESS.includes(script) ? SERVER_CORE : DRIVER_CORE;
+    const [file, ...rest] = pinned(core, [process.execPath, ...args]);
     const { stdout } = await promisify(execFile)(file as string, rest);
     for (const figure of JSON.parse(stdout) as Figure[]) {
       console.log(`${figure.title}: ${figure.value.median.toFixed(1)} ${figure.unit}`);

@@ -50,6 +50,7 @@ const TITLES: Readonly<Record<Workload, string>> = {
   reads90: "90 % reads, 10 % increments",
   reads100: "Reads only",
   writes100: "Increments only",
+  zipf90: "90 % reads, few cells asked for often (Zipf)",
 };
 
 const START = "<!-- results:start -->";
