@@ -6,6 +6,7 @@
 
 import { FrondError } from "../errors.ts";
 import { blockConcurrencyWhile } from "./block.ts";
+import { invocations } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { fetchOut } from "./outgoing.ts";
 import { CellSocket } from "./socket.ts";
@@ -47,12 +48,13 @@ export class CellContext {
    */
   waitUntil(promise: Promise<unknown>): void {
     const cell = this.#cell;
-    const invocation = cell.enter();
-    const fields = { address: cell.address, verb: invocation.verb };
+    const fields = { address: cell.address, verb: invocations.getStore()?.verb };
+    // Before anything can be refused: a rejection that nobody awaits would be the failure of the whole process.
     const ended = Promise.resolve(promise).then(
       () => {},
       (err: unknown) => cell.host.warn({ ...fields, err }, "what a verb had left to waitUntil failed"),
     );
+    const invocation = cell.enter();
     cell.extend(invocation, ended);
   }
 

@@ -95,6 +95,7 @@ export class LiveCell {
   queued = false;
   /** The failure for which the instance was given up. */
   broken: FrondError | undefined;
+  #brokenBy: Invocation | undefined;
   /** Its code held the event loop for too long and is being ended: nothing of it is committed any more. */
   condemned: FrondError | undefined;
   /** For the LRU of the host: called since the last look. */
@@ -355,6 +356,7 @@ export class LiveCell {
     if (this.tx.owner !== undefined) this.tx.rollback(this.tx.owner);
     if (this.broken !== undefined) return;
     this.broken = error;
+    this.#brokenBy = invocations.getStore();
     this.host.retire(this);
     this.gate.abandon(this.activating ? error : undefined);
   }
@@ -364,6 +366,7 @@ export class LiveCell {
     const message = error instanceof Error ? error.message : String(error);
     const code = isFrondError(error, "DISK_FULL") ? "DISK_FULL" : "COMMIT_FAILED";
     this.broken = new FrondError(code, `${what}: ${message}`, { cause: error });
+    this.#brokenBy = invocations.getStore();
     this.host.discard(this);
     this.gate.abandon(this.activating ? this.broken : undefined);
     if (!(error instanceof FrondError)) this.host.fatal(error);
@@ -394,23 +397,34 @@ export class LiveCell {
       result.then(
         (value) => {
           this.tx.commitOpenStretch();
-          this.#end(invocation);
+          let given: unknown;
           try {
             if (invocation.failed !== undefined) throw invocation.failed;
-            resolve(give(value, invocation));
+            if (this.#mustNotTell(invocation)) throw this.broken;
+            given = give(value, invocation);
           } catch (error) {
-            reject(cloneError(error));
+            this.#end(invocation);
+            return reject(cloneError(error));
           }
+          // Only now: a streamed body goes on in the name of the invocation.
+          this.#end(invocation);
+          resolve(given);
         },
         (error: unknown) => {
           // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
           this.tx.commitOpenStretch();
           if (this.host.dev && invocation.commits > 0) warnOfPartialCommit(this, invocation, error);
           this.#end(invocation);
-          reject(cloneError(invocation.failed ?? error));
+          const instead = this.broken?.cause !== error && this.#mustNotTell(invocation);
+          reject(cloneError(invocation.failed ?? (instead ? this.broken : error)));
         },
       );
     });
+  }
+
+  /** The instance was given up meanwhile: its fields hold what never happened. Who met the failure itself knows of it. */
+  #mustNotTell(invocation: Invocation): boolean {
+    return this.broken !== undefined && this.#brokenBy !== invocation;
   }
 
   #end(invocation: Invocation): void {

@@ -31,12 +31,18 @@ function followed(
     cell.tx.commitOpenStretch();
     if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
   };
+  // What was not committed is not told, and nothing of an instance that was given up.
+  const check = (): void => {
+    const failure = invocation.failed ?? cell.broken;
+    if (failure !== undefined) throw failure;
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
           const { done, value } = await invocations.run(invocation, () => reader.read());
           heard();
+          check();
           if (!done) return controller.enqueue(value);
           controller.close();
         } catch (error) {

@@ -51,6 +51,21 @@ class Work extends Cell {
     await turn();
     this.put("after the abort");
   }
+  async waitAndTell() {
+    await turn();
+    await turn();
+    await turn();
+    return this.field;
+  }
+  async waitAndThrow() {
+    throw new Error(await this.waitAndTell());
+  }
+  askTooLate() {
+    const work = turn().then(() => Promise.reject(new Error("left over by a verb that had ended")));
+    void Promise.resolve()
+      .then(() => this.ctx.waitUntil(work))
+      .catch(() => {});
+  }
   async never() {
     await new Promise(() => {});
   }
@@ -104,6 +119,21 @@ test("other verbs of an aborted instance fail at their next statement, and write
   await codeOf(cell.abort());
   expect(await other).toBe("ABORTED");
   expect(await cell.all()).toEqual([]);
+});
+
+test("what an aborted instance had in its fields is not told any more", async () => {
+  const { get } = await openCells(cells);
+  const cell = get(Work, "a");
+  const others = [codeOf(cell.waitAndTell()), codeOf(cell.waitAndThrow())];
+  await codeOf(cell.abort());
+  expect(await Promise.all(others)).toEqual(["ABORTED", "ABORTED"]);
+});
+
+test("what waitUntil refuses is no rejection that nobody awaits", async () => {
+  const { get, lines } = await openCells(cells);
+  await get(Work, "a").askTooLate();
+  await turns(10);
+  expect(lines).toContain("warn what a verb had left to waitUntil failed: left over by a verb that had ended");
 });
 
 test("a call with timeoutMs fails with OUTCOME_UNKNOWN when its time has passed", async () => {

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { createLogger } from "../../src/server/logger.ts";
 import { listenHttp } from "../../src/server/http.ts";
-import { isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
+import { failureOf, isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
 
 let next: PromiseWithResolvers<void> = Promise.withResolvers();
 
@@ -56,6 +56,34 @@ class Writer extends Cell {
       },
     });
     return new Response(stream, { headers: { "x-kind": "stream" } });
+  }
+}
+
+/** Answers with a stream after an await; the commit of what the second chunk tells fails. */
+class Late extends Cell {
+  static override migrations = [
+    `CREATE TABLE t (v TEXT PRIMARY KEY, parent TEXT REFERENCES t (v) DEFERRABLE INITIALLY DEFERRED) STRICT`,
+  ];
+  all() {
+    return this.sql.all<{ v: string }>`SELECT v FROM t`.map((row) => row.v);
+  }
+  override async fetch(): Promise<Response> {
+    await turns(1);
+    const rows = [
+      ["kept", null],
+      ["not kept", "nobody"],
+    ].values();
+    const write = (row: (string | null)[]): unknown => this.sql`INSERT INTO t VALUES (${row[0]}, ${row[1]})`;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await turns(1);
+        const row = rows.next();
+        if (row.done === true) return controller.close();
+        write(row.value);
+        controller.enqueue(Buffer.from(`${row.value[0]}`));
+      },
+    });
+    return new Response(body);
   }
 }
 
@@ -157,6 +185,18 @@ test("a streamed body belongs to the invocation that answered with it, until it 
   await turns();
   expect(live?.running).toBe(0);
   expect(await get(Writer, "a").count()).toBe(1);
+});
+
+test("a chunk whose commit fails is not told, also of a body that came after an await", async () => {
+  const { get } = await openCells({ late: Late });
+  const response = await get(Late, "a").fetch(new Request("http://test/"));
+  const told: string[] = [];
+  const reading = (async () => {
+    for await (const chunk of response.body as ReadableStream<Uint8Array>) told.push(Buffer.from(chunk).toString());
+  })();
+  expect((await failureOf(reading)).message).toMatch(/FOREIGN KEY/);
+  expect(told).toEqual(["kept"]);
+  expect(await get(Late, "a").all()).toEqual(["kept"]);
 });
 
 test("at the level memory this.durable waits for nothing of the cell's own, storage.sync does", async () => {
