@@ -13,6 +13,7 @@ import { addExport } from "./export.ts";
 import { addInspection } from "./inspect.ts";
 import { resolveToSources } from "./hooks.ts";
 import { printError } from "./output.ts";
+import { addParked } from "./parked.ts";
 import { addSql } from "./sql.ts";
 import { addStart } from "./start.ts";
 
@@ -56,6 +57,7 @@ function makeProgram(json: boolean): Command {
   addStart(program);
   addInspection(program);
   addAlarms(program);
+  addParked(program);
   addSql(program);
   addCall(program);
   addExport(program);

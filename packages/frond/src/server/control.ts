@@ -133,6 +133,8 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
     return control.alarms(after, pageLimit(args[1]), args[2] === true);
   },
   alarmsOf: (control, args) => control.alarmsOf(text(args, 0, "address")),
+  parked: (control) => control.parked(),
+  release: (control, args) => control.release(text(args, 0, "address")),
   busiest: (control, args) => control.busiest(typeof args[0] === "number" ? Math.max(1, Math.trunc(args[0])) : 20),
   sql: (control, args) =>
     control.sql(text(args, 0, "address"), text(args, 1, "sql"), list(args, 2, "args"), args[3] === true),

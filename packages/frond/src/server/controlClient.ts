@@ -21,6 +21,7 @@ import type {
   NodeVersion,
   SqlResult,
 } from "./nodeControl.ts";
+import type { ParkedCell } from "./strikes.ts";
 import { toWire } from "./wire.ts";
 import type { WireError } from "./wire.ts";
 
@@ -32,6 +33,8 @@ export interface OperatorView {
   busiest(limit: number): Promise<CellLoad[]>;
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]>;
   alarmsOf(address: string): Promise<AlarmDetail[]>;
+  parked(): Promise<ParkedCell[]>;
+  release(address: string): Promise<void>;
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult>;
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown>;
   /** Writes the cell as a plain SQLite file at `file`, which must not exist; nothing is left there on failure. */
@@ -81,6 +84,8 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     busiest: async (limit) => control.busiest(limit),
     alarms: async (after, limit, failedOnly) => control.alarms(after, limit, failedOnly),
     alarmsOf: (address) => control.alarmsOf(address),
+    parked: async () => control.parked(),
+    release: async (address) => control.release(address),
     sql: async (address, sql, args, write) => toWire(await control.sql(address, sql, [...args], write)) as SqlResult,
     call: async (address, verb, args) => toWire(await control.call(address, verb, [...args])),
     async exportTo(address, file) {
@@ -121,6 +126,14 @@ class ControlClient implements OperatorView {
 
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): Promise<AlarmInfo[]> {
     return this.#ask("alarms", [after ?? null, limit, failedOnly]) as Promise<AlarmInfo[]>;
+  }
+
+  parked(): Promise<ParkedCell[]> {
+    return this.#ask("parked", []) as Promise<ParkedCell[]>;
+  }
+
+  async release(address: string): Promise<void> {
+    await this.#ask("release", [address]);
   }
 
   alarmsOf(address: string): Promise<AlarmDetail[]> {

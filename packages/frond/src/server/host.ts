@@ -25,7 +25,7 @@ import { giveResponse } from "./bodies.ts";
 import { CellFiles } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CellLoad } from "./nodeControl.ts";
-import { type CellEvent, type QueueOwner, Queues } from "./queues.ts";
+import { type CellEvent, type QueueOwner, Queues, soon } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
 import type { Strikes } from "./strikes.ts";
 
@@ -145,19 +145,15 @@ export class Host implements CellHost, CallPort, QueueOwner {
    * is opened if need be. Rejects with what it throws.
    */
   event(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): Promise<unknown> {
-    const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
-    const caller = new Session();
-    return this.#enter({ caller, kind, name, what, verb, args: [], give: giveAsIs, fail: undefined });
+    return this.#enter(eventOf(kind, name, what, run));
   }
 
   /** The same in a turn of its own: whoever brings the event does not end with it, should the watchdog have to end it. */
   laterEvent(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): Promise<unknown> {
-    const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
-    const caller = new Session();
-    const event: CellEvent = { caller, kind, name, what, verb, args: [], give: giveAsIs, fail: undefined };
+    const event = eventOf(kind, name, what, run);
     return new Promise((resolve, reject) => {
       event.fail = reject;
-      queueMicrotask(() => resolve(this.#enter(event)));
+      soon(() => resolve(this.#enter(event)));
     });
   }
 
@@ -307,7 +303,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     if (invocation.cell.holdsCalls(invocation)) return this.#hold(event, invocation);
     return new Promise((resolve, reject) => {
       event.fail = reject;
-      queueMicrotask(() => resolve(this.#enter(event)));
+      soon(() => resolve(this.#enter(event)));
     });
   }
 
@@ -317,7 +313,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     event.fail = reject;
     invocation.held ??= [];
     invocation.held.push({
-      leave: () => queueMicrotask(() => resolve(this.#enter(event))),
+      leave: () => soon(() => resolve(this.#enter(event))),
       drop: () => {
         // Nobody has to await it: what made the roll-back is told by the verb.
         promise.catch(() => {});
@@ -480,6 +476,11 @@ function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
   if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
   const { invocation } = caller;
   return invocation?.cell.closedTo(invocation);
+}
+
+function eventOf(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): CellEvent {
+  const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
+  return { caller: new Session(), kind, name, what, verb, args: [], give: giveAsIs, fail: undefined };
 }
 
 function giveCopy(value: unknown, invocation: Invocation): unknown {

@@ -3,6 +3,8 @@
 // Rule: it is the same whether the node runs (the control socket carries it) or the data directory was opened by the
 // command itself; a command never knows which. Nothing here is reachable over the network.
 
+import type { ParkedCell } from "./strikes.ts";
+
 /** What is known of one cell without opening it. */
 export interface CellInfo {
   readonly address: string;
@@ -96,6 +98,10 @@ export interface NodeControl {
   alarms(after: AlarmInfo | undefined, limit: number, failedOnly: boolean): AlarmInfo[];
   /** The alarms and scheduled calls of one cell, the hook's first. */
   alarmsOf(address: string): Promise<AlarmDetail[]>;
+  /** Cells in which nothing runs until they are released, the latest last. */
+  parked(): ParkedCell[];
+  /** Lets a parked cell run again. Throws CELL_MISSING if it is not parked. */
+  release(address: string): void;
   /** The open cells that took most of the event loop's time, at most `limit`, the busiest first. */
   busiest(limit: number): CellLoad[];
   /** Runs one statement in the cell; refuses to change it unless `write`. */

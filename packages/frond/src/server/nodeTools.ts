@@ -5,7 +5,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { parseAddress } from "../address.ts";
+import { formatAddress, parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import type { Node } from "./node.ts";
@@ -29,6 +29,8 @@ export function controlOf(node: Node): NodeControl {
     status() {
       const log = node.logIndex.usage();
       const reports = node.recovered.reports.map((report) => `${report.kind}: ${report.text}`);
+      const parked = node.strikes.parked().length;
+      if (parked > 0) reports.push(`parked: nothing runs in ${parked} cells that held up the node; see: frond parked`);
       return {
         ready: node.state().ready,
         cells: node.ledger.count(),
@@ -43,6 +45,11 @@ export function controlOf(node: Node): NodeControl {
     cells: (after, limit) => listCells(node, after ?? "", limit),
     busiest: (limit) => host.loads().slice(0, limit),
     alarms: (after, limit, failedOnly) => listAlarms(node.ledger, after, limit, failedOnly),
+    parked: () => node.strikes.parked(),
+    release(address) {
+      if (node.strikes.release(formatAddress(parseAddress(address)))) return;
+      throw new FrondError("CELL_MISSING", `${address} is not parked; frond parked lists the cells that are`);
+    },
     async alarmsOf(address) {
       checkUsed(node);
       const rows = await host.withCell(address, (cell) => cell.alarms.rows());

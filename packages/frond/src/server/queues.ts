@@ -177,6 +177,14 @@ export class Queues {
   }
 }
 
+/**
+ * In a turn of its own, behind what the calling code has left to do now: `return cell.verb()` in an async function takes
+ * the answer's promise over in a turn that begins later, and would be lost if the verb had to be ended by force before.
+ */
+export function soon(run: () => void): void {
+  queueMicrotask(() => queueMicrotask(run));
+}
+
 function reentrant(event: CellEvent, address: Address, holder: Invocation): FrondError {
   const what = `${event.what} of ${address} was called on behalf of its own ${holder.verb}`;
   return new FrondError("REENTRANT", `${what}, which has the cell for itself until it has the answer`);

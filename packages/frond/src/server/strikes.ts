@@ -78,9 +78,8 @@ export class Strikes {
     if (this.#parked === 0) return;
     const entry = this.#cells.get(address);
     if (entry === undefined || entry.parkedMs === 0) return;
-    const why = entry.strikes.at(-1)?.why ?? "it held up the node";
-    const how = `look into it, then release it with: frond parked release ${address}`;
-    throw new FrondError("CELL_PARKED", `${address} is parked (${why}); ${how}`);
+    const how = `frond parked says why, frond parked release ${address} lets it run again`;
+    throw new FrondError("CELL_PARKED", `${address} is parked: it held up the whole node too often; ${how}`);
   }
 
   /** Gives a strike. True if it parked the cell. */

@@ -52,7 +52,7 @@ function poll(): void {
   if (stage === "quiet" && held >= setup.slowMs) {
     stage = "looking";
     ask("look");
-  } else if (stage === "looking" && native) slow({ is: "seen" });
+  } else if (stage === "looking" && native) slow();
   else if (held < setup.maxSyncMs) return;
   else if (native) end("it is inside native code, which nothing can end");
   else if (stage === "seen" && asked === undefined) {
@@ -117,12 +117,11 @@ function tryToEnd(since: number, until: number): void {
   setTimeout(tryToEnd, RETRY_MS, since, until);
 }
 
-function slow(answer: Answer): void {
+/** Without an answer it is no JavaScript that runs. */
+function slow(answer?: Answer): void {
   stage = "seen";
-  if (answer.culprit !== undefined || answer.at !== undefined) known = answer;
-  const { inSqlite } = marks.read();
-  const where = inSqlite ? ", inside SQLite" : answer.at === undefined && known === undefined ? ", in native code" : "";
-  write("warn", { ...about(), ms: Math.round(held) }, `the event loop is held up${where}`);
+  const native = marks.read().inSqlite ? ", inside SQLite" : ", in native code";
+  write("warn", { ...about(), ms: Math.round(held) }, `the event loop is held up${answer === undefined ? native : ""}`);
 }
 
 /** What is known of the stuck code. What it told itself is better than the marks, unless they say that SQLite was entered. */

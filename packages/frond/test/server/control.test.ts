@@ -59,6 +59,8 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
     alarms: (after, limit, failedOnly) =>
       after === undefined ? [{ address: "a/b", dueMs: limit, failed: Number(failedOnly) }] : [],
     alarmsOf: async (address) => [{ id: 1, verb: address, dueMs: 5, tries: 2, cron: "* * * * *" }],
+    parked: () => [{ address: "a/b", sinceMs: 5, strikes: [{ atMs: 5, why: "it looped" }] }],
+    release: () => {},
     sql: async (address, sql, args, write) => ({
       columns: ["address", "sql", "args", "write", "values"],
       rows: [[address, sql, args, write, ...VALUES]],
