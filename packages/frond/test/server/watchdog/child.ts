@@ -27,7 +27,7 @@ const watchdog = Watchdog.start({
   },
   directory,
   run: 7,
-  maxSyncMs: 400,
+  maxSyncMs: 600,
   logFormat: "json",
   logLevel: "info",
   onFailed: (error) => say({ failed: String(error) }),
@@ -104,8 +104,9 @@ const WAYS: Record<string, () => unknown> = {
     marker.run(marker.register("counter/native"));
     as("native", () => JSON.parse(`[${'{"a":[1,2,3]},'.repeat(12_000_000)}1]`) as unknown);
   },
+  debugged: () => say({ watched: watchdog !== undefined }),
   brief: () => {
-    const until = Date.now() + 300;
+    const until = Date.now() + 200;
     as("brief", () => {
       while (Date.now() < until);
     });
