@@ -365,6 +365,33 @@ describe("a socket and its cell", () => {
     await until(() => rooms.node.host.sockets.cells === 0);
   });
 
+  test("a constructor finds the sockets of its cell and may send; what it sends before it throws never leaves", async () => {
+    class Waking extends Cell {
+      static fails = false;
+      constructor(ctx: Cell["ctx"]) {
+        super(ctx);
+        for (const one of this.ctx.getWebSockets()) one.send(Waking.fails ? "never" : "awake");
+        if (!Waking.fails) return;
+        Waking.fails = false;
+        throw new Error("not now");
+      }
+      override fetch(request: Request): Response {
+        return this.accept(request);
+      }
+      override webSocketMessage(ws: CellSocket, message: string | ArrayBuffer): void {
+        ws.send(message);
+      }
+      hello(): void {}
+    }
+    const rooms = await openRooms({ waking: Waking, room: Room }, { maxOpenCells: 4 });
+    const client = await join(rooms, "/waking/a");
+    await deactivate(rooms, "waking/a");
+    Waking.fails = true;
+    await failureOf(rooms.get(Waking, "a").hello());
+    client.send("hello");
+    expect(await client.got(2)).toEqual(["awake", "hello"]);
+  });
+
   test("sockets outlive ctx.abort, deleteAll and the failure of a commit", async () => {
     class Shaky extends Cell {
       field = 0;

@@ -6,6 +6,7 @@ import { Cell } from "../../src/cell/cell.ts";
 import type { CellSocket } from "../../src/cell/socket.ts";
 import { WebSocketRequestResponsePair } from "../../src/cell/sockets.ts";
 import { FakeClock } from "../../src/clock.ts";
+import { FrondError } from "../../src/errors.ts";
 import { MAX_SOCKET_EVENTS, SOCKET_RETRY_FOR_MS } from "../../src/limits.ts";
 import type { Address } from "../../src/types.ts";
 import { SlowDisk, turns } from "./nodes.ts";
@@ -416,6 +417,20 @@ describe("events", () => {
     expect(await again.got(1)).toEqual(["five"]);
     // What came behind the message that was lost was lost with it.
     expect(heard).toEqual(["one", "abort", "five"]);
+  });
+
+  test("a message that was not taken, though it may be later, ends its socket with 1013", async () => {
+    class Full extends Book {
+      override webSocketMessage(ws: Socket, message: Message): void {
+        if (message === "write") throw new FrondError("DISK_FULL", "no space for it");
+        ws.send(message);
+      }
+    }
+    const rooms = await openRooms({ full: Full });
+    const client = await join(rooms, "/full/a");
+    client.send("read");
+    client.send("write");
+    expect(await client.got(2)).toEqual(["read", "closed 1013 try again later"]);
   });
 
   test("an event that is refused for load is tried again, in its order; in the end its socket closes with 1013", async () => {
