@@ -7,7 +7,7 @@
 // Code that holds the event loop for longer than `maxSyncMs` is ended in two steps. First it is condemned: whatever it asks of its
 // cell throws, which unwinds most loops in the ordinary way. What goes on regardless is ended by force, which no catch
 // and no finally sees, where its innermost frame is the app's (frames.ts). An end by force leaves things behind, each
-// seen in Node 24 (docs/decisions/0008): Node's stack of async ids, which has to be emptied first or Node ends the process; promises
+// seen in Node 24 (docs/decisions/0012): Node's stack of async ids, which has to be emptied first or Node ends the process; promises
 // that never settle; the rest of the queue of microtasks or of immediates, if it was called from there.
 // Rejected: termination asked for by the thread (by the time it arrives other code may run).
 
