@@ -5,7 +5,7 @@ import { Cell } from "../../src/cell/cell.ts";
 import { FrondError } from "../../src/errors.ts";
 import type { Address } from "../../src/types.ts";
 import { Clerk, open, pass, START } from "./clerk.ts";
-import { codeOf, commitsIn, failureOf, openCells } from "./nodes.ts";
+import { codeOf, commitsIn, failureOf, openCells, turns } from "./nodes.ts";
 
 describe("the alarm of a cell", () => {
   test("an alarm fires once, at its time and not before", async () => {
@@ -70,6 +70,22 @@ describe("the alarm of a cell", () => {
       "Deaf has no method alarm(), which setAlarm is for",
     );
     expect(await get(Deaf, "a").refused()).toContain("setAlarm takes a Date or a number of ms since 1970");
+  });
+
+  test("an alarm that is put off while its run waits for the cell does not run", async () => {
+    const office = await open();
+    const clerk = office.get(Clerk, "a");
+    await clerk.set(START + 1_000);
+    const blocked = clerk.blockAndSet(START + 9_000);
+    await turns();
+    office.clock.advance(1_000);
+    await turns();
+    Clerk.unblock();
+    await blocked;
+    await office.node.alarms.settled();
+    expect(await clerk.seen()).toEqual([]);
+    await pass(office, 8_000);
+    expect(await clerk.seen()).toEqual(["alarm 0"]);
   });
 
   test("setting an alarm is part of the verb, and taken back with it or with a part of it", async () => {
@@ -199,6 +215,20 @@ describe("an alarm that throws", () => {
     await pass(office, 7_999);
     expect(await clerk.seen()).toEqual([]);
     await pass(office, 1);
+    expect(await clerk.seen()).toEqual(["alarm 0"]);
+  });
+
+  test("what the runtime refuses inside a run does not count either", async () => {
+    const office = await open();
+    const clerk = office.get(Clerk, "a");
+    const told: unknown[] = [];
+    Clerk.behave = (_, info) => {
+      told.push(info?.retryCount);
+      if (told.length < 10) throw new FrondError("OVERLOADED", "another cell has too much to do");
+    };
+    await clerk.set(START + 1_000);
+    for (let i = 0; i < 200; i++) await pass(office, 10_000);
+    expect(told).toEqual(Array.from({ length: 10 }, () => 0));
     expect(await clerk.seen()).toEqual(["alarm 0"]);
   });
 

@@ -28,6 +28,14 @@ export class Clerk extends Cell {
   set(time: number | Date) {
     return this.ctx.storage.setAlarm(time);
   }
+  /** Has the cell for itself until `unblock`, and sets the alarm then. */
+  static unblock: () => void = () => {};
+  blockAndSet(time: number) {
+    return this.ctx.blockConcurrencyWhile(async () => {
+      await new Promise<void>((resolve) => (Clerk.unblock = resolve));
+      await this.set(time);
+    });
+  }
   armed() {
     return this.ctx.storage.getAlarm();
   }
