@@ -49,7 +49,7 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .star[aria-pressed=true] .icon { fill: var(--star); }
 .row { display: grid; grid-template-columns: auto 11rem minmax(4rem, max-content) minmax(0, 1fr) auto; align-items: center; gap: .75rem; min-height: 2.9rem; padding: .3rem 1.1rem .3rem .3rem; color: inherit; text-decoration: none; }
 .row:focus-visible { outline-offset: -2px; }
-.who, .what, .extract { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.who, .what, .extract { position: relative; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .what { max-width: 34vw; }
 .extract { color: var(--soft); }
 .row time { color: var(--soft); font-size: .88rem; white-space: nowrap; font-variant-numeric: tabular-nums; }

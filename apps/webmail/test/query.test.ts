@@ -20,6 +20,19 @@ test.each([
   expect(searchQuery(typed)).toBe(query);
 });
 
+test.each([
+  ["ker", '"ker"*'],
+  ["two wor", '"two" "wor"*'],
+  ["two wor ", '"two" "wor"'],
+  ['"side by si', '"side by si"*'],
+  ['"side by side"', '"side by side"'],
+  ["a", '"a"'],
+  ["user@ex", '"user@ex"*'],
+  ["what?", '"what?"'],
+])("while it is typed, %j also finds what begins like its last word", (typed, query) => {
+  expect(searchQuery(typed, true)).toBe(query);
+});
+
 test("terms have a bound", () => {
   expect(searchQuery("a ".repeat(500))?.split(" ").length).toBe(MAX_TERMS);
 });
@@ -35,8 +48,10 @@ test("no text makes a query that FTS5 refuses", () => {
   );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
-      const query = searchQuery(pieces.join(""));
-      if (query !== undefined) find.get(query);
+      for (const growing of [false, true]) {
+        const query = searchQuery(pieces.join(""), growing);
+        if (query !== undefined) find.get(query);
+      }
     }),
     { numRuns: 2000 },
   );
