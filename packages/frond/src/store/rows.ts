@@ -60,7 +60,7 @@ export function rowBoundOf(tokens: readonly Token[]): RowBound {
   return { rows: Infinity, argument: (numberParameters(tokens).numbers.get(limit) ?? 0) - 1 };
 }
 
-/** True if SQLite's program for `sql` can return only one row: nothing follows its one ResultRow but the end. */
+/** True if SQLite's program for `sql`, which begins with its verb, can return only one row: nothing follows its one ResultRow but the end. */
 export function isOneRowProgram(db: DatabaseSync, sql: string): boolean {
   const statement = db.prepare(`EXPLAIN ${sql}`);
   let results = 0;

@@ -156,6 +156,8 @@ class CachedStatement implements Prepared {
 
   readonly #opened: Opened;
   readonly #verb: string;
+  /** Where the statement begins in its text, behind `;` and comments. */
+  readonly #start: number;
   readonly #onSchemaChange: () => void;
   #statement: StatementSync;
   #columns: readonly string[] | undefined;
@@ -175,6 +177,7 @@ class CachedStatement implements Prepared {
     this.targets = targets;
     this.#opened = opened;
     this.#verb = tokens[mainVerbIndex(tokens)]?.upper ?? "";
+    this.#start = tokens[0]?.start ?? 0;
     this.#onSchemaChange = onSchemaChange;
     this.#statement = opened.statement;
     this.#bound = rowBoundOf(tokens);
@@ -247,7 +250,7 @@ class CachedStatement implements Prepared {
 
   #proveOneRow(): void {
     if (this.#verb !== "SELECT" || this.#bound.rows !== Infinity || this.#bound.argument !== -1) return;
-    if (isOneRowProgram(this.#opened.db, this.sql)) this.#bound = { rows: 1, argument: -1 };
+    if (isOneRowProgram(this.#opened.db, this.sql.slice(this.#start))) this.#bound = { rows: 1, argument: -1 };
   }
 
   #failure(error: unknown): unknown {

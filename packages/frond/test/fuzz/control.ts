@@ -72,7 +72,7 @@ const verb = fc.constantFrom(
   "echo",
   "boom",
   "fill",
-  "put",
+  "play",
   "fetch",
   "constructor",
   "__proto__",

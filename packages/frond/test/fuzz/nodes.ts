@@ -23,22 +23,33 @@ export class Box extends Cell {
     this.sql`INSERT OR REPLACE INTO t VALUES (1, 'one', x'00ff'), (2, 'two', NULL)`;
   }
 
-  put(key: string, value: unknown): void {
-    this.ctx.storage.kv.put(key, value);
-  }
-
-  take(key: string): unknown {
-    return this.ctx.storage.kv.get(key);
-  }
-
-  remove(key: string): boolean {
-    return this.ctx.storage.kv.delete(key);
-  }
-
-  list(options: object): unknown {
-    return [...this.ctx.storage.kv.list(options)];
+  /** Works off a list of operations on keys and values, and removes all of them again. */
+  play(steps: readonly Step[]): Outcome[] {
+    const { kv } = this.ctx.storage;
+    const outcomes = steps.map((step): Outcome => {
+      try {
+        if (step.do === "put") return { value: kv.put(step.key as string, step.value) };
+        if (step.do === "get") return { value: kv.get(step.key as string) };
+        if (step.do === "delete") return { value: kv.delete(step.key as string) };
+        return { value: [...kv.list(step.options as object)] };
+      } catch (error) {
+        return { code: (error as { code?: string }).code ?? String(error) };
+      }
+    });
+    for (const [key] of kv.list()) kv.delete(key);
+    return outcomes;
   }
 }
+
+/** One operation on keys and values; nothing about key and options is certain. */
+export type Step =
+  | { readonly do: "put"; readonly key: unknown; readonly value: unknown }
+  | { readonly do: "get"; readonly key: unknown }
+  | { readonly do: "delete"; readonly key: unknown }
+  | { readonly do: "list"; readonly options: unknown };
+
+/** What a step gave, or the code that it was refused with (the error itself where it has none). */
+export type Outcome = { readonly value: unknown } | { readonly code: string };
 
 export interface OpenedNode {
   readonly node: Node;

@@ -73,9 +73,12 @@ function shown(value: unknown): string {
     const cut = bytes.length > SHOWN_BYTES ? `... (${bytes.length} bytes)` : "";
     return `hex(${bytes.subarray(0, SHOWN_BYTES).toString("hex")}${cut})`;
   }
-  if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`;
+  if (typeof value === "string" && value.length > SHOWN_BYTES) {
+    return `${JSON.stringify(value.slice(0, 100))}... (${value.length} characters)`;
+  }
+  if (Array.isArray(value)) return `[${value.map(shown).join(", ")}]`;
   if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    const fields = Object.entries(value).map(([key, part]) => `${JSON.stringify(key)}: ${show(part)}`);
+    const fields = Object.entries(value).map(([key, part]) => `${JSON.stringify(key)}: ${shown(part)}`);
     return `{${fields.join(", ")}}`;
   }
   return fc.stringify(value);

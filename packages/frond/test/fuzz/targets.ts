@@ -5,12 +5,17 @@
 
 import { addressTarget } from "./addresses.ts";
 import { controlTarget } from "./control.ts";
+import { guardTarget } from "./guard.ts";
 import { headersTarget } from "./headers.ts";
 import { httpTarget } from "./http.ts";
+import { keysTarget } from "./keys.ts";
 import { logTarget } from "./logFiles.ts";
 import { forwardedTarget, optionsTarget } from "./options.ts";
+import { parametersTarget } from "./parameters.ts";
 import { recordTarget } from "./record.ts";
+import { scriptTarget } from "./scripts.ts";
 import type { Target } from "./target.ts";
+import { valuesTarget } from "./values.ts";
 import { walTarget } from "./wal.ts";
 import { wireTarget } from "./wire.ts";
 
@@ -25,4 +30,9 @@ export const TARGETS: readonly Target[] = [
   wireTarget(),
   controlTarget(),
   httpTarget(),
+  scriptTarget(),
+  guardTarget(),
+  parametersTarget(),
+  valuesTarget(),
+  keysTarget(),
 ];

@@ -432,3 +432,10 @@ describe("what is kept", () => {
     }
   });
 });
+
+test("a query behind a semicolon or a comment can be executed again and again", () => {
+  const { statements } = openGuarded("CREATE TABLE t (a INTEGER PRIMARY KEY)");
+  for (const sql of ["; SELECT 1 AS n", ";;/* x */ SELECT 1 AS n", "-- x\nSELECT 1 AS n", "\uFEFFSELECT 1 AS n"]) {
+    for (let i = 0; i < 4; i++) expect(statements.prepare(sql).all([])).toEqual([{ n: 1 }]);
+  }
+});
