@@ -37,6 +37,7 @@ import { boundBody, lingerBeforeClose } from "./body.ts";
 import { brokenBody, refuseBrokenRequest, refuseTunnel, waitsItsTurn } from "./broken.ts";
 import { isCallTarget } from "./exposeHttp.ts";
 import { shareDescriptors } from "./descriptors.ts";
+import type { GuardedDoor } from "./guard.ts";
 import type { Logger } from "./logger.ts";
 import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
@@ -86,16 +87,12 @@ export interface HttpOptions {
   readonly state: () => DoorState;
 }
 
-export interface HttpFront {
+export interface HttpFront extends GuardedDoor {
   readonly address: { readonly host: string; readonly port: number };
   /** Requests being worked on: until the handler is done and the answer has left or its client has gone. */
   readonly openRequests: number;
   /** Stops accepting, ends idle connections, waits up to `graceMs` for requests in work, then cuts what is left. */
   stop(graceMs: number): Promise<void>;
-  /** The handler of a request was ended by force: no catch and no finally has run. Answers it, and ends its connection. */
-  brokenOff(error: FrondError): void;
-  /** Requests in work now may be lost: those that have no answer after `ms` are answered with `error`. */
-  shaken(error: FrondError, ms: number): void;
 }
 
 /** Opens the front door. Throws LISTEN_FAILED when the address cannot be had. Installs the light globals. */
@@ -264,8 +261,8 @@ class Front implements HttpFront {
       for (const exchange of doubtful) {
         const { outgoing } = exchange;
         if (outgoing.headersSent || outgoing.destroyed) continue;
-        // Its handler may come to an end yet, and counts as being in work until then.
         this.#fail(error, exchange);
+        this.#partDone(exchange);
       }
     }, ms).unref();
   }
@@ -452,7 +449,8 @@ class Front implements HttpFront {
   }
 
   #partDone(exchange: Exchange): void {
-    if (--exchange.pending > 0) return;
+    // Below 0: it was given up for lost, and came to an end after all.
+    if (--exchange.pending !== 0) return;
     this.#open--;
     if (this.#open === 0) this.#whenIdle?.();
   }

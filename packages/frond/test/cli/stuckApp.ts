@@ -3,6 +3,7 @@
 export const STUCK_APP = `
 import { Cell, frond } from "frond";
 
+const shared = Promise.withResolvers<void>();
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Counter extends Cell {
@@ -53,6 +54,9 @@ export default frond({
   async fetch(request, { get }) {
     const [, name = "", verb = "sum", arg] = new URL(request.url).pathname.split("/");
     if (verb === "outside") for (;;);
+    // Those that wait for one promise go on in one queue of microtasks.
+    if (verb === "free") return Response.json(setTimeout(() => shared.resolve(), 20) && "freed");
+    if (arg === "shared") await shared.promise;
     // Some are called while the request is being parsed, some from a promise.
     if (request.method === "POST") await request.text();
     const cell = get(Counter, name) as unknown as Record<string, (arg?: unknown) => Promise<unknown>>;
