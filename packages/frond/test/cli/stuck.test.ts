@@ -45,6 +45,7 @@ describe("code that goes on for ever", () => {
       ["from a promise of the app", "loop", "POST", INTERNAL, 1],
       ["after an await, its first stretch committed", "later", "GET", TERMINATED, 2],
       ["again and again asking its cell", "statements", "GET", TERMINATED, 1],
+      ["the same after an await, which commits nothing of it", "asks", "GET", TERMINATED, 1],
     ];
     for (const [i, [, verb, method, answer, sum]] of ways.entries()) {
       expect(await ask(url, `c${i}/add/1`)).toEqual(added(1));

@@ -31,6 +31,10 @@ export class Counter extends Cell {
   statements() {
     for (;;) this.add(1000);
   }
+  async asks() {
+    await rest(5);
+    for (;;) this.add(1000);
+  }
   async ask(verb: "loop" | "later") {
     return this.get(Counter, verb)[verb]();
   }
