@@ -14,7 +14,7 @@ import { FrondError } from "../errors.ts";
 import { ALARM_RETRIES, ALARM_RETRY_MS, MAX_FAILURE_LENGTH, MAX_SCHEDULED_BYTES } from "../limits.ts";
 import type { Verb } from "./app.ts";
 import type { AlarmState } from "./commit.ts";
-import { invocations, isThenable } from "./invocation.ts";
+import { callHook, invocations, isThenable } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { nextTime, timeOf, timingOf, type When } from "./schedule.ts";
 import { unknownVerb } from "./stub.ts";
@@ -163,7 +163,7 @@ export class CellAlarms {
     this.#firing = row;
     let result: unknown;
     try {
-      result = verb.apply(this.#cell.instance, args);
+      result = callHook(verb, this.#cell.instance, args);
       if (!isThenable(result)) this.#ran(row);
     } finally {
       if (!isThenable(result)) this.#firing = undefined;

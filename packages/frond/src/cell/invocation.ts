@@ -115,6 +115,13 @@ export function call(verb: Verb, instance: Cell, args: unknown[]): unknown {
   return isThenable(result) ? Promise.resolve(result) : result;
 }
 
+/** Calls a hook inside of its event: one that is declared async runs by stretches from its start, as a verb does. */
+export function callHook(hook: (...args: never[]) => unknown, instance: Cell, args: unknown[]): unknown {
+  const invocation = invocations.getStore();
+  if (invocation !== undefined && isAsync(hook as Verb)) invocation.sync = false;
+  return hook.apply(instance, args as never[]);
+}
+
 /** The transaction is committed: what was called in it leaves. */
 export function releaseCalls(invocation: Invocation): void {
   const { held } = invocation;

@@ -10,6 +10,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { CellKind } from "../cell/app.ts";
 import type { Cell } from "../cell/cell.ts";
+import { callHook } from "../cell/invocation.ts";
 import type { SocketEnd } from "../cell/socketEnd.ts";
 import type { PendingUpgrade, SocketDoor } from "../cell/sockets.ts";
 import type { Clock } from "../clock.ts";
@@ -188,7 +189,7 @@ class Feed implements ConnectionOwner {
       // The next one follows by itself, or as soon as the code that runs now has returned.
       if (!at.once) queueMicrotask(() => this.#gateway.outside(() => this.#pump()));
       const hook = cell.instance[event.hook] as ((...args: unknown[]) => unknown) | undefined;
-      return hook?.call(cell.instance, this.#end.face, ...event.args);
+      return hook && callHook(hook, cell.instance, [this.#end.face, ...event.args]);
     };
     this.#gateway.event(this.#end, event.hook, run).then(
       () => this.#over(event),
