@@ -38,9 +38,13 @@ function withCell<T>(
   long: boolean,
   work: (scope: Invocation) => T | Promise<T>,
 ): Promise<T> {
-  const asking = cell.enter();
+  const asking = cell.known();
   const { gate } = cell;
-  if (long && cell.tx.exclusive !== undefined) throw nested(cell, asking);
+  if (cell.tx.exclusive === asking) {
+    if (long) throw nested(cell, asking);
+    // Its transaction has the cell for itself already.
+    return Promise.resolve(asking).then(work);
+  }
   const scope = new Invocation(cell, what, false, asking);
   const inside = gate.holder !== undefined && isWithin(asking, gate.holder);
   const turn = inside ? Promise.resolve() : gate.acquire(scope);
@@ -73,12 +77,17 @@ async function run<T>(
   tx.commitOpenStretch();
   if (asking.failed !== undefined) throw asking.failed;
   if (cell.broken !== undefined) throw cell.broken;
-  if (long && tx.exclusive !== undefined) throw nested(cell, asking);
-  if (long) tx.exclusive = scope;
+  const { promise: freed, resolve: free } = Promise.withResolvers<void>();
+  if (long) {
+    // Scopes inside of one scope do not wait for each other at the gate.
+    while (tx.exclusive !== undefined) await tx.freed;
+    tx.exclusive = scope;
+    tx.freed = freed;
+  }
   scope.long = long;
   const limit = timeLimit(cell, scope);
   try {
-    const value = await Promise.race([invocations.run(scope, work, scope), limit.passed]);
+    const value = await Promise.race([invocations.run(scope, whole, scope, work), limit.passed]);
     if (scope.failed !== undefined) throw scope.failed;
     if (cell.broken !== undefined) throw cell.broken;
     if (long && tx.owner === scope) tx.commit(scope);
@@ -90,6 +99,16 @@ async function run<T>(
   } finally {
     limit.cancel();
     if (tx.exclusive === scope) tx.exclusive = undefined;
+    free();
+  }
+}
+
+/** The work, and the asynchronous operations that it began and did not await. */
+async function whole<T>(scope: Invocation, work: (scope: Invocation) => T | Promise<T>): Promise<T> {
+  try {
+    return await work(scope);
+  } finally {
+    while (scope.late !== undefined) await scope.late;
   }
 }
 

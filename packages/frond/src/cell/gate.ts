@@ -2,7 +2,8 @@
 //
 // Rule: events begin while the gate is open, in their order. It is closed by a scope that has the cell for itself
 // (blockConcurrencyWhile, storage.transaction), by maintenance, and by an asynchronous storage operation until the end of
-// the turn of the event loop, so that code written for Durable Objects (`get`, then `put`) meets nobody in between.
+// the turn of the event loop, so that code written for Durable Objects (`get`, then `put`) meets nobody in between: neither
+// an event that begins, nor an answer, nor a verb that runs already and came on in the same turn.
 // Scopes that want the cell while another one has it wait in their order, before the events that wait.
 
 import type { Invocation } from "./invocation.ts";
@@ -15,7 +16,11 @@ export class InputGate {
   holder: Invocation | undefined;
   #opened: PromiseWithResolvers<void> | undefined;
   #maintenance: Promise<void> | undefined;
-  #turn: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
+  /** Ends when nobody has a turn any more. */
+  #turn: PromiseWithResolvers<void> | undefined;
+  #turnOf: Invocation | undefined;
+  #turnNumber = 0;
+  #turns: { invocation: Invocation; go: () => void }[] = [];
   readonly #waiting: { scope: Invocation; go: () => void }[] = [];
 
   /** Resolves when the scope has the cell. The gate is closed at once. */
@@ -67,30 +72,58 @@ export class InputGate {
     return this.#maintenance !== undefined;
   }
 
-  /** The gate stays closed until this turn of the event loop has ended. */
-  closeForTurn(): void {
-    if (this.#turn !== undefined) return;
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const end = (): void => {
-      if (this.#turn?.end !== end) return;
-      this.#turn = undefined;
-      this.#refresh();
-      resolve();
-    };
-    this.#turn = { ended, end };
-    setImmediate(end);
+  /**
+   * Gives the invocation this turn of the event loop: until it has ended the gate stays closed, and asynchronous operations of
+   * others wait. Where it is another's already: resolves when a turn of its own has come.
+   */
+  takeTurn(invocation: Invocation): Promise<void> | undefined {
+    if (this.#turnOf === invocation) return undefined;
+    if (this.#turnOf !== undefined) return new Promise((go) => this.#turns.push({ invocation, go }));
+    this.#turnOf = invocation;
+    this.#turn = Promise.withResolvers();
     this.#refresh();
+    this.#endTurn();
+    return undefined;
+  }
+
+  /** Resolves when it is no longer the turn of somebody else. */
+  turnOfOthers(invocation: Invocation): Promise<void> | undefined {
+    return this.#turnOf === invocation ? undefined : this.#turn?.promise;
   }
 
   /** What was to open the gate may have been lost with its turn of the event loop: it is opened by another one. */
   shaken(): void {
-    if (this.#turn !== undefined) setImmediate(this.#turn.end);
+    if (this.#turn !== undefined) this.#endTurn();
     if (this.#maintenance !== undefined) this.maintain(this.#maintenance);
   }
 
   /** Resolves when the present scope has ended. */
   get opened(): Promise<void> | undefined {
     return this.#opened?.promise;
+  }
+
+  /** Ends the turn when the event loop does, once, however often it is asked to. */
+  #endTurn(): void {
+    const number = ++this.#turnNumber;
+    setImmediate(() => {
+      if (number === this.#turnNumber) this.#nextTurn();
+    });
+  }
+
+  #nextTurn(): void {
+    const next = this.#turns[0]?.invocation;
+    this.#turnOf = next;
+    if (next === undefined) {
+      const turn = this.#turn;
+      this.#turn = undefined;
+      this.#refresh();
+      return turn?.resolve();
+    }
+    this.#endTurn();
+    // All that it wants, in its order.
+    const mine = this.#turns.filter(({ invocation }) => invocation === next);
+    this.#turns = this.#turns.filter(({ invocation }) => invocation !== next);
+    for (const { go } of mine) go();
   }
 
   #give(scope: Invocation): void {
@@ -102,6 +135,6 @@ export class InputGate {
   }
 
   #refresh(): void {
-    this.obstacle = this.#maintenance ?? this.#opened?.promise ?? this.#turn?.ended;
+    this.obstacle = this.#maintenance ?? this.#opened?.promise ?? this.#turn?.promise;
   }
 }

@@ -48,6 +48,8 @@ export class Invocation implements Caller {
   failed: unknown = undefined;
   /** Calls of stubs made inside the open transaction: they leave after its commit, and are dropped with it. */
   held: HeldCall[] | undefined;
+  /** Asynchronous operations of the storage that wait for their turn: it does not end before them. */
+  late: Promise<void> | undefined;
   /** Rejects what its caller waits for, should its code never come to an end. */
   fail: Fail | undefined;
   #parent: Invocation | undefined;

@@ -46,12 +46,11 @@ export class KeyValues {
 
   /** Sets a key. Throws KEY_TOO_LARGE, and NOT_CLONEABLE for what structured clones cannot hold. */
   put(key: string, value: unknown): void {
-    this.putAll([[key, value]]);
+    this.putRows(rowsOf([[key, value]]));
   }
 
-  /** Sets several keys. Throws as `put` does, before any of them is set. */
-  putAll(entries: readonly (readonly [string, unknown])[]): void {
-    const rows = entries.map(([key, value]) => [key, encode(key, value)] as const);
+  /** Sets several keys. */
+  putRows(rows: readonly KvRow[]): void {
     this.#cell.write("kv.put", () => {
       this.#cell.db.exec(TABLE);
       const put = this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)");
@@ -69,12 +68,18 @@ export class KeyValues {
     );
   }
 
+  /** Removes several keys; how many were there. Throws before any of them is removed. */
+  deleteAll(keys: readonly string[]): number {
+    for (const key of keys) checkKey(key);
+    return keys.filter((key) => this.delete(key)).length;
+  }
+
   /** Entries in order of their keys. */
-  list<T = unknown>(options: KvListOptions = {}): Iterable<[string, T]> {
+  list<T = unknown>(options: KvListOptions = {}): IterableIterator<[string, T]> {
     const { where, values } = conditions(options);
     const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
     return this.#cell.read("kv.list", () => {
-      if (!this.#there()) return [];
+      if (!this.#there()) return [].values();
       const entries: [string, T][] = [];
       let bytes = 0;
       for (const row of this.#cell.db.prepare(sql).iterate(...values, options.limit ?? -1)) {
@@ -83,7 +88,7 @@ export class KeyValues {
         if (bytes > MAX_RESULT_BYTES) throw tooMuch();
         entries.push([row["key"] as string, deserialize(value) as T]);
       }
-      return entries;
+      return entries.values();
     });
   }
 
@@ -107,7 +112,7 @@ function conditions(options: KvListOptions): { where: string; values: string[] }
   }
   for (const bound of [start, startAfter, end, prefix]) if (bound !== undefined) checkText(bound);
   if (start !== undefined && startAfter !== undefined) {
-    throw new FrondError("BAD_OPTION", "kv.list takes start or startAfter, not both");
+    throw new FrondError("BAD_OPTION", "list() cannot be called with both start and startAfter values.");
   }
   const parts: string[] = [];
   const values: string[] = [];
@@ -119,17 +124,37 @@ function conditions(options: KvListOptions): { where: string; values: string[] }
   add("key >= ?", start);
   add("key > ?", startAfter);
   add("key < ?", end);
-  if (prefix !== undefined) {
-    parts.push("key >= ? AND substr(key, 1, length(?)) = ?");
-    values.push(prefix, prefix, prefix);
-  }
+  add("key >= ?", prefix);
+  add("key < ?", prefix === undefined ? undefined : endOf(prefix));
   return { where: parts.length === 0 ? "" : ` WHERE ${parts.join(" AND ")}`, values };
+}
+
+/** The first text behind all that begin with `prefix`, in the order of UTF-8, which is that of code points; undefined: none. */
+function endOf(prefix: string): string | undefined {
+  const points = [...prefix];
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    const point = last.codePointAt(0) as number;
+    // Half surrogate pairs are no characters.
+    const next = point === 0xd7ff ? 0xe000 : point + 1;
+    if (next <= 0x10ffff) return points.join("") + String.fromCodePoint(next);
+  }
+  return undefined;
+}
+
+/** A key and its value as stored. */
+export type KvRow = readonly [key: string, bytes: Buffer];
+
+/** What is to be stored. Throws KEY_TOO_LARGE, BAD_VALUE, and NOT_CLONEABLE for what structured clones cannot hold. */
+export function rowsOf(entries: readonly (readonly [string, unknown])[]): KvRow[] {
+  return entries.map(([key, value]) => [key, encode(key, value)]);
 }
 
 function encode(key: string, value: unknown): Buffer {
   checkKey(key);
-  if (value === undefined)
-    throw new FrondError("BAD_VALUE", `kv.put(${JSON.stringify(key)}): undefined is no value; use delete`);
+  if (value === undefined) {
+    const what = `it is no value of the key ${JSON.stringify(key)}; use delete`;
+    throw new FrondError("BAD_VALUE", `put() called with undefined value: ${what}`);
+  }
   let bytes: Buffer;
   try {
     bytes = serialize(value);

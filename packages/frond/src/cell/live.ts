@@ -283,13 +283,19 @@ export class LiveCell {
     }
   }
 
-  /** The invocation that is running, which may use this cell's database now. */
-  enter(): Invocation {
+  /** The invocation that is running, which is one of this cell and may go on. */
+  known(): Invocation {
     const invocation = invocations.getStore();
     if (invocation === undefined || invocation.cell !== this || invocation.done) throw this.#stray(invocation);
     if (invocation.failed !== undefined) throw invocation.failed;
     if (this.broken !== undefined) throw this.broken;
     if (invocation.erases) throw this.#erased(invocation);
+    return invocation;
+  }
+
+  /** The invocation that is running, which may use this cell's database now. */
+  enter(): Invocation {
+    const invocation = this.known();
     const { tx } = this;
     if (tx.exclusive !== undefined && tx.exclusive !== invocation) throw this.#closed(invocation);
     if (tx.owner === undefined || tx.owner === invocation) return invocation;
@@ -321,10 +327,12 @@ export class LiveCell {
     else (open.held ??= []).push({ leave, drop });
   }
 
-  /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself. */
+  /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself, another's turn. */
   closedTo(invocation: Invocation): Promise<void> | undefined {
-    const { holder, opened } = this.gate;
-    return holder === undefined || isWithin(invocation, holder) ? undefined : opened;
+    const { gate } = this;
+    if (gate.obstacle === undefined) return undefined;
+    const { holder } = gate;
+    return holder === undefined || isWithin(invocation, holder) ? gate.turnOfOthers(invocation) : gate.opened;
   }
 
   /** The invocation goes on until `work` is settled, though it may have been answered. `work` never rejects. */
@@ -394,30 +402,37 @@ export class LiveCell {
   #settle(invocation: Invocation, result: Promise<unknown>, give: Give): Promise<unknown> {
     return new Promise((resolve, reject) => {
       invocation.fail = reject;
+      // What it began and did not await comes before its answer.
+      const ended = (tell: () => void): void => {
+        if (invocation.late === undefined) tell();
+        else void invocation.late.then(() => ended(tell));
+      };
+      const returned = (value: unknown): void => {
+        this.tx.commitOpenStretch();
+        let given: unknown;
+        try {
+          if (invocation.failed !== undefined) throw invocation.failed;
+          if (this.#mustNotTell(invocation)) throw this.broken;
+          given = give(value, invocation);
+        } catch (error) {
+          this.#end(invocation);
+          return reject(cloneError(error));
+        }
+        // Only now: a streamed body goes on in the name of the invocation.
+        this.#end(invocation);
+        resolve(given);
+      };
+      const threw = (error: unknown): void => {
+        // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
+        this.tx.commitOpenStretch();
+        if (this.host.dev && invocation.commits > 0) warnOfPartialCommit(this, invocation, error);
+        this.#end(invocation);
+        const instead = this.broken?.cause !== error && this.#mustNotTell(invocation);
+        reject(cloneError(invocation.failed ?? (instead ? this.broken : error)));
+      };
       result.then(
-        (value) => {
-          this.tx.commitOpenStretch();
-          let given: unknown;
-          try {
-            if (invocation.failed !== undefined) throw invocation.failed;
-            if (this.#mustNotTell(invocation)) throw this.broken;
-            given = give(value, invocation);
-          } catch (error) {
-            this.#end(invocation);
-            return reject(cloneError(error));
-          }
-          // Only now: a streamed body goes on in the name of the invocation.
-          this.#end(invocation);
-          resolve(given);
-        },
-        (error: unknown) => {
-          // The stretch that threw commits what it wrote, like every stretch: only this.transaction takes back.
-          this.tx.commitOpenStretch();
-          if (this.host.dev && invocation.commits > 0) warnOfPartialCommit(this, invocation, error);
-          this.#end(invocation);
-          const instead = this.broken?.cause !== error && this.#mustNotTell(invocation);
-          reject(cloneError(invocation.failed ?? (instead ? this.broken : error)));
-        },
+        (value) => ended(() => returned(value)),
+        (error: unknown) => ended(() => threw(error)),
       );
     });
   }

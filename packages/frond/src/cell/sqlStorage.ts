@@ -1,6 +1,7 @@
 // `ctx.storage.sql`: SQL in the shape of a Durable Object's.
 //
-// Rule: names, results and order are as there. Cursors hold their rows: a statement is finished when `exec` returns, so
+// Rule: names, results and order are as there; values are checked as everywhere in frond, and an integer that a number cannot
+// hold is an error where there it is rounded. Cursors hold their rows: a statement is finished when `exec` returns, so
 // none is open across a commit.
 
 import type { SQLOutputValue } from "node:sqlite";
@@ -51,7 +52,7 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
     if (rows.length === 1) return rows[0] as T;
     throw new FrondError(
       "SQL_ONE_ROW",
-      `expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}`,
+      `Expected exactly one result from SQL query, but got ${rows.length === 0 ? "no results" : "multiple results"}.`,
     );
   }
 
@@ -101,7 +102,7 @@ export class SqlStorage {
         throw new FrondError("SQL_ERROR", `exec takes SQL text of at most ${MAX_SQL_LENGTH} characters`);
       }
       statements = splitStatements(query);
-      if (statements.length === 0) throw new FrondError("SQL_ERROR", "exec got no statement");
+      if (statements.length === 0) throw new FrondError("SQL_ERROR", "SQL code did not contain a statement.");
       if (this.#scripts.size >= 64) this.#scripts.clear();
       this.#scripts.set(query, statements);
     }
@@ -112,5 +113,16 @@ export class SqlStorage {
 function toCursor(prepared: Prepared, values: unknown[]): SqlCursor {
   if (prepared.columns.length === 0) return new SqlCursor([], [], prepared.run(values).changes);
   const rows = prepared.values(values);
+  for (const row of rows) toArrayBuffers(row);
   return new SqlCursor([...prepared.columns], rows, prepared.writes ? rows.length : 0);
+}
+
+/** Bytes are an ArrayBuffer there. */
+function toArrayBuffers(row: unknown[]): void {
+  for (let i = 0; i < row.length; i++) {
+    const value = row[i];
+    if (!(value instanceof Uint8Array)) continue;
+    const { buffer, byteOffset, byteLength } = value;
+    row[i] = byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+  }
 }

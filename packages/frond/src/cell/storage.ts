@@ -8,9 +8,8 @@
 
 import { FrondError } from "../errors.ts";
 import { transactionOverAwaits } from "./block.ts";
-import type { KvListOptions } from "./kv.ts";
-import { KeyValues } from "./kv.ts";
-import type { Invocation } from "./invocation.ts";
+import { type KvListOptions, type KvRow, KeyValues, rowsOf } from "./kv.ts";
+import { type Invocation, invocations, isWithin } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { erase } from "./maintenance.ts";
 import { synced } from "./outgoing.ts";
@@ -30,37 +29,46 @@ export interface StorageOptions {
 export class AsyncKeyValues {
   readonly #cell: LiveCell;
   readonly #kv: KeyValues;
+  readonly #check: (operation: string) => void;
 
-  constructor(cell: LiveCell, kv: KeyValues) {
+  /** `check` throws where an operation of this name has no place. */
+  constructor(cell: LiveCell, kv: KeyValues, check: (operation: string) => void) {
     this.#cell = cell;
     this.#kv = kv;
+    this.#check = check;
   }
 
-  /** The value of a key, or undefined; of several keys, those that there are. */
+  /** The value of a key, or undefined; of several keys, those that there are, in their order. */
   get<T = unknown>(key: string, options?: StorageOptions): Promise<T | undefined>;
   get<T = unknown>(keys: readonly string[], options?: StorageOptions): Promise<Map<string, T>>;
   get(key: string | readonly string[], options?: StorageOptions): Promise<unknown> {
-    return this.#do(options, () => {
-      if (typeof key === "string") return this.#kv.get(key);
-      const found = [...key].sort(byBytes).map((one) => [one, this.#kv.get(one)] as const);
-      return new Map(found.filter(([, value]) => value !== undefined));
+    return this.#do("get()", options, () => {
+      if (!Array.isArray(key)) return this.#kv.get(key as string);
+      const found = key.map((one: string) => [one, this.#kv.get(one)] as const);
+      return new Map(found.filter(([, value]) => value !== undefined).sort(([a], [b]) => compareBytes(a, b)));
     });
   }
 
-  /** Sets a key, or each key of an object: all of them or none. */
+  /** Sets a key, or each key of an object: all of them or none. The values are copied when it is called. */
   put(key: string, value: unknown, options?: StorageOptions): Promise<void>;
   put(entries: Readonly<Record<string, unknown>>, options?: StorageOptions): Promise<void>;
   put(key: string | Readonly<Record<string, unknown>>, value?: unknown, options?: StorageOptions): Promise<void> {
-    if (typeof key === "string") return this.#do(options, () => this.#kv.put(key, value));
-    return this.#do(value as StorageOptions | undefined, () => this.#kv.putAll(Object.entries(key)));
+    const isOne = typeof key === "string";
+    let rows: KvRow[];
+    try {
+      rows = rowsOf(isOne ? [[key, value]] : entriesOf(key));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#do("put()", isOne ? options : (value as StorageOptions | undefined), () => this.#kv.putRows(rows));
   }
 
   /** Removes a key: true if it was there. Of several keys: how many were there. */
   delete(key: string, options?: StorageOptions): Promise<boolean>;
   delete(keys: readonly string[], options?: StorageOptions): Promise<number>;
   delete(key: string | readonly string[], options?: StorageOptions): Promise<boolean | number> {
-    return this.#do(options, () =>
-      typeof key === "string" ? this.#kv.delete(key) : key.filter((one) => this.#kv.delete(one)).length,
+    return this.#do("delete()", options, () =>
+      Array.isArray(key) ? this.#kv.deleteAll(key) : this.#kv.delete(key as string),
     );
   }
 
@@ -68,7 +76,7 @@ export class AsyncKeyValues {
   list<T = unknown>(options: KvListOptions & StorageOptions = {}): Promise<Map<string, T>> {
     const { allowConcurrency, allowUnconfirmed: _, noCache: __, ...range } = options;
     const concurrent = allowConcurrency === undefined ? undefined : { allowConcurrency };
-    return this.#do(concurrent, () => new Map(this.#kv.list<T>(range)));
+    return this.#do("list()", concurrent, () => new Map(this.#kv.list<T>(range)));
   }
 
   /**
@@ -76,49 +84,104 @@ export class AsyncKeyValues {
    * Rejects with BAD_OPTION for what is no time, and where the class has no method `alarm`.
    */
   setAlarm(time: Date | number, options?: StorageOptions): Promise<void> {
-    return this.#do(options, () => this.#cell.alarms.set(time));
+    return this.#do("setAlarm()", options, () => this.#cell.alarms.set(time));
   }
 
   /** When the alarm is due, in ms since 1970; null: none is armed, or it is running. */
   getAlarm(options?: StorageOptions): Promise<number | null> {
-    return this.#do(options, () => this.#cell.alarms.get());
+    return this.#do("getAlarm()", options, () => this.#cell.alarms.get());
   }
 
   /** Disarms the alarm. Without effect on one that is running. */
   deleteAlarm(options?: StorageOptions): Promise<void> {
-    return this.#do(options, () => this.#cell.alarms.delete());
+    return this.#do("deleteAlarm()", options, () => this.#cell.alarms.delete());
   }
 
   // Failures reject, as everything asynchronous does.
-  #do<T>(options: StorageOptions | undefined, work: () => T): Promise<T> {
+  #do<T>(operation: string, options: StorageOptions | undefined, work: () => T): Promise<T> {
     try {
-      checkOptions(options);
-      const result = work();
-      if (options?.allowConcurrency !== true) this.#cell.gate.closeForTurn();
-      return Promise.resolve(result);
+      checkOptions(operation, options);
+      this.#check(operation);
+      const concurrent = options?.allowConcurrency === true;
+      const wait = obstacle(this.#cell, concurrent);
+      if (wait !== undefined) return this.#later(operation, wait, concurrent, work);
+      return Promise.resolve(work());
     } catch (error) {
       return Promise.reject(error);
     }
   }
+
+  /** Another verb came on in the same turn of the event loop, or has a transaction open: the operation waits for its own. */
+  #later<T>(operation: string, wait: Promise<void>, concurrent: boolean, work: () => T): Promise<T> {
+    const asking = invocations.getStore() as Invocation;
+    const done = free(this.#cell, wait, concurrent).then(() => {
+      this.#check(operation);
+      return work();
+    });
+    // Nobody has to await it, but the verb does not end before it.
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    const late = settled.then(() => {
+      if (asking.late === late) asking.late = undefined;
+    });
+    asking.late = late;
+    this.#cell.extend(asking, late);
+    return done;
+  }
+}
+
+/** What an asynchronous operation of the code that is running has to wait for. */
+function obstacle(cell: LiveCell, concurrent: boolean): Promise<void> | undefined {
+  const asking = invocations.getStore();
+  // It is refused by what it does.
+  if (asking === undefined || asking.cell !== cell || asking.done) return undefined;
+  const { exclusive } = cell.tx;
+  if (exclusive !== undefined && !isWithin(asking, exclusive)) return cell.tx.freed;
+  return concurrent ? undefined : cell.gate.takeTurn(asking);
+}
+
+async function free(cell: LiveCell, wait: Promise<void>, concurrent: boolean): Promise<void> {
+  for (let next: Promise<void> | undefined = wait; next !== undefined; next = obstacle(cell, concurrent)) await next;
 }
 
 /** What the work of `storage.transaction` is given: the storage, and a way to take everything back without an error. */
 export class StorageTransaction extends AsyncKeyValues {
-  rolledBack = false;
+  readonly #cell: LiveCell;
+  readonly #scope: Invocation;
+  readonly #state: { now: "open" | "rolled back" | "ended" };
 
-  /** Takes back what the transaction wrote, when its work has ended. */
+  constructor(cell: LiveCell, kv: KeyValues, scope: Invocation) {
+    const state: { now: "open" | "rolled back" | "ended" } = { now: "open" };
+    super(cell, kv, (operation) => checkOpen(state.now, operation));
+    this.#cell = cell;
+    this.#scope = scope;
+    this.#state = state;
+  }
+
+  /** Takes back what the transaction wrote so far; it cannot be used any more. Throws TX_ABORTED inside transactionSync. */
   rollback(): void {
-    this.rolledBack = true;
+    if (this.#state.now === "rolled back") return;
+    checkOpen(this.#state.now, "rollback()");
+    const { tx } = this.#cell;
+    this.#cell.enter();
+    if (tx.inPart) throw new FrondError("TX_ABORTED", "Cannot call rollback() within transactionSync(): throw there");
+    this.#state.now = "rolled back";
+    if (tx.owner === this.#scope) tx.rollback(this.#scope);
+  }
+
+  /** For the storage only: the work has ended. */
+  static end(transaction: StorageTransaction): void {
+    transaction.#state.now = "ended";
   }
 }
 
-/** Thrown inside to undo a transaction whose work has ended well. */
-class RolledBack extends Error {
-  readonly result: unknown;
-  constructor(result: unknown) {
-    super("rolled back");
-    this.result = result;
-  }
+function checkOpen(state: string, operation: string): void {
+  if (state === "rolled back") throw new FrondError("TX_ABORTED", `Cannot ${operation} on rolled back transaction`);
+  if (state === "open") return;
+  const what = "transaction that has already committed: did you move `txn` outside of the closure?";
+  throw new FrondError("TX_ABORTED", `Cannot call ${operation} on ${what}`);
 }
 
 /** `ctx.storage`. */
@@ -129,7 +192,7 @@ export class CellStorage extends AsyncKeyValues {
 
   constructor(cell: LiveCell) {
     const kv = new KeyValues(cell);
-    super(cell, kv);
+    super(cell, kv, () => {});
     this.#cell = cell;
     this.sql = new SqlStorage(cell);
     this.kv = kv;
@@ -145,16 +208,20 @@ export class CellStorage extends AsyncKeyValues {
    * stretch that asks has ended. Rejects with what it throws, and with ABORTED when it takes longer than MAX_BLOCK_MS.
    */
   async transaction<T>(work: (transaction: StorageTransaction) => T | Promise<T>): Promise<T> {
-    const transaction = new StorageTransaction(this.#cell, this.kv);
+    const cell = this.#cell;
+    if (typeof work !== "function") {
+      throw new FrondError("BAD_OPTION", `storage.transaction takes a function, not ${typeof work}`);
+    }
+    // That of another verb ends first.
+    for (let wait = obstacle(cell, true); wait !== undefined; wait = obstacle(cell, true)) await wait;
+    let transaction: StorageTransaction | undefined;
     try {
-      return await transactionOverAwaits(this.#cell, async (_scope: Invocation) => {
-        const result = await work(transaction);
-        if (transaction.rolledBack) throw new RolledBack(result);
-        return result;
+      return await transactionOverAwaits(cell, (scope) => {
+        transaction = new StorageTransaction(cell, this.kv, scope);
+        return work(transaction);
       });
-    } catch (error) {
-      if (error instanceof RolledBack) return error.result as T;
-      throw error;
+    } finally {
+      if (transaction !== undefined) StorageTransaction.end(transaction);
     }
   }
 
@@ -169,7 +236,7 @@ export class CellStorage extends AsyncKeyValues {
    */
   deleteAll(options?: StorageOptions): Promise<void> {
     try {
-      checkOptions(options);
+      checkOptions("deleteAll()", options);
       erase(this.#cell);
       return Promise.resolve();
     } catch (error) {
@@ -180,12 +247,24 @@ export class CellStorage extends AsyncKeyValues {
 
 const OPTIONS = new Set(["allowConcurrency", "allowUnconfirmed", "noCache"]);
 
-function checkOptions(options: StorageOptions | undefined): void {
-  for (const name of Object.keys(options ?? {})) {
-    if (!OPTIONS.has(name)) throw new FrondError("BAD_OPTION", `storage knows ${[...OPTIONS].join(", ")}, not ${name}`);
+function checkOptions(operation: string, options: StorageOptions | undefined): void {
+  if (options === undefined) return;
+  if (typeof options !== "object" || options === null) {
+    throw new FrondError("BAD_OPTION", `the options of ${operation} are an object, not ${String(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.has(name))
+      throw new FrondError("BAD_OPTION", `${operation} knows ${[...OPTIONS].join(", ")}, not ${name}`);
   }
 }
 
-function byBytes(a: string, b: string): number {
+function entriesOf(entries: Readonly<Record<string, unknown>>): [string, unknown][] {
+  const prototype: unknown = typeof entries === "object" && entries !== null && Object.getPrototypeOf(entries);
+  if (prototype === Object.prototype || prototype === null) return Object.entries(entries);
+  const how = "put() takes a key and a value, or an object of keys and values";
+  throw new FrondError("BAD_VALUE", `${how}, and options behind them`);
+}
+
+function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -24,6 +24,8 @@ export class Transactions {
   owner: Invocation | undefined;
   /** The scope whose transaction may last over awaits: nobody else's statement is let in. */
   exclusive: Invocation | undefined;
+  /** Resolves when that scope has ended. */
+  freed: Promise<void> | undefined;
   /** What waits for the first record of a cell that does not exist yet. */
   pending: PendingPages | undefined;
   readonly #cell: LiveCell;
