@@ -104,7 +104,7 @@ const FORMS: Readonly<Record<string, (content: unknown, depth: number) => unknow
   $date(content) {
     if (content === null) return new Date(NaN);
     const date = new Date(typeof content === "string" && ISO.test(content) ? content : NaN);
-    return Number.isNaN(date.getTime()) ? wrong("$date", "a time such as 2026-01-31T12:00:00.000Z, or null") : date;
+    return isWritten(date, content) ? date : wrong("$date", "a time such as 2026-01-31T12:00:00.000Z, or null");
   },
   $blob: (content) => (typeof content === "string" ? fromBase64(content) : undefined) ?? wrong("$blob", "base64"),
   $map(content, depth) {
@@ -122,6 +122,12 @@ const FORMS: Readonly<Record<string, (content: unknown, depth: number) => unknow
 };
 
 const ISO = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/;
+
+/** JavaScript takes the 31st of February for the 3rd of March. */
+function isWritten(date: Date, text: unknown): boolean {
+  if (Number.isNaN(date.getTime())) return false;
+  return date.toISOString().slice(0, -5) === String(text).replace(/(?:\.\d+)?Z$/, "");
+}
 
 function isForm(keys: readonly string[]): boolean {
   return keys.length === 1 && (keys[0] as string).startsWith("$");

@@ -146,6 +146,17 @@ test("a statement that goes on for ever ends the process with its code, and the 
   expect(cells).toMatchObject([{ address: "counter/a", strikes: [{}, {}, {}] }]);
 });
 
+test("under frond dev the app is started again after that", async () => {
+  const node = new Running(folderWithApp(), ["dev", "app.ts", "--listen", "0", "--max-sync-ms", "600"]);
+  onTestFinished(() => void node.child.kill("SIGKILL"));
+  const url = await node.ready();
+  expect(await ask(url, "other/add/1")).toEqual(added(1));
+  await ask(url, "a/query").catch(() => {});
+  await node.until(/the app ended \(code 75\); it starts again/);
+  expect(await ask(await node.ready(2), "other/sum")).toEqual({ status: 200, body: 1 });
+  expect(await node.stop()).toBe(0);
+});
+
 test("with 0 nobody watches", async () => {
   const node = start(folderWithApp(), 0);
   const url = await node.ready();

@@ -143,6 +143,7 @@ describe("what a stranger sends is a value or an error", () => {
     ["a map without pairs", '{"$map": [[1]]}'],
     ["a date in words", '{"$date": "tomorrow"}'],
     ["a date that is none", '{"$date": "2026-13-41T00:00:00Z"}'],
+    ["a day that is none", '{"$date": "2026-02-31T00:00:00Z"}'],
     ["a bigint in another notation", '{"$bigint": "0x10"}'],
     ["a very long bigint", `{"$bigint": "${"9".repeat(100_000)}"}`],
     ["a real by the name of a member", '{"$real": "constructor"}'],

@@ -9,10 +9,16 @@ import type { Get } from "../../src/cell/stub.ts";
 import { type Node, openNode } from "../../src/server/node.ts";
 
 export class Box extends Cell {
+  static hiddenRuns = 0;
   static override readonly migrations = ["CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT, c BLOB) STRICT"];
 
   echo(...args: unknown[]): unknown {
     return args;
+  }
+
+  /** Not for anybody outside. */
+  hidden(): void {
+    Box.hiddenRuns += 1;
   }
 
   boom(...args: unknown[]): never {
@@ -66,7 +72,13 @@ export async function openBoxes(): Promise<OpenedNode> {
   const nothing = (): void => {};
   const services: { get?: Get } = {};
   const node = await openNode({
-    app: frond({ cells: { box: Box }, start: ({ get }) => void (services.get = get) }),
+    app: frond({
+      cells: { box: Box },
+      expose: { box: { echo: true, boom: true } },
+      authorize: ({ name }) => name !== "forbidden",
+      origins: ["https://app.example"],
+      start: ({ get }) => void (services.get = get),
+    }),
     dataDirectory: directory,
     durability: "memory",
     log: { info: nothing, warn: nothing, error: nothing },

@@ -34,7 +34,7 @@ interface ParameterCase {
 }
 
 export function parametersTarget(resolve: typeof resolveParameters = resolveParameters): Target {
-  return target("parameters", 2500, (): Entrance<ParameterCase> => {
+  return target("parameters", 1500, (): Entrance<ParameterCase> => {
     const db = new DatabaseSync(":memory:");
     const names = COLUMNS.map((name) => `"${name}"`);
     const seen = `INSERT INTO seen VALUES (${names.map((name) => `new.${name}`).join(", ")})`;

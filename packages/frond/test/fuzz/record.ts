@@ -35,7 +35,7 @@ const HEADER = 48;
 const CRC = 4;
 
 export function recordTarget(decode: DecodeRecord = decodeRecord): Target {
-  return target("record", 4000, (): Entrance<RecordCase> => ({
+  return target("record", 2000, (): Entrance<RecordCase> => ({
     input: fc.record({
       record: fc.oneof(
         { weight: 3, arbitrary: anyCommit.map(commitBytes) },

@@ -4,6 +4,8 @@
 // `npm run fuzz` as much as there is time for.
 
 import { addressTarget } from "./addresses.ts";
+import { callsTarget } from "./calls.ts";
+import { clientValuesTarget } from "./clientValues.ts";
 import { controlTarget } from "./control.ts";
 import { guardTarget } from "./guard.ts";
 import { headersTarget } from "./headers.ts";
@@ -35,4 +37,6 @@ export const TARGETS: readonly Target[] = [
   parametersTarget(),
   valuesTarget(),
   keysTarget(),
+  clientValuesTarget(),
+  callsTarget(),
 ];
