@@ -58,9 +58,10 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .unread .who, .unread .what, .unread time { font-weight: 680; color: var(--ink); }
 .unread::before { content: ""; position: absolute; left: .25rem; top: calc(50% - .22rem); width: .44rem; height: .44rem; border-radius: 50%; background: var(--leaf); }
 .clip::after { content: ""; display: inline-block; width: .95em; height: .95em; margin-left: .4em; vertical-align: -.1em; background: var(--soft); mask: url(/clip.svg) center / contain no-repeat; }
-.found .row { grid-template-columns: auto 11rem minmax(0, 1fr) auto; grid-template-areas: "face who what when" "face who extract when"; row-gap: 0; padding-block: .5rem; }
+.found .row { align-items: start; grid-template-columns: auto 11rem minmax(0, 1fr) auto; grid-template-areas: "face who what when" "face who extract when"; row-gap: 0; padding-block: .5rem; }
 .found .row > .avatar { grid-area: face; } .found .who { grid-area: who; } .found .what { grid-area: what; max-width: none; }
 .found .extract { grid-area: extract; white-space: normal; overflow-wrap: anywhere; font-size: .92rem; } .found .row > time, .found .due { grid-area: when; }
+.found .mail { align-items: start; } .found .tick { height: auto; min-height: 3rem; } .found .star { margin-top: .4rem; } .found .unread::before { top: 1.3rem; }
 .reading { padding: 0 1.6rem 2rem; }
 .toolbar { position: sticky; top: var(--bar); z-index: 3; display: flex; align-items: center; gap: .1rem; margin: 0 -1rem; padding: .5rem 0; background: var(--panel); border-radius: 16px 16px 0 0; }
 .beside { display: flex; margin-left: auto; }
@@ -78,12 +79,13 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .files a:hover span:first-of-type { text-decoration: underline; }
 .files .tool { width: 2rem; height: 2rem; }
 .forms { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 0 0 .9rem; font-size: .88rem; }
+.answers .raw { margin-left: auto; color: var(--soft); font-size: .88rem; }
 .forms a { color: var(--soft); } .forms a:hover { color: var(--ink); }
 .forms [aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; padding: 1.1rem 0 .5rem; border-top: 1px solid var(--line); font: .92rem/1.6 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; max-width: 84ch; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; padding: 1.2rem max(0px, 100% - 78ch) .5rem 0; border-top: 1px solid var(--line); font-size: 1rem; line-height: 1.6; }
 .text .q { color: var(--soft); }
 iframe { display: block; width: 100%; height: 68vh; min-height: 20rem; resize: vertical; border: 1px solid var(--line); border-radius: 12px; background: #fff; }
-.answers { display: flex; flex-wrap: wrap; gap: .6rem; margin-top: 1.5rem; }
+.answers { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem; margin-top: 1.5rem; }
 .drop { position: relative; }
 .drop .panel { right: auto; left: 0; width: 16rem; padding: .6rem; }
 .drop .panel .soft { padding: 0 .6rem .3rem; font-size: .85rem; }
@@ -112,6 +114,7 @@ dialog h2 { font-size: 1.2rem; } dialog h3 { font-size: .85rem; color: var(--sof
 .groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: 1.4rem; }
 .groups dl { margin: 0; } .groups dl div { display: flex; gap: .8rem; padding: .2rem 0; } .groups dt { width: 4.2rem; flex: none; display: flex; gap: .25rem; } .groups dd { margin: 0; }
 @media (max-width: 64rem) {
+  .mails.found .row { grid-template-columns: auto minmax(0, 1fr) auto; grid-template-areas: "face who when" "face what what" "face extract extract"; }
   .row { grid-template-columns: auto 9rem minmax(0, 1fr) auto; grid-template-areas: "face who what when" "face who extract when"; row-gap: 0; padding-block: .5rem; }
   .row > .avatar { grid-area: face; } .who { grid-area: who; } .what { grid-area: what; max-width: none; } .extract { grid-area: extract; font-size: .92rem; } .row > time, .row > .due { grid-area: when; }
 }
@@ -120,7 +123,7 @@ dialog h2 { font-size: 1.2rem; } dialog h3 { font-size: .85rem; color: var(--sof
   .boxed .brand { width: auto; } .boxed .brand span { display: none; }
   .frame { grid-template-columns: minmax(0, 1fr); padding: 0; }
   .boxed main { border-width: 1px 0 0; border-radius: 0; }
-  .places { position: fixed; inset: 0 auto 0 0; z-index: 7; width: 17rem; max-width: 82vw; padding: 1rem; background: var(--ground); box-shadow: var(--shadow); overflow-y: auto; visibility: hidden; translate: -105% 0; transition: translate .16s, visibility .16s; }
+  .places { position: fixed; inset: 0 auto 0 0; align-self: stretch; z-index: 7; width: 17rem; max-width: 82vw; padding: 1rem; background: var(--ground); box-shadow: var(--shadow); overflow-y: auto; visibility: hidden; translate: -105% 0; transition: translate .16s, visibility .16s; }
   .places:target { visibility: visible; translate: 0 0; }
   .places:target + .shade { display: block; position: fixed; inset: 0; z-index: 6; background: rgb(0 0 0 / .4); }
   .places li a { min-height: 2.8rem; }
@@ -149,7 +152,6 @@ dialog h2 { font-size: 1.2rem; } dialog h3 { font-size: .85rem; color: var(--sof
   .reading h1 { font-size: 1.2rem; }
   .sender { grid-template-columns: auto minmax(0, 1fr); }
   .sender .sent { grid-column: 2; }
-  .text { font-size: .85rem; }
   .compose { padding: 0 1rem 1rem; }
   .ends #keep { display: none; }
 }

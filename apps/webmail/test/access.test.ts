@@ -181,6 +181,29 @@ describe("a mailbox", () => {
   });
 });
 
+describe("the line to a mailbox", () => {
+  /** True if it opens. */
+  function opens(headers: Record<string, string>): Promise<boolean> {
+    const socket = new WebSocket(`${base.replace("http", "ws")}${ANN}/live`, { headers } as never);
+    return new Promise((resolve) => {
+      socket.addEventListener("error", () => resolve(false));
+      socket.addEventListener("open", () => {
+        socket.close();
+        resolve(true);
+      });
+    });
+  }
+
+  test("opens to its owner alone, and not to a page of elsewhere in the owner's browser", async () => {
+    expect(await opens({ cookie: ann, origin: base })).toBe(true);
+    expect(await opens({ origin: base })).toBe(false);
+    expect(await opens({ cookie: bob, origin: base })).toBe(false);
+    expect(await opens({ cookie: ann, origin: "http://outside.example" })).toBe(false);
+    expect(await opens({ cookie: ann, origin: "http://127.0.0.1:1" })).toBe(false);
+    expect((await ask(`${ANN}/live`, { cookie: ann })).status).toBe(426);
+  });
+});
+
 describe("a change", () => {
   test.each([
     ["another site", "http://outside.example"],

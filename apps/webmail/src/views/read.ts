@@ -43,10 +43,10 @@ ${shown.waiting.length > 0 && markup`<p class="notice">Not yet delivered to ${sh
 <div class="soft to"><span>to </span>${manyAddresses(mail.recipients)}</div></div>
 <p class="soft sent">${mail.sent === null ? none("no date stated") : fullTime(mail.sent)}</p></div>
 ${filesView(mail, link)}
-${waysView(row, mail, shown, link)}
+${waysView(mail, shown, link())}
 ${notices(shown)}
 ${shown.way === "html" ? mailFrame(link("html")) : mailText(mail.text)}
-<nav class="answers" aria-label="Answer">${answerLink(name, row.id, "reply", "Reply", "reply")}${answerLink(name, row.id, "all", "Reply to all", "replyAll")}${answerLink(name, row.id, "forward", "Forward", "forward")}</nav>
+<nav class="answers" aria-label="Answer">${answerLink(name, row.id, "reply", "Reply", "reply")}${answerLink(name, row.id, "all", "Reply to all", "replyAll")}${answerLink(name, row.id, "forward", "Forward", "forward")}<a class="raw" href="${link("raw")}" download>Raw message <span class="number">${bytes(row.size)}</span></a></nav>
 </article>`;
 }
 
@@ -91,17 +91,12 @@ function filesView(mail: ParsedMail, link: (...rest: (string | number)[]) => str
   return files.length > 0 && markup`<ul class="files" aria-label="Files">${files}</ul>`;
 }
 
-function waysView(
-  row: MailRow,
-  mail: ParsedMail,
-  { way, typed }: Shown,
-  link: (...rest: (string | number)[]) => string,
-): Html {
-  const self = (as: string): string => withQuery(link(), { q: typed, as });
-  const ways =
-    mail.html !== undefined &&
-    markup`<a href="${self("")}"${attribute(way === "html", 'aria-current="true"')}>Formatted</a> <a href="${self("text")}"${attribute(way === "text", 'aria-current="true"')}>Plain text</a> `;
-  return markup`<div class="forms">${ways}<a href="${link("raw")}" download>Raw message <span class="number">${bytes(row.size)}</span></a></div>`;
+function waysView({ html }: ParsedMail, { way, typed }: Shown, message: string): Html | false {
+  const self = (as: string): string => withQuery(message, { q: typed, as });
+  return (
+    html !== undefined &&
+    markup`<div class="forms"><a href="${self("")}"${attribute(way === "html", 'aria-current="true"')}>Formatted</a> <a href="${self("text")}"${attribute(way === "text", 'aria-current="true"')}>Plain text</a></div>`
+  );
 }
 
 function notices({ way, blocked, cut }: Shown): Html {
