@@ -25,12 +25,13 @@ import { giveResponse } from "./bodies.ts";
 import { CellFiles } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CellLoad } from "./nodeControl.ts";
+import { OpenCells, type OpenLimits } from "./openCells.ts";
 import { type CellEvent, type QueueOwner, Queues, soon } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
 import type { Strikes } from "./strikes.ts";
 
 /** What the host is made of. */
-export interface HostOptions {
+export interface HostOptions extends OpenLimits {
   readonly app: App;
   readonly directory: string;
   readonly committer: Committer;
@@ -38,12 +39,6 @@ export interface HostOptions {
   readonly durability: Durability;
   readonly run: RunNumber;
   readonly doubtfulThrough: RunNumber;
-  /** Cells that stay open when they are idle. Count. */
-  readonly maxOpen: number;
-  /** Cells that are open at all, those in which verbs run included. Count. */
-  readonly mostOpen: number;
-  /** Memory of the process, in bytes, above which idle cells are closed before another one is opened. */
-  readonly maxRss: number;
   readonly clock: Clock;
   readonly gate: Gate;
   readonly sockets: SocketRegistry;
@@ -70,15 +65,11 @@ export class Host implements CellHost, CallPort, QueueOwner {
   opening: CellEvent | undefined;
   stopping = false;
   readonly #o: HostOptions;
-  readonly #open = new Map<CellKind, Map<string, LiveCell>>();
-  readonly #ring = new Set<LiveCell>();
+  readonly #open: OpenCells;
   readonly #templates: Templates;
   readonly #files: CellFiles;
-  #hand: IterableIterator<LiveCell> | undefined;
   /** Cells that must not be opened before the log has been written. */
   readonly #waits = new Map<Address, Wait>();
-  #opened = 0;
-  #crowded = false;
 
   constructor(options: HostOptions) {
     this.#o = options;
@@ -93,17 +84,17 @@ export class Host implements CellHost, CallPort, QueueOwner {
     const { directory, run, doubtfulThrough, pathOfLogFile, warn, ledger } = options;
     const rebuilt: Ledger["touch"] = (entry) => ledger.touch(entry);
     this.#files = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt });
-    for (const kind of options.app.kinds.values()) this.#open.set(kind, new Map());
+    this.#open = new OpenCells(options.app, options, (cell) => this.#close(cell));
   }
 
   /** Cells that are open. Count. */
   get openCells(): number {
-    return this.#ring.size;
+    return this.#open.size;
   }
 
   /** What the open cells have taken, the busiest first. */
   loads(): CellLoad[] {
-    const loads = [...this.#ring].map(({ address, calls, busyMs, running }) => {
+    const loads = [...this.#open].map(({ address, calls, busyMs, running }) => {
       return { address, calls, busyMs, running, waiting: this.queues.length(address) };
     });
     return loads.sort((a, b) => b.busyMs - a.busyMs);
@@ -111,9 +102,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   /** The live cell of an address, if it is open. */
   openCell(address: Address): LiveCell | undefined {
-    const [pair] = parseAddress(address);
-    const kind = pair && this.#o.app.kinds.get(pair.kind);
-    return kind && this.#open.get(kind)?.get(pair?.name ?? "");
+    return this.#open.at(address);
   }
 
   /** See {@link CallPort}. Rejects with UNKNOWN_VERB, STOPPING, and with what opening or the verb throws. */
@@ -195,7 +184,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
   /** What waited in one turn of the event loop may have been lost: whatever goes on by such steps is set going again. */
   shaken(): void {
     for (const wait of this.#waits.values()) void wait.flushed.then(wait.over);
-    for (const cell of this.#ring) cell.gate.shaken();
+    for (const cell of this.#open) cell.gate.shaken();
     this.queues.resume();
   }
 
@@ -221,12 +210,12 @@ export class Host implements CellHost, CallPort, QueueOwner {
     // Not the time of day, which may be set meanwhile.
     const deadline = performance.now() + graceMs;
     const busy = (): boolean =>
-      [...this.#ring].some((cell) => cell.running > 0 || cell.queued || cell.gate.obstacle !== undefined);
+      [...this.#open].some((cell) => cell.running > 0 || cell.queued || cell.gate.obstacle !== undefined);
     while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.stopping = true;
-    for (const cell of this.#ring) cell.tx.commitOpenStretch();
+    for (const cell of this.#open) cell.tx.commitOpenStretch();
   }
 
   /** Closes a cell as soon as it is idle. False when it is not open. For tools and tests. */
@@ -245,21 +234,21 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   /** Closes every cell. The log must hold everything. */
   closeAll(): void {
-    for (const cell of this.#ring) this.#close(cell);
+    for (const cell of this.#open) this.#close(cell);
   }
 
   /** The open cell, opening it if need be, or what to wait for before asking again. */
   ready(event: CellEvent, address?: Address): LiveCell | Promise<void> {
     const { kind, name } = event;
-    const cell = this.#open.get(kind)?.get(name);
+    const cell = this.#open.get(kind, name);
     if (cell !== undefined) return cell.busy ?? cell;
     if (this.stopping) throw stopping();
     const where = address ?? rootAddress(kind.kind, name);
     if (!kind.raw) this.#o.strikes.check(where);
-    const wait = this.#waits.get(where)?.flushed ?? (this.#hasRoom() ? undefined : this.#waitForLog(where));
+    const wait = this.#waits.get(where)?.flushed ?? (this.#open.makeRoom() ? undefined : this.#waitForLog(where));
     if (wait !== undefined) return wait;
-    if (this.#ring.size >= this.#o.mostOpen) {
-      const what = `verbs run in ${this.#ring.size} cells, as many as this process has descriptors for`;
+    if (this.#open.full) {
+      const what = `verbs run in ${this.#open.size} cells, as many as this process has descriptors for`;
       throw new FrondError("OVERLOADED", `${where} cannot be opened: ${what}; try again later`);
     }
     this.opening = event;
@@ -327,7 +316,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   #enter(event: CellEvent, attempt = 0): Promise<unknown> {
     try {
-      const cell = this.#open.get(event.kind)?.get(event.name);
+      const cell = this.#open.get(event.kind, event.name);
       if (cell !== undefined && !cell.queued && cell.busy === undefined) return this.run(event, cell);
       return this.#later(event);
     } catch (error) {
@@ -369,7 +358,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
       cancel?.();
       if (durability === "disk") {
         // Where the cell is closed, all of it is on the disk.
-        const lsn = this.#open.get(kind)?.get(name)?.lastLsn ?? 0;
+        const lsn = this.#open.get(kind, name)?.lastLsn ?? 0;
         if (lsn > caller.lsn) caller.lsn = lsn as Lsn;
       }
     }
@@ -401,40 +390,8 @@ export class Host implements CellHost, CallPort, QueueOwner {
     const given = { kind, name, address, slot, durability, db, entry, template, raw: kind.raw };
     const cell = activate(this, given, parent);
     cell.queued = this.queues.has(address);
-    this.#open.get(kind)?.set(name, cell);
-    this.#ring.add(cell);
+    this.#open.add(cell);
     return cell;
-  }
-
-  /**
-   * Closes idle cells that were not called lately, by the clock algorithm, a few steps at a time. False when cells would be
-   * idle if only the log were written; cells in which verbs run are not waited for (they may wait for this very call).
-   */
-  #hasRoom(): boolean {
-    const max = this.#maxOpen();
-    let resting = 0;
-    // Before a call is refused, every cell is looked at, and once more for those that were called lately.
-    const most = this.#ring.size < this.#o.mostOpen ? 64 : this.#ring.size * 2 + 1;
-    for (let steps = 0; steps < most && this.#ring.size >= max; steps++) {
-      this.#hand ??= this.#ring.values();
-      const next = this.#hand.next();
-      if (next.done === true) {
-        this.#hand = undefined;
-        continue;
-      }
-      const cell = next.value;
-      if (cell.used) cell.used = false;
-      else if (cell.idle) this.#close(cell);
-      else if (cell.running === 0) resting += 1;
-    }
-    return resting === 0 || this.#ring.size < this.#o.maxOpen;
-  }
-
-  /** Where memory is short, one cell is closed for each that is opened, and one more, down to a few. */
-  #maxOpen(): number {
-    if (this.#opened++ % RSS_EVERY === 0) this.#crowded = process.memoryUsage.rss() > this.#o.maxRss;
-    if (!this.#crowded) return this.#o.maxOpen;
-    return Math.min(this.#o.maxOpen, Math.max(FEWEST_OPEN, this.#ring.size - 1));
   }
 
   #close(cell: LiveCell): void {
@@ -451,11 +408,9 @@ export class Host implements CellHost, CallPort, QueueOwner {
   }
 
   #forget(cell: LiveCell): void {
-    this.#ring.delete(cell);
+    this.#open.remove(cell);
     this.marker.release(cell.mark);
     cell.mark = 0;
-    const cells = this.#open.get(cell.kind);
-    if (cells?.get(cell.name) === cell) cells.delete(cell.name);
   }
 }
 
@@ -465,11 +420,6 @@ interface Wait {
   /** It is over; nothing happens the second time. */
   readonly over: () => void;
 }
-
-/** Openings between two looks at the memory of the process. Count. */
-const RSS_EVERY = 64;
-/** Cells that stay open however short memory is. Count. */
-const FEWEST_OPEN = 16;
 
 /** The caller hears what the cell knows, by an answer and by an error alike. Returns what it has to wait for. */
 function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
