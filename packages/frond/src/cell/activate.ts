@@ -11,6 +11,7 @@ import type { CellKind } from "./app.ts";
 import { CellContext } from "./context.ts";
 import { Invocation } from "./invocation.ts";
 import { type CellHost, LiveCell } from "./live.ts";
+import { write } from "./statements.ts";
 import { migrate } from "./migrate.ts";
 
 /** What a cell is activated with. */
@@ -42,7 +43,7 @@ export function activate(host: CellHost, a: Activation, parent?: Invocation): Li
       invocation,
       () => {
         if (!a.raw && a.template === undefined)
-          migrate(a.kind, a.address, a.db, fresh, () => cell.write("migrations", () => {}));
+          migrate(a.kind, a.address, a.db, fresh, () => write(cell, "migrations", () => {}));
         cell.instance = construct(cell);
       },
       [],

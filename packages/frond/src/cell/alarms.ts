@@ -17,6 +17,7 @@ import type { AlarmState } from "./commit.ts";
 import { callHook, invocations, isThenable } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { nextTime, timeOf, timingOf, type When } from "./schedule.ts";
+import { read, write } from "./statements.ts";
 import { unknownVerb } from "./stub.ts";
 
 /** What the hook `alarm` is told. */
@@ -100,7 +101,7 @@ export class CellAlarms {
 
   /** When the hook's alarm is due, in ms since 1970; null: none is armed. The one that is running is none. */
   get(): number | null {
-    const row = this.#cell.read("getAlarm", () => this.#row(HOOK));
+    const row = read(this.#cell, "getAlarm", () => this.#row(HOOK));
     if (row === undefined || row.state === GIVEN_UP) return null;
     return this.#firing?.id === HOOK && this.#firing.gen === row.gen ? null : row.due;
   }
@@ -135,7 +136,7 @@ export class CellAlarms {
 
   /** All rows, the hook's alarm first. */
   rows(): AlarmRow[] {
-    return this.#cell.read("schedules", () => {
+    return read(this.#cell, "schedules", () => {
       if (!this.#there()) return [];
       return this.#cell.db.prepare("SELECT * FROM _frond_alarm ORDER BY id").all() as unknown as AlarmRow[];
     });
@@ -153,7 +154,7 @@ export class CellAlarms {
    * user's code runs. Throws what that throws.
    */
   fire(now: number, begun: (row: AlarmRow) => void): unknown {
-    const row = this.#cell.read("an alarm", () => (this.#there() ? this.#first() : undefined));
+    const row = read(this.#cell, "an alarm", () => (this.#there() ? this.#first() : undefined));
     if (row === undefined || row.due > now) return undefined;
     begun(row);
     const verb = row.id === HOOK ? hookOf(this.#cell) : verbOf(this.#cell, row.verb);
@@ -214,19 +215,19 @@ export class CellAlarms {
 
   /** The row is still the one that was run. */
   #stands({ id, gen, due, tries }: AlarmRow): boolean {
-    const row = this.#cell.read("an alarm", () => this.#row(id));
+    const row = read(this.#cell, "an alarm", () => this.#row(id));
     return row !== undefined && row.gen === gen && row.due === due && row.tries === tries;
   }
 
   #remove(what: string, id: number): boolean {
-    if (this.#cell.read(what, () => this.#row(id)) === undefined) return false;
+    if (read(this.#cell, what, () => this.#row(id)) === undefined) return false;
     this.#write(what, () => this.#cell.db.prepare("DELETE FROM _frond_alarm WHERE id = ?").run(id));
     return true;
   }
 
   #write<T>(what: string, work: () => T): T {
     this.touched = true;
-    return this.#cell.write(what, () => {
+    return write(this.#cell, what, () => {
       if (!this.#there()) this.#cell.db.exec(TABLE);
       return work();
     });

@@ -7,6 +7,7 @@ import type { StatementSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";
 import { FrondError } from "../errors.ts";
 import { MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES, MAX_RESULT_BYTES } from "../limits.ts";
+import { read, write } from "./statements.ts";
 import type { LiveCell } from "./live.ts";
 
 /** Which entries `list` gives. Keys are ordered by their UTF-8 bytes. */
@@ -37,7 +38,7 @@ export class KeyValues {
   /** The value of a key, or undefined. */
   get<T = unknown>(key: string): T | undefined {
     checkKey(key);
-    return this.#cell.read("kv.get", () => {
+    return read(this.#cell, "kv.get", () => {
       if (!this.#there()) return undefined;
       const row = this.#cell.db.prepare("SELECT value FROM _frond_kv WHERE key = ?").get(key);
       return row && (deserialize(row["value"] as Uint8Array) as T);
@@ -51,7 +52,7 @@ export class KeyValues {
 
   /** Sets several keys. */
   putRows(rows: readonly KvRow[]): void {
-    this.#cell.write("kv.put", () => {
+    write(this.#cell, "kv.put", () => {
       this.#cell.db.exec(TABLE);
       const put = this.#cell.db.prepare("INSERT OR REPLACE INTO _frond_kv VALUES (?, ?)");
       for (const [key, bytes] of rows) put.run(key, bytes);
@@ -61,8 +62,9 @@ export class KeyValues {
   /** Removes a key; true if it was there. */
   delete(key: string): boolean {
     checkKey(key);
-    if (!this.#cell.read("kv.delete", () => this.#there())) return false;
-    return this.#cell.write(
+    if (!read(this.#cell, "kv.delete", () => this.#there())) return false;
+    return write(
+      this.#cell,
       "kv.delete",
       () => this.#cell.db.prepare("DELETE FROM _frond_kv WHERE key = ?").run(key).changes === 1,
     );
@@ -78,7 +80,7 @@ export class KeyValues {
   list<T = unknown>(options: KvListOptions = {}): IterableIterator<[string, T]> {
     const { where, values } = conditions(options);
     const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
-    return this.#cell.read("kv.list", () => {
+    return read(this.#cell, "kv.list", () => {
       if (!this.#there()) return [].values();
       const entries: [string, T][] = [];
       let bytes = 0;

@@ -10,9 +10,7 @@ import { FrondError, isFrondError } from "../errors.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
 import type { Marker } from "../store/marker.ts";
-import { wrapSqlError } from "../store/sqlerror.ts";
 import type { Clock } from "../clock.ts";
-import type { Prepared } from "../store/statements.ts";
 import type { Address, Durability, Lsn, Slot } from "../types.ts";
 import { CellAlarms } from "./alarms.ts";
 import type { CellKind, Verb } from "./app.ts";
@@ -24,6 +22,7 @@ import { InputGate } from "./gate.ts";
 import { call, dropCalls, type Fail, Invocation, invocations, isAsync, isWithin, releaseCalls } from "./invocation.ts";
 import { eraseNow } from "./maintenance.ts";
 import type { SocketRegistry } from "./sockets.ts";
+import { closed, erased, stray } from "./misuse.ts";
 import type { Stubs } from "./stub.ts";
 import { Transactions } from "./transactions.ts";
 
@@ -221,75 +220,13 @@ export class LiveCell {
     }
   }
 
-  /**
-   * Executes a statement of the code that is running. Throws STRAY_STATEMENT outside an invocation of this cell, and
-   * TX_ABORTED when the statement ended its own transaction.
-   */
-  execute<T>(sql: string, args: unknown[], run: (prepared: Prepared, args: unknown[]) => T): T {
-    const invocation = this.enter();
-    let failure: unknown;
-    let writes = false;
-    const { marker } = this.host;
-    marker.enter(this.mark, marker.sqlNumber(sql));
-    try {
-      const prepared = this.db.statements.prepare(sql);
-      if (prepared.writes) {
-        this.tx.open(invocation);
-        writes = true;
-      }
-      return run(prepared, args);
-    } catch (error) {
-      failure = error;
-      throw error;
-    } finally {
-      marker.leave();
-      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
-      if (writes) this.tx.stillStands(invocation, sql, failure);
-    }
-  }
-
-  /** Runs frond's own statements that write, as part of the code that is running. `what` names them in errors. */
-  write<T>(what: string, work: () => T): T {
-    const invocation = this.enter();
-    this.tx.open(invocation);
-    let failure: unknown;
-    const { marker } = this.host;
-    marker.enter(this.mark, marker.sqlNumber(what));
-    try {
-      return work();
-    } catch (error) {
-      failure = wrapSqlError(error, what);
-      throw failure;
-    } finally {
-      marker.leave();
-      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
-      this.tx.stillStands(invocation, what, failure);
-    }
-  }
-
-  /** Runs frond's own statements that only read, as part of the code that is running. */
-  read<T>(what: string, work: () => T): T {
-    const invocation = this.enter();
-    const { marker } = this.host;
-    marker.enter(this.mark, marker.sqlNumber(what));
-    try {
-      return work();
-    } catch (error) {
-      const failure = wrapSqlError(error, what);
-      if (isFrondError(failure, "CELL_DAMAGED")) this.#giveUpFile(invocation, failure);
-      throw failure;
-    } finally {
-      marker.leave();
-    }
-  }
-
   /** The invocation that is running, which is one of this cell and may go on. */
   known(): Invocation {
     const invocation = invocations.getStore();
-    if (invocation === undefined || invocation.cell !== this || invocation.done) throw this.#stray(invocation);
+    if (invocation === undefined || invocation.cell !== this || invocation.done) throw stray(this, invocation);
     if (invocation.failed !== undefined) throw invocation.failed;
     if (this.broken !== undefined) throw this.broken;
-    if (invocation.erases) throw this.#erased(invocation);
+    if (invocation.erases) throw erased(this, invocation);
     return invocation;
   }
 
@@ -297,9 +234,9 @@ export class LiveCell {
   enter(): Invocation {
     const invocation = this.known();
     const { tx } = this;
-    if (tx.exclusive !== undefined && tx.exclusive !== invocation) throw this.#closed(invocation);
+    if (tx.exclusive !== undefined && tx.exclusive !== invocation) throw closed(this, invocation);
     if (tx.owner === undefined || tx.owner === invocation) return invocation;
-    if (tx.isMidway) throw this.#stray(invocation);
+    if (tx.isMidway) throw stray(this, invocation);
     tx.commitStretch(tx.owner);
     if (this.broken !== undefined) throw this.broken;
     return invocation;
@@ -456,38 +393,5 @@ export class LiveCell {
     invocation.answered = true;
     // What it left to do goes on by stretches.
     invocation.sync = false;
-  }
-
-  /** SQLite has met a page that cannot be: the file is a cache, and the log has the cell. Throws what the verb ends with. */
-  #giveUpFile(invocation: Invocation, error: FrondError): never {
-    this.tx.owner = undefined;
-    dropCalls(invocation, 0);
-    this.break(error, `the file of ${this.address} is damaged and is made anew from the log`);
-    throw (invocation.failed ??= this.broken);
-  }
-
-  #stray(invocation: Invocation | undefined): FrondError {
-    let where = "outside of any verb (a timer or an event that no verb waits for?)";
-    if (invocation !== undefined) {
-      if (invocation.cell !== this) {
-        where = `by ${invocation.cell.address}; a cell is reached through a stub: this.get(...)`;
-      } else if (invocation.done) {
-        where = `after its verb ${invocation.verb} had ended; await what it starts`;
-      } else {
-        where = `by its verb ${invocation.verb} in the middle of ${this.tx.owner?.verb ?? "another"}, which called into it`;
-      }
-    }
-    return new FrondError("STRAY_STATEMENT", `${this.address} was used ${where}`);
-  }
-
-  #closed(invocation: Invocation): FrondError {
-    const who = `${this.address} was used by its verb ${invocation.verb}`;
-    const why = `while ${this.tx.exclusive?.verb ?? "a transaction"} has the cell for itself`;
-    return new FrondError("CELL_BUSY", `${who} ${why}; calls wait for that by themselves, timers do not`);
-  }
-
-  #erased(invocation: Invocation): FrondError {
-    const what = `${this.address}.${invocation.verb} goes on after deleteAll`;
-    return new FrondError("TX_ABORTED", `${what}, which happens when a sync verb commits; make it async, or end there`);
   }
 }

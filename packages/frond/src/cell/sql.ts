@@ -6,6 +6,7 @@
 import { FrondError } from "../errors.ts";
 import type { Row } from "../store/rows.ts";
 import type { Prepared } from "../store/statements.ts";
+import { execute } from "./statements.ts";
 import type { LiveCell } from "./live.ts";
 
 /** What a statement without rows did. */
@@ -33,9 +34,9 @@ const texts = new WeakMap<TemplateStringsArray, string>();
 /** The tag for one cell. */
 export function sqlOf(cell: LiveCell): Sql {
   const all = (strings: TemplateStringsArray, values: unknown[]): Row[] =>
-    cell.execute(textOf(strings), values, readAll);
+    execute(cell, textOf(strings), values, readAll);
   const tag = (strings: TemplateStringsArray, ...values: unknown[]): Changes =>
-    cell.execute(textOf(strings), values, runOnly);
+    execute(cell, textOf(strings), values, runOnly);
   return Object.assign(tag, {
     all: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values),
     first: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values)[0],

@@ -10,6 +10,7 @@ import { MAX_SQL_LENGTH } from "../limits.ts";
 import { splitStatements } from "../store/split.ts";
 import { type Row, toObjects } from "../store/rows.ts";
 import type { Prepared } from "../store/statements.ts";
+import { execute } from "./statements.ts";
 import type { LiveCell } from "./live.ts";
 
 /** A result of `ctx.storage.sql.exec`. */
@@ -92,7 +93,7 @@ export class SqlStorage {
   }
 
   #run(sql: string, values: unknown[]): SqlCursor {
-    return this.#cell.execute(sql, values, toCursor);
+    return execute(this.#cell, sql, values, toCursor);
   }
 
   #split(query: string): string[] {

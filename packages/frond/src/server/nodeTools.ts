@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { formatAddress, parseAddress } from "../address.ts";
+import { execute } from "../cell/statements.ts";
 import { FrondError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import type { Node } from "./node.ts";
@@ -63,7 +64,7 @@ export function controlOf(node: Node): NodeControl {
         if (prepared.writes && !write) {
           throw new FrondError("SQL_DENIED", "the statement changes the cell; say so with --write");
         }
-        return cell.execute(sql, args, (statement, values) => {
+        return execute(cell, sql, args, (statement, values) => {
           const { columns } = statement;
           if (columns.length === 0) return { columns: [], rows: [], changes: statement.run(values).changes };
           const rows = statement.all(values);
