@@ -18,7 +18,9 @@ export function blockConcurrencyWhile<T>(cell: LiveCell, work: () => T | Promise
       return await work();
     } catch (error) {
       // Before the gate opens: who waits must not meet this instance any more.
-      const message = error instanceof Error ? error.message : String(error);
+      const { stumbled } = invocations.getStore() as Invocation;
+      const before = stumbled instanceof Error && stumbled !== error ? `; before that: ${stumbled.message}` : "";
+      const message = (error instanceof Error ? error.message : String(error)) + before;
       const what = `blockConcurrencyWhile of ${cell.address} failed`;
       const code = cell.activating ? "ACTIVATION_FAILED" : "ABORTED";
       cell.reset(new FrondError(code, `${what}: ${message}`, { cause: error }));

@@ -46,6 +46,8 @@ export class Invocation implements Caller {
   commits = 0;
   /** The failure that ended its transaction; everything it does from then on fails with it. */
   failed: unknown = undefined;
+  /** The last failure of a statement, for messages: some libraries throw another one instead. */
+  stumbled: unknown = undefined;
   /** Calls of stubs made inside the open transaction: they leave after its commit, and are dropped with it. */
   held: HeldCall[] | undefined;
   /** Asynchronous operations of the storage that wait for their turn: it does not end before them. */

@@ -10,6 +10,7 @@ import { MAX_SQL_LENGTH } from "../limits.ts";
 import { splitStatements } from "../store/split.ts";
 import { type Row, toObjects } from "../store/rows.ts";
 import type { Prepared } from "../store/statements.ts";
+import { type ForeignKeyWord, foreignKeyWord, refuseCascade } from "./foreignKeys.ts";
 import { execute } from "./statements.ts";
 import type { LiveCell } from "./live.ts";
 
@@ -68,10 +69,17 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
   }
 }
 
+interface Statement {
+  readonly sql: string;
+  readonly keys: ForeignKeyWord;
+}
+
 /** `ctx.storage.sql`. */
 export class SqlStorage {
   readonly #cell: LiveCell;
-  readonly #scripts = new Map<string, string[]>();
+  readonly #scripts = new Map<string, Statement[]>();
+  /** Foreign keys are believed to be switched off. */
+  #keysOff = false;
 
   constructor(cell: LiveCell) {
     this.#cell = cell;
@@ -81,8 +89,8 @@ export class SqlStorage {
   exec<T extends object = Row>(query: string, ...bindings: unknown[]): SqlCursor<T> {
     const statements = this.#split(query);
     const last = statements.length - 1;
-    for (let i = 0; i < last; i++) this.#run(statements[i] as string, []);
-    return this.#run(statements[last] as string, bindings) as SqlCursor<T>;
+    for (let i = 0; i < last; i++) this.#run(statements[i] as Statement, []);
+    return this.#run(statements[last] as Statement, bindings) as SqlCursor<T>;
   }
 
   /** Size of the database, in bytes. */
@@ -92,17 +100,25 @@ export class SqlStorage {
     return this.#cell.db.prepare(sql).get()?.["size"] as number;
   }
 
-  #run(sql: string, values: unknown[]): SqlCursor {
+  #run({ sql, keys }: Statement, values: unknown[]): SqlCursor {
+    if (keys !== undefined) {
+      if ("off" in keys) {
+        this.#cell.enter();
+        this.#keysOff = keys.off;
+        return new SqlCursor([], [], 0);
+      }
+      if (this.#keysOff) refuseCascade(this.#cell, keys.drops);
+    }
     return execute(this.#cell, sql, values, toCursor);
   }
 
-  #split(query: string): string[] {
+  #split(query: string): Statement[] {
     let statements = this.#scripts.get(query);
     if (statements === undefined) {
       if (typeof query !== "string" || query.length > MAX_SQL_LENGTH) {
         throw new FrondError("SQL_ERROR", `exec takes SQL text of at most ${MAX_SQL_LENGTH} characters`);
       }
-      statements = splitStatements(query);
+      statements = splitStatements(query).map((sql) => ({ sql, keys: foreignKeyWord(sql) }));
       if (statements.length === 0) throw new FrondError("SQL_ERROR", "SQL code did not contain a statement.");
       if (this.#scripts.size >= 64) this.#scripts.clear();
       this.#scripts.set(query, statements);

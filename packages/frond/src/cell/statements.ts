@@ -34,6 +34,7 @@ export function execute<T>(
     return run(prepared, args);
   } catch (error) {
     failure = error;
+    invocation.stumbled = error;
     throw error;
   } finally {
     marker.leave();
@@ -70,6 +71,7 @@ export function read<T>(cell: LiveCell, what: string, work: () => T): T {
     return work();
   } catch (error) {
     const failure = wrapSqlError(error, what);
+    invocation.stumbled = failure;
     if (isFrondError(failure, "CELL_DAMAGED")) giveUpFile(cell, invocation, failure);
     throw failure;
   } finally {
