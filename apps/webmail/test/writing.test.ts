@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { need } from "../../../test-support/need.ts";
 import { boxLink } from "../src/links.ts";
 import { parseMail } from "../src/message.ts";
-import { rawOf } from "./support/mail.ts";
+import { getPage, rawOf } from "./support/mail.ts";
 import { type Office, openOffice, subjects } from "./support/office.ts";
 
 const ANN = "ann@example.org";
@@ -30,10 +30,8 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.getByLabel("Text").fill(body);
   };
   const newest = async (name: string): Promise<number> => {
-    const page = await office.open(name);
-    const id = Number(await page.locator(".mail").first().getAttribute("data-id"));
-    await page.context().close();
-    return id;
+    const list = await (await getPage(office.server, boxLink(name))).text();
+    return Number(/data-id="(\d+)"/.exec(list)?.[1]);
   };
 
   test("a letter arrives in the other mailbox as it was written, and stands in Sent", async () => {
