@@ -112,6 +112,15 @@ export function eraseNow(cell: LiveCell, invocation: Invocation): void {
   if (bytes >= CHECKPOINT_BYTES && !cell.gate.maintained) checkpointSoon(cell);
 }
 
+/**
+ * Deletes the cell, as an event that nobody in it has asked for, and gives the instance up: its fields are gone, and what
+ * still runs in it ends with ABORTED.
+ */
+export function eraseFromOutside(cell: LiveCell): void {
+  eraseNow(cell, cell.enter());
+  cell.reset(new FrondError("ABORTED", `${cell.address} was deleted by its operator`));
+}
+
 /** Empties the database and makes the schema of a new cell. Returns its pages: they wait for the first record of a verb. */
 function beginAnew({ kind, address, db }: LiveCell): PendingPages {
   const pending = new PendingPages();

@@ -7,6 +7,7 @@ import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { addAlarms } from "./alarms.ts";
 import { addCall } from "./call.ts";
+import { addDelete } from "./delete.ts";
 import { addDev } from "./dev.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
@@ -61,6 +62,7 @@ function makeProgram(json: boolean): Command {
   addSql(program);
   addCall(program);
   addExport(program);
+  addDelete(program);
   return program;
 }
 

@@ -139,6 +139,7 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
   sql: (control, args) =>
     control.sql(text(args, 0, "address"), text(args, 1, "sql"), list(args, 2, "args"), args[3] === true),
   call: (control, args) => control.call(text(args, 0, "address"), text(args, 1, "verb"), list(args, 2, "args")),
+  delete: (control, args) => control.delete(text(args, 0, "address")),
 };
 
 function pageLimit(limit: unknown): number {

@@ -37,6 +37,7 @@ export interface OperatorView {
   release(address: string): Promise<void>;
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult>;
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown>;
+  delete(address: string): Promise<void>;
   /** Writes the cell as a plain SQLite file at `file`, which must not exist; nothing is left there on failure. */
   exportTo(address: string, file: string): Promise<{ bytes: number }>;
   close(): Promise<void>;
@@ -88,6 +89,7 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     release: async (address) => control.release(address),
     sql: async (address, sql, args, write) => toWire(await control.sql(address, sql, [...args], write)) as SqlResult,
     call: async (address, verb, args) => toWire(await control.call(address, verb, [...args])),
+    delete: (address) => control.delete(address),
     async exportTo(address, file) {
       try {
         return await control.exportTo(address, file);
@@ -146,6 +148,10 @@ class ControlClient implements OperatorView {
 
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown> {
     return this.#ask("call", [address, verb, args]);
+  }
+
+  async delete(address: string): Promise<void> {
+    await this.#ask("delete", [address]);
   }
 
   async exportTo(address: string, file: string): Promise<{ bytes: number }> {

@@ -108,6 +108,8 @@ export interface NodeControl {
   sql(address: string, sql: string, args: unknown[], write: boolean): Promise<SqlResult>;
   /** Calls a verb of the cell. What the verb throws is thrown. */
   call(address: string, verb: string, args: unknown[]): Promise<unknown>;
+  /** Deletes the cell with everything in it. Throws CELL_MISSING. What runs in it ends with ABORTED. */
+  delete(address: string): Promise<void>;
   /** Writes the cell as a plain SQLite file at `file`, which does not exist yet. */
   exportTo(address: string, file: string): Promise<{ bytes: number }>;
 }

@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { formatAddress, parseAddress } from "../address.ts";
+import { eraseFromOutside } from "../cell/maintenance.ts";
 import { execute } from "../cell/statements.ts";
 import { FrondError } from "../errors.ts";
 import { VERSION } from "../version.ts";
@@ -94,6 +95,11 @@ export function controlOf(node: Node): NodeControl {
       } finally {
         await commitLog.flushed();
       }
+    },
+    async delete(address) {
+      checkUsed(node);
+      await host.withCell(address, eraseFromOutside);
+      await commitLog.flushed();
     },
     async exportTo(address, file) {
       checkUsed(node);

@@ -58,6 +58,7 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       all.slice(0, limit).map((address) => ({ address, calls: 1, busyMs: 2, running: 3, waiting: 4 })),
     alarms: (after, limit, failedOnly) =>
       after === undefined ? [{ address: "a/b", dueMs: limit, failed: Number(failedOnly) }] : [],
+    delete: async () => {},
     alarmsOf: async (address) => [{ id: 1, verb: address, dueMs: 5, tries: 2, cron: "* * * * *" }],
     parked: () => [{ address: "a/b", sinceMs: 5, strikes: [{ atMs: 5, why: "it looped" }] }],
     release: () => {},
@@ -179,6 +180,15 @@ describe("what crosses it", () => {
     const view = await served(scratch(), pretendNode({ call: async (_a, _v, args) => void (seen = args) }));
     expect(await view.call("a/b", "v", [new Uint8Array([1, 2]), { $blob: "AQI=" }, { $blob: 1 }])).toBeUndefined();
     expect(seen).toEqual([new Uint8Array([1, 2]), new Uint8Array([1, 2]), { $blob: 1 }]);
+  });
+
+  test("a deletion arrives with its address, and is answered", async () => {
+    const deleted: string[] = [];
+    const control = pretendNode({ delete: async (address) => void deleted.push(address) });
+    for (const view of [await served(scratch(), control), viewOf(control, async () => {})]) {
+      expect(await view.delete("a/b")).toBeUndefined();
+    }
+    expect(deleted).toEqual(["a/b", "a/b"]);
   });
 
   test("cells come in pages, in order, each once", async () => {
