@@ -147,7 +147,7 @@ export class AlarmMachine {
   /** What to do at `now`, in ms since 1970. */
   plan(now: number): AlarmPlan {
     this.#earn(now);
-    if (now >= this.#sweepAt) {
+    if (now >= this.#sweepAt && !this.#isBusy(now)) {
       this.#sweepAt = Infinity;
       this.#cursor = BEGINNING;
     }
@@ -180,6 +180,14 @@ export class AlarmMachine {
     return this.#tokens >= 1 && this.#running.size < this.#limits.running;
   }
 
+  /**
+   * Something that is due waits, here or in the index. The index is read anew only after it: many that are refused again and
+   * again would otherwise come first each time, and those behind them would never have a turn.
+   */
+  #isBusy(now: number): boolean {
+    return this.#isDue(now) || (this.#cursor !== undefined && this.#cursor.due <= now);
+  }
+
   #isDue(now: number): boolean {
     const first = this.#window[0];
     return first !== undefined && first.wake <= now;
@@ -208,7 +216,7 @@ export class AlarmMachine {
   }
 
   #wakeAt(now: number): number {
-    let at = this.#sweepAt;
+    let at = this.#isBusy(now) ? Infinity : this.#sweepAt;
     // Once it has come so far, the index is read whenever a run or a change makes room.
     if (this.#cursor !== undefined && this.#cursor.due > now) at = Math.min(at, this.#cursor.due);
     const first = this.#window[0];

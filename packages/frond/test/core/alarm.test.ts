@@ -278,6 +278,23 @@ describe("alarms of any history", () => {
     world.look();
     expect(world.running).toEqual([cell(1)]);
   });
+
+  test("each has its turn, however many before it are refused for ever", () => {
+    const world = new World(new AlarmMachine({ ...LIMITS, startsPerSecond: 500, window: 64 }));
+    for (let i = 0; i < 3_000; i++) world.arm(cell(i), START - 10_000 + i, false);
+    const behind = cell(3_000);
+    world.arm(behind, START, false);
+    const turns = new Set<Address>();
+    for (let looks = 0; looks < 20_000 && !turns.has(behind); looks++) {
+      const wakeAt = world.look();
+      for (const address of world.running) {
+        turns.add(address);
+        world.end(address, address === behind ? "ran" : "refused");
+      }
+      world.now = Math.max(world.now + 1, Math.min(wakeAt, world.now + 1_000));
+    }
+    expect(turns).toContain(behind);
+  });
 });
 
 describe("a machine that is wrong is caught", () => {
