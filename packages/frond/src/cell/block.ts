@@ -8,7 +8,7 @@
 
 import { FrondError } from "../errors.ts";
 import { MAX_BLOCK_MS } from "../limits.ts";
-import { dropCalls, Invocation, invocations, isWithin } from "./invocation.ts";
+import { dropCalls, Invocation, invocations, isWithin, releaseCalls } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 
 /** Runs `work` with the input gate closed. Rejects with what it throws; the instance is then given up. */
@@ -93,6 +93,7 @@ async function run<T>(
     if (scope.failed !== undefined) throw scope.failed;
     if (cell.broken !== undefined) throw cell.broken;
     if (long && tx.owner === scope) tx.commit(scope);
+    else if (long) releaseCalls(scope);
     return value;
   } catch (error) {
     if (long && tx.owner === scope) tx.rollback(scope);

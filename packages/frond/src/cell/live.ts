@@ -253,15 +253,16 @@ export class LiveCell {
     return !invocation.done && (invocation.sync || (this.tx.owner === invocation && !invocation.long));
   }
 
-  /** Runs `leave` when what the running code has written here is committed, and `drop` if it is rolled back. */
-  whenCommitted(leave: () => void, drop: () => void): void {
+  /**
+   * Runs `leave` when what the running code has written here is committed, and `drop` if it is rolled back. `untilEnd`: in a
+   * transaction over awaits that has not written yet too, which is for what it cannot wait for itself.
+   */
+  whenCommitted(leave: () => void, drop: () => void, untilEnd = false): void {
     const invocation = invocations.getStore();
-    const open =
-      invocation?.cell === this && !invocation.done && (invocation.sync || this.tx.owner === invocation)
-        ? invocation
-        : undefined;
-    if (open === undefined) leave();
-    else (open.held ??= []).push({ leave, drop });
+    if (invocation === undefined || invocation.cell !== this || invocation.done) return leave();
+    const open = invocation.sync || this.tx.owner === invocation || (untilEnd && invocation.long);
+    if (open) (invocation.held ??= []).push({ leave, drop });
+    else leave();
   }
 
   /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself, another's turn. */

@@ -112,12 +112,16 @@ export function eraseNow(cell: LiveCell, invocation: Invocation): void {
   if (bytes >= CHECKPOINT_BYTES && !cell.gate.maintained) checkpointSoon(cell);
 }
 
+/** What the close of a socket says whose other side has gone for good. */
+const GOING_AWAY = 1001;
+
 /**
  * Deletes the cell, as an event that nobody in it has asked for, and gives the instance up: its fields are gone, and what
- * still runs in it ends with ABORTED.
+ * still runs in it ends with ABORTED. Its sockets are closed, without a last event that could make it begin again.
  */
 export function eraseFromOutside(cell: LiveCell): void {
   eraseNow(cell, cell.enter());
+  cell.host.sockets.of(cell).dismiss(GOING_AWAY, "this cell was deleted", cell.lastLsn);
   cell.reset(new FrondError("ABORTED", `${cell.address} was deleted by its operator`));
 }
 

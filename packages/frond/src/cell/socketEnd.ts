@@ -62,6 +62,8 @@ export class SocketEnd {
   attachment: Uint8Array | undefined;
   /** When it last got an automatic answer, in ms since 1970. */
   autoRespondedMs: number | undefined;
+  /** See {@link dismiss}. */
+  dismissed = false;
   readonly #gate: SocketGate;
   #line: SocketLine | undefined;
   #head: Frame | undefined;
@@ -115,11 +117,18 @@ export class SocketEnd {
     if (this.readyState === 1) this.#append({ ...CLOSE, data, text: true, code: undefined, reason: undefined, lsn });
   }
 
-  /** Closes for the runtime, behind what was sent. */
-  closeKnown(code: number, reason: string): void {
-    if (this.readyState !== 1) return;
+  /** Closes for the runtime, behind what was sent. Where the cell has closed it, too: that may be taken back yet. */
+  closeKnown(code: number, reason: string, lsn = 0 as Lsn): void {
+    if (this.#ended || this.#cut || this.#closing === "runtime") return;
     this.#closing = "runtime";
-    this.#append({ ...CLOSE, code, reason, lsn: 0 as Lsn });
+    this.#append({ ...CLOSE, code, reason, lsn });
+  }
+
+  /** Closes for the runtime, and its cell never hears of it: it was deleted, and would begin anew for a farewell. */
+  dismiss(code: number, reason: string, lsn: Lsn): void {
+    this.dismissed = true;
+    this.set.remove(this);
+    this.closeKnown(code, reason, lsn);
   }
 
   /** The handshake is done. */
@@ -146,7 +155,7 @@ export class SocketEnd {
       },
       () => {
         frame.dropped = true;
-        if (frame.data === undefined) this.#closing = undefined;
+        if (frame.data === undefined && this.#closing === "cell") this.#closing = undefined;
         this.#drain();
       },
       () => {
@@ -217,5 +226,5 @@ export function atCommit(gate: SocketGate, leave: (lsn: Lsn) => void, drop: () =
   // What another verb has set in the fields must be in the log before it is told.
   const { cell } = invocation.cell.enter();
   begin();
-  cell.whenCommitted(() => leave(cell.lsn), drop);
+  cell.whenCommitted(() => leave(cell.lsn), drop, true);
 }

@@ -101,6 +101,11 @@ export class CellSockets {
     return Array.from(ends, (end) => end.face);
   }
 
+  /** Closes all of them; the cell, which was deleted, hears nothing of it. */
+  dismiss(code: number, reason: string, lsn: Lsn): void {
+    for (const end of this.#all) end.dismiss(code, reason, lsn);
+  }
+
   add(end: SocketEnd): void {
     if (this.#all.size === 0) this.#registry.keep(this);
     this.#all.add(end);
@@ -196,6 +201,7 @@ export class SocketRegistry {
     cell.whenCommitted(
       () => {},
       () => pending.withdraw(),
+      true,
     );
     return Object.assign(response, { webSocket: end.face });
   }

@@ -9,7 +9,7 @@
 import { FrondError } from "../errors.ts";
 import { transactionOverAwaits } from "./block.ts";
 import { type KvListOptions, type KvRow, KeyValues, rowsOf } from "./kv.ts";
-import { type Invocation, invocations, isWithin } from "./invocation.ts";
+import { dropCalls, type Invocation, invocations, isWithin } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { erase } from "./maintenance.ts";
 import { synced } from "./outgoing.ts";
@@ -169,6 +169,7 @@ export class StorageTransaction extends AsyncKeyValues {
     if (tx.inPart) throw new FrondError("TX_ABORTED", "Cannot call rollback() within transactionSync(): throw there");
     this.#state.now = "rolled back";
     if (tx.owner === this.#scope) tx.rollback(this.#scope);
+    else dropCalls(this.#scope, 0);
   }
 
   /** For the storage only: the work has ended. */

@@ -163,9 +163,14 @@ class Feed implements ConnectionOwner {
     this.#end.closeKnown(code, reason);
   }
 
+  /** Its cell hears nothing more. */
+  get #silent(): boolean {
+    return this.#stopping || this.#end.dismissed;
+  }
+
   #put(event: SocketEvent): void {
     // A class without the hook is not woken for it.
-    if (this.#stopping || !(event.hook in this.#end.set.kind.type.prototype)) return;
+    if (this.#silent || !(event.hook in this.#end.set.kind.type.prototype)) return;
     this.#inbox.push(event);
     this.#open += 1;
     this.#bytes += event.bytes;
@@ -188,6 +193,7 @@ class Feed implements ConnectionOwner {
       this.#begun();
       // The next one follows by itself, or as soon as the code that runs now has returned.
       if (!at.once) queueMicrotask(() => this.#gateway.outside(() => this.#pump()));
+      if (this.#end.dismissed) return undefined;
       const hook = cell.instance[event.hook] as ((...args: unknown[]) => unknown) | undefined;
       return hook && callHook(hook, cell.instance, [this.#end.face, ...event.args]);
     };

@@ -122,6 +122,34 @@ describe("frames", () => {
     await client.got(5);
   });
 
+  test("a frame of a transaction over awaits leaves with its commit, one from before its first write too", async () => {
+    class Long extends Book {
+      override async webSocketMessage(ws: Socket, message: Message): Promise<void> {
+        const whole = this.ctx.storage.transaction(async (transaction) => {
+          ws.send(`early ${String(message)}`);
+          if (message === "undone") transaction.rollback();
+          if (message === "undone" || message === "read") return;
+          this.put(String(message));
+          ws.send(`late ${String(message)}`);
+          await undefined;
+          if (message === "thrown") throw new Error("taken back");
+        });
+        await whole.catch(() => {});
+        ws.send("end");
+      }
+    }
+    const rooms = await openRooms({ long: Long });
+    const client = await join(rooms, "/long/a");
+    client.send("thrown");
+    expect(await client.got(1)).toEqual(["end"]);
+    client.send("undone");
+    expect(await client.got(2)).toEqual(["end", "end"]);
+    client.send("good");
+    expect((await client.got(5)).slice(2)).toEqual(["early good", "late good", "end"]);
+    client.send("read");
+    expect((await client.got(7)).slice(5)).toEqual(["early read", "end"]);
+  });
+
   test("in an async hook each frame leaves with its stretch, also before the hook has ended or thrown", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     class Stepper extends Book {

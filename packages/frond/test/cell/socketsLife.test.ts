@@ -97,6 +97,23 @@ describe("a socket and its cell", () => {
     expect((await client.got(5))[4]).toBe("four 1");
   });
 
+  test("frond delete closes the sockets of its cell with 1001, and no hook hears of it", async () => {
+    const rooms = await openRooms({ room: Room });
+    const deleted = await join(rooms, "/room/a?who=ann");
+    const other = await join(rooms, "/room/b?who=ben");
+    const a = rooms.get(Room, "a");
+    await a.note("there");
+    await rooms.node.control.delete("room/a");
+    expect(await a.count()).toBe(0);
+    expect(await deleted.got(1)).toEqual(["closed 1001 this cell was deleted"]);
+    await until(() => rooms.node.upgrades.count === 1);
+    // A farewell that the hook had noted would have made the cell begin again.
+    expect(await a.notes()).toEqual([]);
+    expect(rooms.node.control.cells(undefined, 10)).toEqual([]);
+    other.send("still");
+    expect(await other.got(1)).toEqual(["still"]);
+  });
+
   test("a text is answered without the cell, however it sleeps, and only on an exact match", async () => {
     class Auto extends Cell {
       static woken = 0;

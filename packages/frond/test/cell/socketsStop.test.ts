@@ -49,6 +49,30 @@ describe("a graceful stop", () => {
     expect(await back.got(1)).toEqual(["again 1"]);
   });
 
+  test("closes a socket with 1012 whose cell takes back that it has closed it", async () => {
+    const { promise: end, resolve: go } = Promise.withResolvers<void>();
+    let said = false;
+    class Doubter extends Diary {
+      override async webSocketMessage(ws: CellSocket): Promise<void> {
+        const whole = this.ctx.storage.transaction(async () => {
+          ws.close(4000, "done");
+          said = true;
+          await end;
+          throw new Error("taken back");
+        });
+        await whole.catch(() => {});
+      }
+    }
+    const rooms = await openRooms({ doubter: Doubter });
+    const client = await join(rooms, "/doubter/a");
+    client.send("go");
+    await until(() => said);
+    const stopped = rooms.stop();
+    go();
+    expect(await client.got(1)).toEqual(["closed 1012 the node is restarting"]);
+    await stopped;
+  });
+
   test("lets what has begun come to its end; what it sends then goes nowhere", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     class Late extends Diary {
