@@ -78,8 +78,10 @@ function readArguments(text: string): readonly unknown[] | string {
 
 /** What is no address of a call becomes one that nobody has: it is refused like any other. */
 function addressOf(url: URL): Omit<AskedCall, "args"> {
-  const parts = url.pathname.slice(CALL_PATH.length).split("/").map(decodePart);
   const nowhere = { kind: "", name: "", verb: "" };
+  // With `..` a target can begin like a call and mean another path, which is the one that a guard in front has seen.
+  if (!url.pathname.startsWith(CALL_PATH)) return nowhere;
+  const parts = url.pathname.slice(CALL_PATH.length).split("/").map(decodePart);
   if (parts.length === 2) {
     const [kind = "", verb = ""] = parts;
     const name = url.searchParams.get("name");

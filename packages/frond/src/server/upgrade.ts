@@ -170,11 +170,15 @@ export class Upgrade {
     if (origin === undefined || origins === "any") return true;
     if (!URL.canParse(origin)) return false;
     const asked = new URL(origin);
-    if (origins?.some((one) => new URL(one).origin === asked.origin) === true) return true;
+    // Of schemes that it does not know (`app://`), URL says for each that its origin is "null": those are compared as texts.
+    if (origins?.some((one) => one === origin || (isWeb(asked) && new URL(one).origin === asked.origin))) return true;
+    if (!isWeb(asked)) return false;
     // The target is a whole URL where a trusted proxy states another host.
     const target = this.incoming.url ?? "/";
     const base = `http://${host}`;
-    return URL.canParse(target, base) && new URL(target, base).host === asked.host;
+    if (!URL.canParse(target, base)) return false;
+    const own = new URL(target, base);
+    return own.host === asked.host && (own.protocol === "http:" || asked.protocol === "https:");
   }
 
   /** The response that opens the connection for `taker`. Throws BAD_OPTION when the request was accepted before. */
@@ -236,6 +240,10 @@ export class Upgrade {
     this.#upgrades.settled(this);
     return true;
   }
+}
+
+function isWeb({ protocol }: URL): boolean {
+  return protocol === "https:" || protocol === "http:";
 }
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;

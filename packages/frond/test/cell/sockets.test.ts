@@ -157,7 +157,7 @@ describe("a WebSocket of a cell", () => {
   test("is refused where none was asked for (426), to a page of another host (403), and beyond the limit (503)", async () => {
     class Picky extends Cell {
       override fetch(request: Request): Response {
-        return this.accept(request, { origins: ["https://friend.example"] });
+        return this.accept(request, { origins: ["https://friend.example", "app://friend"] });
       }
     }
     const rooms = await openRooms({ picky: Picky, room: Room }, { maxSocketsPerCell: 2 });
@@ -169,6 +169,10 @@ describe("a WebSocket of a cell", () => {
     const second = await join(rooms, "/picky/a", { origin: `http://127.0.0.1:${rooms.port}` });
     await expect(join(rooms, "/picky/a")).rejects.toThrow("refused 503");
     await join(rooms, "/picky/b");
+    await join(rooms, "/picky/c", { origin: "app://friend" });
+    for (const other of ["app://foe", "chrome-extension://friend", "null", `app://127.0.0.1:${rooms.port}`]) {
+      await expect(join(rooms, "/picky/c", { origin: other }), other).rejects.toThrow("refused 403");
+    }
     second.ws.close();
     await second.got(1);
     await join(rooms, "/picky/a");

@@ -375,6 +375,23 @@ describe("requests that are no calls", () => {
     }
   });
 
+  test("a path that means another one is no call: a guard in front may have looked at that one", async () => {
+    const { port } = await serveExposed(todoApp());
+    const ask = (path: string): Promise<string> =>
+      exchange(
+        port,
+        `POST ${path} HTTP/1.1\r\nHost: here.example\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+          `Content-Length: 2\r\n\r\n[]`,
+      );
+    expect(await ask("/_frond/call/todo/alice/list")).toMatch(/^HTTP\/1\.1 200 /);
+    for (const path of [
+      "/_frond/call/../../elsewherexx/todo/alice/list",
+      "/_frond/call/%2e%2e/%2E%2e/elsewherexx/todo/alice/list",
+    ]) {
+      expect(await ask(path), path).toMatch(/^HTTP\/1\.1 403 [^]*"REFUSED"/);
+    }
+  });
+
   test("another method is 405", async () => {
     const { url } = await serveExposed(todoApp());
     for (const method of ["GET", "PUT", "DELETE", "OPTIONS"]) {

@@ -232,6 +232,8 @@ describe("a page of another host", () => {
     const forwarded = ["X-Forwarded-Host: app.example.com", "X-Forwarded-Proto: https", "X-Forwarded-For: 10.0.0.1"];
     expect(await answerTo(door, ...forwarded, "Origin: https://app.example.com")).toBe("101");
     expect(await answerTo(door, ...forwarded, "Origin: http://example.test")).toBe("403");
+    // Behind TLS a page without it is another one: anybody on its way may have written it.
+    expect(await answerTo(door, ...forwarded, "Origin: http://app.example.com")).toBe("403");
   });
 });
 
