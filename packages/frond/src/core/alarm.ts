@@ -57,7 +57,7 @@ interface Waiting {
 }
 
 interface Run {
-  readonly since: number;
+  since: number;
   /** The next alarm of the cell as it was last told; 0 = none. */
   due: number;
   readonly refusals: number;
@@ -152,7 +152,9 @@ export class AlarmMachine {
       this.#cursor = BEGINNING;
     }
     for (const [address, run] of this.#running) {
-      if (now - run.since < this.#limits.placeMs) break;
+      // A clock that was set back takes nobody's place for longer.
+      run.since = Math.min(run.since, now);
+      if (now - run.since < this.#limits.placeMs) continue;
       this.#running.delete(address);
       this.#slow.set(address, run);
     }

@@ -259,6 +259,18 @@ describe("alarms of any history", () => {
     expect(world.running).toHaveLength(5);
   });
 
+  test("a run that hangs gives up its place though the clock was set back meanwhile", () => {
+    const world = new World(new AlarmMachine(LIMITS));
+    for (let i = 0; i < 5; i++) world.arm(cell(i), START - 3_600_000);
+    world.look();
+    expect(world.running).toHaveLength(LIMITS.running);
+    world.now -= 3_000_000;
+    world.look();
+    world.now += LIMITS.placeMs;
+    world.look();
+    expect(world.running).toHaveLength(5);
+  });
+
   test("one that was refused is tried again later each time, and others go on meanwhile", () => {
     const world = new World(new AlarmMachine(LIMITS));
     const tried: number[] = [];
