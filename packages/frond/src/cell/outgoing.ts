@@ -32,6 +32,11 @@ async function told(cell: LiveCell, lsnOf: () => Lsn): Promise<void> {
 /** The global fetch, behind the output gate. */
 export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: RequestInit): Promise<Response> {
   const asking = invocations.getStore();
+  // It would wait for the end of what waits for it.
+  if (asking?.cell === cell && asking.long && cell.tx.owner === asking) {
+    const what = `ctx.fetch in a storage.transaction of ${cell.address} that has written`;
+    return Promise.reject(new FrondError("TX_ABORTED", `${what}; nothing leaves before its end: fetch outside of it`));
+  }
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const go = (): void => resolve(globalThis.fetch(input, init));
   cell.whenCommitted(

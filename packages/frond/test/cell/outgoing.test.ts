@@ -38,6 +38,12 @@ class Writer extends Cell {
     void this.ctx.fetch(url).catch((error: { code?: string }) => codes.push(error.code));
     throw new Error("no");
   }
+  async askInTransaction(url: string) {
+    return this.ctx.storage.transaction(async () => {
+      this.put("taken back");
+      return (await this.ctx.fetch(url)).text();
+    });
+  }
   askInSync(url: string) {
     this.put("kept");
     void this.ctx.fetch(url);
@@ -141,6 +147,15 @@ test("ctx.fetch of a sync verb leaves with its commit and is dropped with its ro
   expect([hits(), codes]).toEqual([0, ["TX_ABORTED"]]);
   await cell.askInSync(url);
   await expect.poll(hits).toBe(1);
+});
+
+test("ctx.fetch of a transaction over awaits that has written is refused: nothing may leave before its end", async () => {
+  const { url, hits } = await outside();
+  const { get } = await openCells({ writer: Writer });
+  const failure = await failureOf(get(Writer, "a").askInTransaction(url));
+  expect(failure).toMatchObject({ code: "TX_ABORTED" });
+  expect(hits()).toBe(0);
+  expect(await get(Writer, "a").count()).toBe(0);
 });
 
 test("each chunk of a streamed body waits until what it tells is on the disk", async () => {
