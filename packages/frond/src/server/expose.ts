@@ -15,8 +15,8 @@ import type { CallOrigin, CheckedExposure, ExposedCall } from "../cell/expose.ts
 import type { App, CellKind } from "../cell/app.ts";
 import type { Get } from "../cell/stub.ts";
 import { encode } from "../client/values.ts";
-import { isFrondError } from "../errors.ts";
-import { MAX_ISSUE_LENGTH, MAX_ISSUES } from "../limits.ts";
+import { FrondError, isFrondError } from "../errors.ts";
+import { MAX_ISSUE_LENGTH, MAX_ISSUES, MAX_RESULT_BYTES } from "../limits.ts";
 import type { RequestInfo } from "./request.ts";
 import type { Session } from "./session.ts";
 
@@ -57,8 +57,8 @@ export interface CallFailure {
   readonly issues?: readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
 }
 
-/** What becomes of a call: the encoded result, or a failure with its HTTP status. */
-export type Outcome = { readonly ok: unknown } | { readonly status: number; readonly error: CallFailure };
+/** What becomes of a call: the result as JSON, or a failure with its HTTP status. */
+export type Outcome = { readonly ok: string } | { readonly status: number; readonly error: CallFailure };
 
 /** The checked arguments of a call, or why they cannot be used. */
 type Arguments =
@@ -105,7 +105,8 @@ export class ExposedCalls {
     }
     if ("failure" in args) throw args.failure;
     if ("issues" in args) return badArguments(`the arguments of ${verb} are not what it takes`, args.issues);
-    return { ok: encode(await this.#target.call(session, known, name, verb, [...args.values])) };
+    const result = await this.#target.call(session, known, name, verb, [...args.values]);
+    return { ok: textOf(result, verb) };
   }
 
   /** With arguments that were refused, `authorize` may stumble over their absence: that is no failure, and no yes. */
@@ -183,6 +184,14 @@ async function checkArguments(schema: StandardSchemaV1 | true, args: readonly un
   } catch (error) {
     return { failure: error };
   }
+}
+
+/** The result as JSON. Throws RESULT_TOO_LARGE; texts that are larger by far would be more than a string can hold. */
+function textOf(result: unknown, verb: string): string {
+  const text = JSON.stringify(encode(result));
+  if (text.length <= MAX_RESULT_BYTES) return text;
+  const what = `the result of ${verb} has ${text.length} characters as JSON`;
+  throw new FrondError("RESULT_TOO_LARGE", `${what}, at most ${MAX_RESULT_BYTES} are sent; answer it with fetch`);
 }
 
 function wrongName(name: string): string | undefined {

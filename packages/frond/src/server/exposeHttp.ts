@@ -102,8 +102,8 @@ function decodePart(text: string): string {
 /** The answer that tells `outcome`, with the headers that a page of the listed origin needs to read it. */
 export function respond(outcome: Outcome, listed?: string): Response {
   const status = "ok" in outcome ? 200 : outcome.status;
-  const body = "ok" in outcome ? { ok: outcome.ok } : { error: outcome.error };
-  return new Response(JSON.stringify(body), {
+  const body = "ok" in outcome ? `{"ok":${outcome.ok}}` : JSON.stringify({ error: outcome.error });
+  return new Response(body, {
     status,
     headers: {
       "content-type": "application/json",

@@ -6,7 +6,7 @@ import { WebSocket } from "ws";
 import { frond } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { PublicError } from "../../src/cell/expose.ts";
-import { MAX_CALL_BYTES, MAX_SOCKET_CALLS } from "../../src/limits.ts";
+import { MAX_CALL_BYTES, MAX_RESULT_BYTES, MAX_SOCKET_CALLS } from "../../src/limits.ts";
 import { gate } from "./doors.ts";
 import type { Gate } from "./doors.ts";
 import { post, serveExposed } from "./exposed.ts";
@@ -31,6 +31,10 @@ class Room extends Cell {
   large(): string {
     return "x".repeat(500_000);
   }
+  endless(): string {
+    // Six characters each as JSON; ten times as many would be more than a string can hold.
+    return "\u0001".repeat(MAX_RESULT_BYTES / 6 + 1);
+  }
   secret(): string {
     return "no";
   }
@@ -38,7 +42,7 @@ class Room extends Cell {
 
 const app = frond({
   cells: { room: Room },
-  expose: { room: { echo: true, hold: true, fail: true, large: true } },
+  expose: { room: { echo: true, hold: true, fail: true, large: true, endless: true } },
   authorize: ({ name }, { headers }) => name !== "forbidden" && headers.get("x-user") !== "nobody",
   origins: ["https://app.example"],
 });
@@ -157,6 +161,17 @@ describe("frames that are no calls", () => {
 });
 
 describe("bounds", () => {
+  test("a result that is too large fails its call, and the next one is answered", async () => {
+    const { url, log } = await serveExposed(app);
+    const line = await open(url);
+    line.call(1, "endless");
+    expect(await line.next()).toMatchObject([{ id: 1, error: { code: "FAILED", retryable: false } }]);
+    expect(log.some(({ err }) => (err as { code?: string } | undefined)?.code === "RESULT_TOO_LARGE")).toBe(true);
+    line.call(2, "echo", [2]);
+    expect(await line.next()).toEqual([{ id: 2, ok: [2] }]);
+    expect(await post(url, "room/a/endless", [])).toMatchObject({ status: 500, body: { error: { code: "FAILED" } } });
+  });
+
   test("calls of one socket run side by side up to a number, and the others wait", async () => {
     held = gate();
     state.most = 0;
