@@ -1,7 +1,7 @@
 // Open WebSocket connections, whoever they belong to: what comes in, whether the other side still lives, and their end.
 //
 // Rule: a connection is read only as fast as its owner takes what comes, and whoever does not answer two pings is gone. At
-// a stop each owner closes with 1012 behind what it has sent; what is left after a moment is cut.
+// a stop each owner closes with 1012 behind what it has sent; what is left after a moment is cut, unless it is busy.
 // Pings are spread over their interval: ten thousand at once would hold up everything else.
 // Compression stays off: it costs each connection tens to hundreds of kilobytes and the thread that runs the cells a
 // multiple of what a frame costs without it; small messages gain nothing.
@@ -13,6 +13,8 @@ import { LINGER_MS, SOCKET_MISSED_PONGS, SOCKET_PING_MS } from "../limits.ts";
 
 /** Whoever a connection belongs to. */
 export interface ConnectionOwner {
+  /** Its client waits for something that is in work: a stop leaves it the time that requests have. */
+  readonly busy?: boolean;
   message(data: string | ArrayBuffer): void;
   /** The other side broke the protocol or a limit; the end follows. */
   failed(error: Error): void;
@@ -145,16 +147,17 @@ export class Connections {
     this.#delivering = undefined;
   }
 
-  /** Closes all with 1012; resolves when they are gone, at the latest after a moment. */
-  async stop(): Promise<void> {
+  /** Closes all with 1012; resolves when they are gone, at the latest after a moment, those that are busy after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
     if (this.count === 0) return;
     const none = new Promise<void>((resolve) => (this.#whenNone = resolve));
     for (const owner of this.#owners.values()) owner.stopping(RESTART, "the node is restarting");
-    const timer = setTimeout(() => {
-      for (const connection of this.#owners.keys()) connection.cut();
-    }, LINGER_MS);
+    const cut = (busyToo: boolean): void => {
+      for (const [connection, owner] of this.#owners) if (busyToo || owner.busy !== true) connection.cut();
+    };
+    const timers = [setTimeout(cut, LINGER_MS, false), setTimeout(cut, Math.max(LINGER_MS, graceMs), true)];
     await none;
-    clearTimeout(timer);
+    for (const timer of timers) clearTimeout(timer);
   }
 
   #tick(): void {

@@ -81,6 +81,10 @@ class CallFeed implements ConnectionOwner {
     this.#clock = clock;
   }
 
+  get busy(): boolean {
+    return this.#open > this.#unread;
+  }
+
   message(data: string | ArrayBuffer): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     if (typeof data !== "string") return this.#ws.close(1003, "calls are text frames");

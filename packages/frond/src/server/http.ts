@@ -223,7 +223,7 @@ class Front implements HttpFront {
     const { upgrades } = this.#options;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // They go on for as long as they like, so nobody waits for their end: their clients come again.
-    const left = upgrades?.stop();
+    const left = upgrades?.stop(graceMs);
     if (this.#open > 0) {
       const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve));
       const grace = new AbortController();

@@ -288,7 +288,7 @@ export class Node {
   async #stop(graceMs: number): Promise<void> {
     this.alarms.stop();
     // The front door has done so, where there is one.
-    await this.upgrades.stop();
+    await this.upgrades.stop(graceMs);
     try {
       await this.#stopService?.();
     } catch (error) {

@@ -114,8 +114,8 @@ export class Upgrades {
   }
 
   /** Closes all connections with 1012. See {@link Connections.stop}. */
-  stop(): Promise<void> {
-    return this.connections.stop();
+  stop(graceMs: number): Promise<void> {
+    return this.connections.stop(graceMs);
   }
 
   /** Cuts what has not become a connection. */

@@ -217,4 +217,21 @@ describe("bounds", () => {
     expect((await line.closed())[0]).toBe(1012);
     await stopped;
   });
+
+  test("a call that is in work at a stop has the grace that a request has", async () => {
+    held = gate();
+    state.running = 0;
+    const { url, front, node } = await serveExposed(app);
+    const [line, silent] = [await open(url), await open(url)];
+    line.call(1, "hold", [1]);
+    await expect.poll(() => state.running).toBe(1);
+    // The other one does not answer the close, and is cut: only then the call ends.
+    silent.ws.pause();
+    const stopped = front.stop(30_000);
+    await expect.poll(() => node.upgrades.count, { timeout: 10_000 }).toBe(1);
+    held.open();
+    expect(await line.next()).toEqual([{ id: 1, ok: 1 }]);
+    expect((await line.closed())[0]).toBe(1012);
+    await stopped;
+  }, 15_000);
 });
