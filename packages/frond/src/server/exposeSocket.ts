@@ -2,7 +2,9 @@
 //
 // Rule: a socket changes nothing about who may call: each call is asked about by itself, with the headers of the handshake.
 // Calls of one socket run side by side, at most MAX_SOCKET_CALLS, the ones whose answers the client has not read yet
-// included; then the socket is read no further. A client that reads nothing for too long is cut. A frame that is no call
+// included, and none begins while MAX_SOCKET_BUFFER_BYTES of answers wait; then the socket is read no further. Of those that
+// came together a few begin in each turn, so that it is seen how large their answers are.
+// A client that reads nothing for too long is cut. A frame that is no call
 // ends the socket with a reason, since nobody knows which call it was; arguments that mean nothing fail that call alone.
 // {"id": 1, "kind", "name", "verb", "args": [...]} is answered by {"id": 1, "ok": ...} or {"id": 1, "error": {...}}.
 // Rejected: headers in a first frame (a proxy that strips or sets headers would not see them), binary frames.
@@ -10,7 +12,7 @@
 import type { WebSocket } from "ws";
 import { decode } from "../client/values.ts";
 import type { Clock } from "../clock.ts";
-import { MAX_SOCKET_CALLS, WRITE_TIMEOUT_MS } from "../limits.ts";
+import { MAX_SOCKET_BUFFER_BYTES, MAX_SOCKET_CALLS, WRITE_TIMEOUT_MS } from "../limits.ts";
 import type { ConnectionOwner } from "./connection.ts";
 import { type Asker, badArguments, type ExposedCalls, failure, type Outcome } from "./expose.ts";
 import { isAllowedOrigin, NO_ORIGIN, respond } from "./exposeHttp.ts";
@@ -44,6 +46,9 @@ export function socketCalls(
   };
 }
 
+/** Count. */
+const CALLS_PER_TURN = 8;
+
 interface Handshake {
   readonly headers: Headers;
   readonly remoteAddress: string;
@@ -70,6 +75,8 @@ class CallFeed implements ConnectionOwner {
   #open = 0;
   /** Answers on their way. Count. */
   #unread = 0;
+  /** Calls that began in this turn of the event loop. Count. */
+  #begun = 0;
   /** Set while nothing is read for fear of what waits: cancels the cut. */
   #patience: (() => void) | undefined;
   #ending: { readonly code: number; readonly reason: string } | undefined;
@@ -97,9 +104,8 @@ class CallFeed implements ConnectionOwner {
     const frame = frameOf(json);
     if (frame === undefined) return this.#ws.close(1008, 'a frame is not {"id", "kind", "name", "verb", "args"}');
     if (this.#ending !== undefined) return this.#refuse(frame);
-    if (this.#open < MAX_SOCKET_CALLS) return this.#begin(frame);
     this.#waiting.push(frame);
-    this.#ws.pause();
+    this.#pump();
   }
 
   failed(): void {
@@ -119,8 +125,28 @@ class CallFeed implements ConnectionOwner {
     if (this.#open === 0) this.#ws.close(code, reason);
   }
 
+  /** Begins what may begin, and reads on if that was all. */
+  #pump(): void {
+    while (this.#begun < CALLS_PER_TURN && !this.#isFull) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return this.#ws.isPaused ? this.#ws.resume() : undefined;
+      this.#begin(next);
+    }
+    this.#ws.pause();
+  }
+
+  get #isFull(): boolean {
+    return this.#open >= MAX_SOCKET_CALLS || this.#ws.bufferedAmount > MAX_SOCKET_BUFFER_BYTES;
+  }
+
   #begin(frame: Frame): void {
     this.#open += 1;
+    if (this.#begun++ === 0) {
+      setImmediate(() => {
+        this.#begun = 0;
+        this.#pump();
+      });
+    }
     void this.#answer(frame).then((outcome) => this.#send(frame.id, outcome));
   }
 
@@ -142,9 +168,9 @@ class CallFeed implements ConnectionOwner {
   #send(id: number, outcome: Outcome): void {
     const text = "ok" in outcome ? `{"id":${id},"ok":${outcome.ok}}` : JSON.stringify({ id, error: outcome.error });
     this.#unread += 1;
-    if (this.#open >= MAX_SOCKET_CALLS && this.#patience === undefined) this.#wait();
     // Called when the bytes have left this process, and at once when the socket is no longer open.
     this.#ws.send(text, () => this.#taken());
+    if (this.#unread > 0 && this.#isFull && this.#patience === undefined) this.#wait();
   }
 
   /** Answers pile up: the client has a while to take one. */
@@ -157,10 +183,8 @@ class CallFeed implements ConnectionOwner {
     this.#unread -= 1;
     this.#patience?.();
     this.#patience = undefined;
-    if (this.#unread > 0 && this.#open >= MAX_SOCKET_CALLS) this.#wait();
-    const next = this.#waiting.shift();
-    if (next !== undefined) this.#begin(next);
-    else if (this.#ws.isPaused) this.#ws.resume();
+    if (this.#unread > 0 && this.#isFull) this.#wait();
+    this.#pump();
     if (this.#ending !== undefined && this.#open === 0) this.#ws.close(this.#ending.code, this.#ending.reason);
   }
 }

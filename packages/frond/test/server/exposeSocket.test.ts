@@ -6,13 +6,13 @@ import { WebSocket } from "ws";
 import { frond } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { PublicError } from "../../src/cell/expose.ts";
-import { MAX_CALL_BYTES, MAX_RESULT_BYTES, MAX_SOCKET_CALLS } from "../../src/limits.ts";
+import { MAX_CALL_BYTES, MAX_RESULT_BYTES, MAX_SOCKET_BUFFER_BYTES, MAX_SOCKET_CALLS } from "../../src/limits.ts";
 import { gate } from "./doors.ts";
 import type { Gate } from "./doors.ts";
 import { post, serveExposed } from "./exposed.ts";
 
 let held: Gate = gate();
-const state = { running: 0, most: 0 };
+const state = { running: 0, most: 0, huge: 0 };
 
 class Room extends Cell {
   echo(...values: unknown[]): unknown[] {
@@ -31,6 +31,10 @@ class Room extends Cell {
   large(): string {
     return "x".repeat(500_000);
   }
+  huge(): string {
+    state.huge += 1;
+    return "x".repeat(MAX_SOCKET_BUFFER_BYTES);
+  }
   endless(): string {
     // Six characters each as JSON; ten times as many would be more than a string can hold.
     return "\u0001".repeat(MAX_RESULT_BYTES / 6 + 1);
@@ -42,7 +46,7 @@ class Room extends Cell {
 
 const app = frond({
   cells: { room: Room },
-  expose: { room: { echo: true, hold: true, fail: true, large: true, endless: true } },
+  expose: { room: { echo: true, hold: true, fail: true, large: true, huge: true, endless: true } },
   authorize: ({ name }, { headers }) => name !== "forbidden" && headers.get("x-user") !== "nobody",
   origins: ["https://app.example"],
 });
@@ -200,6 +204,22 @@ describe("bounds", () => {
     expect(new Set(answers.map(({ id }) => id)).size).toBe(count);
     for (const { ok } of answers) expect((ok as string).length).toBe(500_000);
   });
+
+  test("of large answers few wait for a client that does not read, and it gets them all when it does", async () => {
+    const { url } = await serveExposed(app);
+    const line = await open(url);
+    line.ws.pause();
+    state.huge = 0;
+    for (let id = 0; id < MAX_SOCKET_CALLS; id++) line.call(id, "huge");
+    let seen = -1;
+    while (seen !== state.huge || seen === 0) {
+      seen = state.huge;
+      for (let i = 0; i < 10; i++) await post(url, "room/b/echo", []);
+    }
+    expect(seen).toBeLessThan(MAX_SOCKET_CALLS / 2);
+    line.ws.resume();
+    expect((await line.next(MAX_SOCKET_CALLS)).every(({ ok }) => typeof ok === "string")).toBe(true);
+  }, 15_000);
 
   test("a stop answers what is in work, refuses what comes, and closes with 1012", async () => {
     held = gate();
