@@ -6,7 +6,6 @@
 // All cells share one buffer: a capture is encoded into the log before the next one begins.
 
 import fs from "node:fs";
-import { assert } from "../assert.ts";
 import { PageSet } from "../codec/pages.ts";
 import {
   COMMIT,
@@ -129,7 +128,11 @@ export class Capture {
     }
     if (fs.readSync(this.#fd, shared, 0, WAL_HEADER_BYTES, 0) < WAL_HEADER_BYTES) return undefined;
     const state = readWalHeader(shared.subarray(0, WAL_HEADER_BYTES), this.#wal);
-    assert(state.pageSize === this.#pageSize, "a WAL has the page size of its database");
+    if (state.pageSize !== this.#pageSize) {
+      // One of the two files is damaged; SQLite itself goes on with either size.
+      const sizes = `has pages of ${state.pageSize} bytes, its database of ${this.#pageSize}`;
+      throw new FrondError("WAL_DAMAGED", `${this.#wal} ${sizes}: delete both files and rebuild the cell from the log`);
+    }
     return state;
   }
 

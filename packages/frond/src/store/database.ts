@@ -12,7 +12,7 @@ import { PAGE_CACHE_KIB } from "../limits.ts";
 import { SqlGuard } from "./authorizer.ts";
 import { Capture } from "./capture.ts";
 import { removeCell } from "./restore.ts";
-import { wrapSqlError } from "./sqlerror.ts";
+import { sqliteCode, wrapSqlError } from "./sqlerror.ts";
 import { Statements } from "./statements.ts";
 
 /** An open cell file. Synchronous throughout; owned by one live cell. */
@@ -58,7 +58,7 @@ export class CellDatabase {
     } catch (error) {
       opened?.capture.close();
       db?.close();
-      throw wrapSqlError(error, `open ${file}`);
+      throw openError(error, file);
     }
   }
 
@@ -162,4 +162,14 @@ export class CellDatabase {
       throw error instanceof FrondError ? error : wrapSqlError(error, sql);
     }
   }
+}
+
+/** SQLite's general error ("unsupported file format"). */
+const SQLITE_ERROR = 1;
+
+/** Nothing but frond's own statements run while a file is opened: where SQLite finds one wrong, the file is. */
+function openError(error: unknown, file: string): unknown {
+  const wrapped = wrapSqlError(error, `open ${file}`);
+  if (sqliteCode(error) !== SQLITE_ERROR) return wrapped;
+  return new FrondError("CELL_DAMAGED", (wrapped as Error).message, { cause: error });
 }

@@ -5,6 +5,7 @@
 
 import { addressTarget } from "./addresses.ts";
 import { callsTarget } from "./calls.ts";
+import { cellFileTarget } from "./cellFiles.ts";
 import { clientValuesTarget } from "./clientValues.ts";
 import { controlTarget } from "./control.ts";
 import { guardTarget } from "./guard.ts";
@@ -39,4 +40,5 @@ export const TARGETS: readonly Target[] = [
   keysTarget(),
   clientValuesTarget(),
   callsTarget(),
+  cellFileTarget(),
 ];

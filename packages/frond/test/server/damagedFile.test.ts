@@ -41,6 +41,26 @@ for (const [what, bytes] of [
   });
 }
 
+for (const [what, at, byte] of [
+  ["a schema format that SQLite does not know", 47, 9],
+  ["a version that is not read", 19, 3],
+  ["another page size", 16, 8],
+] as const) {
+  test(`a file whose header was changed is made anew: ${what}`, async () => {
+    const opened = await openCells(cells);
+    for (const v of WHOLE) await opened.get(Tally, "a").add(v);
+    await opened.node.stop();
+    const folder = path.join(opened.directory, "cells");
+    const name = fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).find((file) => file.endsWith(".db"));
+    const fd = fs.openSync(path.join(folder, name as string), "r+");
+    fs.writeSync(fd, Buffer.of(byte), 0, 1, at);
+    fs.closeSync(fd);
+    const again = await openIn(opened.directory, cells);
+    expect(await again.get(Tally, "a").values()).toEqual(WHOLE);
+    expect(again.lines.join()).toContain("a cell's file was damaged; it is made anew from the log");
+  });
+}
+
 test("a page that is found damaged while verbs run costs that call, and the next one finds the cell as the log has it", async () => {
   const opened = await openCells(cells);
   for (const v of WHOLE) await opened.get(Tally, "a").add(v);
