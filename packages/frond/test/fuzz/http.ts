@@ -105,8 +105,11 @@ async function judge(input: HttpCase, front: Front, heard: Heard[]): Promise<voi
   const received = await exchange(front.port, bytes, input.packets, certain);
   const answers = parseAnswers(received);
   await settled(front);
-  if (heard.some(({ path }) => path.includes("smuggled"))) throw new Error("the app has heard the smuggled request");
-  if (input.changes.length === 0) judgeHeard(input, certain, heard, answers, received);
+  // Where a header itself was changed, what stood in a body may rightly be a request.
+  const isKnown = input.changes.length === 0;
+  if (isKnown && heard.some(({ path }) => path.includes("smuggled")))
+    throw new Error("the app has heard the smuggled request");
+  if (isKnown) judgeHeard(input, certain, heard, answers, received);
   const health = await exchange(front.port, Buffer.from("GET /_frond/health HTTP/1.0\r\n\r\n"), [], 1);
   if (!health.startsWith("HTTP/1.1 200")) throw new Error(`/_frond/health answers ${JSON.stringify(health)}`);
 }
