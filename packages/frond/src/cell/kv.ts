@@ -77,7 +77,7 @@ export class KeyValues {
   }
 
   /** Entries in order of their keys. */
-  list<T = unknown>(options: KvListOptions = {}): IterableIterator<[string, T]> {
+  list<T = unknown>(options: KvListOptions = {}): IteratorObject<[string, T], undefined> {
     const { where, values } = conditions(options);
     const sql = `SELECT key, value FROM _frond_kv${where} ORDER BY key ${options.reverse === true ? "DESC" : "ASC"} LIMIT ?`;
     return read(this.#cell, "kv.list", () => {

@@ -59,7 +59,7 @@ export class SqlCursor<T extends object = Row> implements IterableIterator<T> {
   }
 
   /** The rows not yet read, each as an array of its values in the order of `columnNames`. */
-  *raw(): IterableIterator<unknown[]> {
+  *raw(): IteratorObject<unknown[], undefined> {
     while (this.#next < this.#values.length) yield this.#values[this.#next++] as unknown[];
   }
 
