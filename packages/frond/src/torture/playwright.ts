@@ -28,6 +28,7 @@ export interface Drawn {
   readonly erases: readonly { readonly id: string; readonly cell: string }[];
 }
 
+const SHAPES = { script: 65, relay: 25, streams: 10 };
 const SYNC = { write: 34, kv: 10, part: 16, read: 12, fire: 12, keep: 5, tell: 6, ring: 3 };
 const ASYNC = { ...SYNC, pause: 30, durable: 3, long: 8, block: 5, wait: 16, stream: 4, later: 4, erase: 4 };
 const IN_STREAM = { write: 20, kv: 5, read: 6, pause: 8, tell: 4, wait: 8, keep: 3, long: 3 };
@@ -38,6 +39,8 @@ const ENDS = { none: 70, throw: 16, break: 5, abort: 3, block: 3 };
 const SYNC_ENDS = { none: 66, throw: 26, break: 4, erase: 4 };
 const PAUSES: readonly Pause[] = ["micro", "turn", "timer", "bell", "bell"];
 
+/** Actors at the end of the cast to whom nothing is written: what they tell is only heard. Count. */
+const WITNESSES = 2;
 /** How deep scripts call scripts. */
 const DEPTH = 2;
 
@@ -61,6 +64,7 @@ interface Place {
 /** See the head of the file. One per round. */
 export class Playwright {
   readonly #cast: readonly ActorName[];
+  readonly #writers: number;
   readonly #label: string;
   #serial = 0;
   #tokens: string[] = [];
@@ -71,6 +75,7 @@ export class Playwright {
   /** `label` stands in every token: different in every round. */
   constructor(cast: readonly ActorName[], label: string) {
     this.#cast = cast;
+    this.#writers = cast.length - WITNESSES;
     this.#label = label;
   }
 
@@ -80,12 +85,17 @@ export class Playwright {
     this.#named = [];
     this.#erases = [];
     // A few are hot: several scripts work on them at once.
-    const actor = Math.floor(random.next() ** 2 * this.#cast.length);
-    const streams = random.chance(0.1);
-    const play = streams ? this.#stream(random, actor) : this.#play(random, actor, DEPTH, -1);
+    const actor = Math.floor(random.next() ** 2 * this.#writers);
+    const shape = random.weighted(SHAPES);
+    const play =
+      shape === "streams"
+        ? this.#stream(random, actor)
+        : shape === "relay"
+          ? this.#relay(random)
+          : this.#play(random, actor, DEPTH, -1);
     const never = new Set(this.#never);
     const named = play.ops.length === 0 ? [] : this.#named.filter((token) => !never.has(token));
-    return { play, streams, tokens: this.#tokens, never: [...never], named, erases: this.#erases };
+    return { play, streams: shape === "streams", tokens: this.#tokens, never: [...never], named, erases: this.#erases };
   }
 
   #play(random: Random, actor: number, depth: number, floor: number): Play {
@@ -98,6 +108,18 @@ export class Playwright {
     this.#end(random, place, ops, from);
     if (depth === DEPTH) this.#named = tokensIn(ops);
     return { kind, name, sync, ops };
+  }
+
+  /** Writes nothing itself, mostly in an actor that never does: what it tells are the commits of others. */
+  #relay(random: Random): Play {
+    const actor = random.between(random.chance(0.75) ? this.#writers : 0, this.#cast.length - 1);
+    const { kind, name } = this.#cast[actor] as ActorName;
+    const place: Place = { actor, depth: 1, floor: -1, sync: false, whole: false, long: false, unit: undefined };
+    const ops: Op[] = [];
+    if (random.chance(0.7)) this.#add(random, place, "wait", ops);
+    ops.push({ op: random.pick(["tell", "keep", "read"]) });
+    if (random.chance(0.3)) ops.push({ op: "throw" });
+    return { kind, name, sync: false, ops };
   }
 
   #stream(random: Random, actor: number): Play {
@@ -114,7 +136,9 @@ export class Playwright {
 
   #end(random: Random, place: Place, ops: Op[], from: number): void {
     const { actor, sync } = place;
-    const end = sync ? random.weighted(SYNC_ENDS) : random.weighted(ENDS);
+    let end = sync ? random.weighted(SYNC_ENDS) : random.weighted(ENDS);
+    // The instance lives on, with what the stretch has put into its fields: that is the app's own fault.
+    if (end === "break" && !sync && ops.some((op) => op.op === "keep")) end = "throw";
     if (end === "erase" || end === "throw") {
       if (end === "erase" && !this.#erase(actor, ops)) return;
       if (end === "throw") ops.push({ op: "throw" });
@@ -242,10 +266,10 @@ export class Playwright {
 
   #call(random: Random, place: Place, word: Word, ops: Op[]): void {
     const { floor, depth, actor } = place;
-    const last = this.#cast.length - 1;
+    const last = this.#writers - 1;
     if (depth === 0 || (word !== "back" && floor >= last)) return void ops.push(this.#write(place, false));
     const how = word === "fire" || word === "stream" ? word : "wait";
-    const self = word === "back" || (floor < 0 && random.chance(0.3));
+    const self = word === "back" || (floor < 0 && actor < this.#writers && random.chance(0.3));
     const to = self ? actor : random.between(floor + 1, last);
     if (how !== "fire" && !place.whole) place.unit = undefined;
     const from = this.#tokens.length;

@@ -27,7 +27,7 @@ export class Stage {
 
   constructor(folder: string, random: Random) {
     this.#file = path.join(folder, "notes");
-    const count = random.between(5, 12);
+    const count = random.between(7, 14);
     this.cast = Array.from({ length: count }, (_, i) => ({ kind: KINDS[i % KINDS.length] as string, name: `a${i}` }));
   }
 
