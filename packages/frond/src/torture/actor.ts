@@ -79,7 +79,9 @@ class Actor extends Cell {
   /** A sync verb. */
   act(ops: readonly Op[], knows: readonly string[]): Report {
     this.#begun += 1;
-    const heard = new Heard(knows);
+    // What a verb that deletes its cell has written goes with it: nobody is told.
+    const erases = ops.some((op) => op.op === "erase");
+    const heard = new Heard(knows, erases ? knows : undefined);
     // Fields are not rolled back, so nothing is put there before the verb is sure to end well.
     const later = ops.some((op) => op.op === "keep");
     try {
@@ -87,8 +89,7 @@ class Actor extends Cell {
     } catch (error) {
       throw this.#thrown(error, heard, written(ops));
     }
-    // What a verb that deletes its cell has written goes with it.
-    const report = heard.tell(ops.some((op) => op.op === "erase") ? written(ops) : []);
+    const report = heard.tell(erases ? written(ops) : []);
     if (later) this.#keep(report);
     return report;
   }

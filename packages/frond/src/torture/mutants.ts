@@ -64,8 +64,10 @@ function stretchesAreShared(): void {
   };
   const { invoke } = LiveCell.prototype;
   LiveCell.prototype.invoke = function (...args) {
-    // A call does not end the open stretch either.
-    Transactions.prototype.commitOpenStretch = () => {};
+    // The beginning of a call does not end the open stretch either: the first thing that `invoke` asks for.
+    Transactions.prototype.commitOpenStretch = () => {
+      Transactions.prototype.commitOpenStretch = commitOpenStretch;
+    };
     try {
       return invoke.apply(this, args);
     } finally {

@@ -98,6 +98,12 @@ function link(address: string, previous: number): LoggedCell {
   return { address, previous: previous as LogPlace, created: previous === 0, deleted: false };
 }
 
+/** The cell ends, and begins again. */
+const rebirth = (first: number, over: Partial<LoggedCell> = {}): LoggedRecord[] => [
+  commit(8, 7, 2, 4, 3, [{ ...link("book/a", 7), deleted: true }]),
+  commit(9, 7, 2, 5, 3, [{ ...link("book/a", first), ...over }]),
+];
+
 const history = [
   claim(1, 7, 1, 0, 1),
   commit(2, 7, 1, 1, 1, [link("book/a", 0)]),
@@ -115,6 +121,7 @@ function changed(index: number, over: Partial<LoggedRecord>): LoggedRecord[] {
 describe("I3, numbers only rise", () => {
   test("nothing is said of a sound log", () => {
     expect(sequencesRise(history)).toEqual([]);
+    expect(sequencesRise([...history, ...rebirth(0)])).toEqual([]);
   });
 
   test.each<[string, LoggedRecord[], RegExp]>([
@@ -137,6 +144,8 @@ describe("I3, numbers only rise", () => {
       changed(1, { cells: [{ ...link("book/a", 0), created: false }] }),
       /created by no record/,
     ],
+    ["a deleted cell goes on", [...history, ...rebirth(8)], /names 8 as its record before; it is 0/],
+    ["a deleted cell is not created", [...history, ...rebirth(0, { created: false })], /created by no record/],
     ["places fall", changed(3, { place: 2 as LogPlace }), /not behind 3/],
   ])("%s", (_title, records, sentence) => {
     expect(sequencesRise(records).join("\n")).toMatch(sentence);
