@@ -1,0 +1,87 @@
+// One life of the node of the soak: the real command in a process of its own, with few descriptors.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { connectControl, type OperatorView } from "../server/controlClient.ts";
+
+/** `ulimit -n` of the node: cells are opened and closed all the time. */
+const DESCRIPTORS = 1024;
+/** A node that does not serve after this time hangs, in ms. */
+const READY_MS = 60_000;
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const BIN = path.join(HERE, "../../bin/frond.js");
+const APP = path.join(HERE, "soakApp.ts");
+
+/** What a look at the process shows. */
+export interface Vitals {
+  readonly rssMiB: number;
+  readonly fds: number;
+  readonly openCells: number;
+}
+
+/** See the head of the file. */
+export class SoakNode {
+  /** Resolves with what is to be said of the end: its code, its signal, its last words. */
+  readonly ended: Promise<string>;
+  over = false;
+  port = 0;
+  readonly #process: ChildProcess;
+  #view: OperatorView | undefined;
+  #words = "";
+
+  constructor(data: string) {
+    const command = `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`;
+    const start = [BIN, "start", APP, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error"];
+    this.#process = spawn("sh", ["-c", command, process.execPath, ...start], { stdio: ["ignore", "pipe", "pipe"] });
+    const hear = (text: string): void => {
+      this.#words = (this.#words + text).slice(-4000);
+    };
+    this.#process.stdout?.setEncoding("utf8").on("data", hear);
+    this.#process.stderr?.setEncoding("utf8").on("data", hear);
+    this.ended = new Promise((resolve) => {
+      this.#process.on("close", (code, signal) => {
+        this.over = true;
+        void this.#view?.close();
+        resolve(`code ${code}, signal ${signal}: ${this.#words.trim()}`);
+      });
+    });
+  }
+
+  /** Waits until it serves. False when it ended before, or hangs. */
+  async ready(data: string): Promise<boolean> {
+    const until = performance.now() + READY_MS;
+    while (!this.over && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+      const view = await connectControl(data).catch(() => undefined);
+      if (view === undefined) continue;
+      const version = await view.version().catch(() => undefined);
+      if (version?.pid === this.#process.pid && version?.listen !== undefined) {
+        this.#view = view;
+        this.port = Number(version.listen.split(":").at(-1));
+        return true;
+      }
+      await view.close();
+    }
+    return false;
+  }
+
+  /** Undefined when it ended meanwhile. */
+  async vitals(): Promise<Vitals | undefined> {
+    try {
+      const folder = `/proc/${this.#process.pid}`;
+      const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`${folder}/status`, "utf8"))?.[1]) / 1024;
+      const fds = fs.readdirSync(`${folder}/fd`).length;
+      const status = await this.#view?.status();
+      return status && { rssMiB: rss, fds, openCells: status.openCells };
+    } catch {
+      return undefined;
+    }
+  }
+
+  end(signal: "SIGKILL" | "SIGTERM"): Promise<string> {
+    this.#process.kill(signal);
+    return this.ended;
+  }
+}
