@@ -76,15 +76,14 @@ export function checkDependencies(tree: Tree): Finding[] {
   return findings;
 }
 
-/** A rule of SEMANTICS.md. `tests` is empty for a planned one. */
+/** A rule of SEMANTICS.md. */
 export interface SemanticsRule {
   readonly number: number;
   readonly tests: readonly string[];
-  readonly planned: boolean;
   readonly at: number;
 }
 
-/** Reads the rules: `**S12** text. — test: \`title\`, \`title\`` or `**S12** text. — planned`, each a paragraph. */
+/** Reads the rules: `**S12** text. — test: \`title\`, \`title\``, each a paragraph. */
 export function parseSemantics(text: string): SemanticsRule[] {
   return [...text.matchAll(/^(?:[-*] )?\*\*S(\d+)\*\*/gm)].map((match) => {
     const rest = text.slice(match.index + match[0].length);
@@ -92,11 +91,11 @@ export function parseSemantics(text: string): SemanticsRule[] {
     const body = (end === -1 ? rest : rest.slice(0, end)).trimEnd();
     const named = /— tests?: ((?:`[^`]+`(?:,\s+)?)+)$/.exec(body)?.[1] ?? "";
     const tests = [...named.matchAll(/`([^`]+)`/g)].map(([, title = ""]) => title.replaceAll(/\s+/g, " "));
-    return { number: Number(match[1]), tests, planned: body.endsWith("— planned"), at: match.index };
+    return { number: Number(match[1]), tests, at: match.index };
   });
 }
 
-/** Every rule has its own number, and names a test that exists or says that it is planned. */
+/** Every rule has its own number, and names tests that exist. */
 export function checkSemantics(tree: Tree): Finding[] {
   const text = tree.get(SEMANTICS);
   if (text === undefined) return [];
@@ -109,7 +108,7 @@ export function checkSemantics(tree: Tree): Finding[] {
     };
     if (rule.number <= last) add(`follows S${last}: numbers only rise, and a number is never used again`);
     last = Math.max(last, rule.number);
-    if (rule.tests.length === 0 && !rule.planned) add("ends neither with `— test: `title`` nor with `— planned`");
+    if (rule.tests.length === 0) add("does not end with `— test: `title``");
     for (const title of rule.tests) if (!titles.has(title)) add(`names the test "${title}", which no test file holds`);
   }
   return findings;
