@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Durability, frond, type Get } from "frond";
-import { openNode } from "../packages/frond/src/server/node.ts";
+import { openNode } from "../packages/frond/src/server/openNode.ts";
 import { Counter } from "./app.ts";
 import { CELLS } from "./counters.ts";
 

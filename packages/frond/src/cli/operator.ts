@@ -32,7 +32,7 @@ export async function withNode<T>(where: Where, work: (view: OperatorView) => Pr
     throw new FrondError("NO_DATA", `${directory} is not a data directory; name one with --data`);
   }
   // Loaded only here: asking a node that runs needs none of it.
-  const { openOffline } = await import("../server/node.ts");
+  const { openOffline } = await import("../server/openNode.ts");
   const control = await openOffline({ dataDirectory: directory });
   return closing(
     viewOf(control, () => control.close()),

@@ -13,62 +13,32 @@
 
 import { getRequestListener } from "@hono/node-server";
 import { createServer } from "node:http";
-import { createServer as createTcpServer } from "node:net";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AddressInfo, Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FrondError } from "../errors.ts";
-import {
-  HEADER_TIMEOUT_MS,
-  KEEP_ALIVE_MS,
-  LINGER_MS,
-  MAX_BODY_BYTES,
-  MAX_CALL_BYTES,
-  MAX_HEADER_BYTES,
-  MAX_OPEN_REQUESTS,
-  MAX_URL_BYTES,
-  REQUEST_TIMEOUT_MS,
-  SOCKET_SHARE,
-} from "../limits.ts";
+import type { FrondError } from "../errors.ts";
+import { LINGER_MS, MAX_CALL_BYTES } from "../limits.ts";
 import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
 import { brokenBody, refuseBrokenRequest, refuseTunnel, waitsItsTurn } from "./broken.ts";
 import { isCallTarget } from "./exposeHttp.ts";
-import { shareDescriptors } from "./descriptors.ts";
 import type { GuardedDoor } from "./guard.ts";
+import { DEFAULT_LIMITS, type HttpLimits } from "./httpLimits.ts";
+import { listenError } from "./listen.ts";
 import type { Logger } from "./logger.ts";
+import { answerReserved, type DoorState, RESERVED, unready } from "./reserved.ts";
 import { applyForwarded } from "./proxy.ts";
 import type { TrustProxy } from "./proxy.ts";
-import { OVERLOADED, STOPPING, refusalFor, toldRefusal, writeJson, writeRefusal } from "./refusal.ts";
+import { OVERLOADED, STOPPING, refusalFor, toldRefusal, writeRefusal } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { Exchange, declaredBytes, hasWrongHost, logFields } from "./request.ts";
 import type { RequestInfo } from "./request.ts";
 import { asksForSocket, type Upgrade, type Upgrades } from "./upgrade.ts";
 import { Warnings } from "./warnings.ts";
 
-/** Bounds of one front door; those not given are the numbers of limits.ts. */
-export interface HttpLimits {
-  readonly headerBytes: number;
-  readonly urlBytes: number;
-  readonly bodyBytes: number;
-  readonly openRequests: number;
-  readonly connections: number;
-  readonly headerTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly keepAliveMs: number;
-  /** WebSockets, open and asked for: part of the connections. */
-  readonly sockets: number;
-}
-
 export type HttpHandler = (request: Request, info: RequestInfo) => Response | Promise<Response>;
-
-/** How the node is: `refuse` closes the door with a 503, `ready` is for load balancers only. */
-export interface DoorState {
-  readonly ready: boolean;
-  readonly refuse?: "overloaded" | "stopping" | undefined;
-}
 
 export interface HttpOptions {
   readonly host: string;
@@ -102,15 +72,6 @@ export async function listenHttp(options: HttpOptions): Promise<HttpFront> {
   return front;
 }
 
-/** Throws LISTEN_FAILED when nobody could listen there now. */
-export function checkListen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createTcpServer();
-    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
-    server.listen({ host, port }, () => server.close(() => resolve()));
-  });
-}
-
 const URL_TOO_LONG: Refusal = { status: 414, code: "URL_TOO_LONG", message: "the request target is too long" };
 const BODY_TOO_LARGE: Refusal = { status: 413, code: "BODY_TOO_LARGE", message: "the request body is too large" };
 const BAD_HOST: Refusal = {
@@ -119,12 +80,6 @@ const BAD_HOST: Refusal = {
   message: "the Host header or the request target is not valid",
 };
 const NO_UPGRADE: Refusal = { status: 501, code: "NO_WEBSOCKET", message: "this server speaks no WebSocket" };
-const NOT_FOUND: Refusal = { status: 404, code: "NOT_FOUND", message: "there is nothing here" };
-const NO_METHOD: Refusal = { status: 405, code: "METHOD_NOT_ALLOWED", message: "only GET and HEAD are answered here" };
-
-const HEALTH = "/_frond/health";
-const READY = "/_frond/ready";
-const RESERVED = "/_frond/";
 
 const EXCHANGE = Symbol("exchange");
 type Outgoing = ServerResponse & { [EXCHANGE]?: Exchange };
@@ -348,17 +303,9 @@ class Front implements HttpFront {
 
   #answerReserved(target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
     if (this.#stopped) outgoing.shouldKeepAlive = false;
-    const query = target.indexOf("?");
-    const resource = query === -1 ? target : target.slice(0, query);
-    const known = resource === HEALTH || resource === READY;
-    if (!known || (incoming.method !== "GET" && incoming.method !== "HEAD")) {
-      return this.#refuse(incoming, outgoing, known ? NO_METHOD : NOT_FOUND, declaredBytes(incoming) !== 0);
-    }
-    if (resource === HEALTH) return writeJson(outgoing, 200, { alive: true });
-    const state = this.#options.state();
-    const reason = this.#stopped ? "stopping" : (state.refuse ?? (state.ready ? undefined : "starting"));
-    if (reason === undefined) writeJson(outgoing, 200, { ready: true });
-    else writeJson(outgoing, 503, { ready: false, reason });
+    const reason = this.#stopped ? "stopping" : unready(this.#options.state());
+    const refusal = answerReserved(target, incoming.method, outgoing, reason);
+    if (refusal !== undefined) this.#refuse(incoming, outgoing, refusal, declaredBytes(incoming) !== 0);
   }
 
   #run(request: Request, exchange: Exchange): void {
@@ -462,18 +409,6 @@ function exchangeOf(socket: Socket): Exchange | undefined {
   return (socket as { _httpMessage?: Outgoing | null })._httpMessage?.[EXCHANGE];
 }
 
-const DEFAULT_LIMITS: HttpLimits = {
-  headerBytes: MAX_HEADER_BYTES,
-  urlBytes: MAX_URL_BYTES,
-  bodyBytes: MAX_BODY_BYTES,
-  openRequests: MAX_OPEN_REQUESTS,
-  connections: shareDescriptors().connections,
-  headerTimeoutMs: HEADER_TIMEOUT_MS,
-  requestTimeoutMs: REQUEST_TIMEOUT_MS,
-  keepAliveMs: KEEP_ALIVE_MS,
-  sockets: Math.floor(shareDescriptors().connections * SOCKET_SHARE),
-};
-
 /** What happens to a migration while it is written, and to nothing that is served for good. */
 const MISFIT: ReadonlySet<string> = new Set(["MIGRATION_DRIFT", "SCHEMA_NEWER"]);
 
@@ -484,15 +419,4 @@ function anew(dataDirectory: string): string {
 function nameOf(value: unknown): string {
   if (value === null || typeof value !== "object") return String(value);
   return `an object of class ${value.constructor?.name ?? "unknown"}`;
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): FrondError {
-  const why: Record<string, string> = {
-    EADDRINUSE: "another program listens there; stop it or choose another port with --listen HOST:PORT",
-    EACCES: "this user may not listen there; ports below 1024 belong to root",
-    EADDRNOTAVAIL: "this machine does not have that address",
-    ENOTFOUND: "no such host is known",
-  };
-  const reason = why[error.code ?? ""] ?? error.message;
-  return new FrondError("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${reason}`, { cause: error });
 }

@@ -5,33 +5,25 @@
 // what is on disk, this one does not.
 
 import { execFile } from "node:child_process";
-import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { App, type FetchContext, type StopService } from "../cell/app.ts";
+import type { FetchContext, StopService } from "../cell/app.ts";
 import { Committer } from "../cell/commit.ts";
 import type { SocketGate } from "../cell/socketEnd.ts";
 import { SocketRegistry } from "../cell/sockets.ts";
 import type { Get } from "../cell/stub.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
-import type { LogIo } from "../log/io.ts";
 import { CommitLog } from "../log/log.ts";
-import { Catalog } from "../store/catalog.ts";
+import type { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import { Marker } from "../store/marker.ts";
-import type { Durability } from "../types.ts";
-import type { Audience } from "./answer.ts";
 import { Alarms, type AlarmsNode } from "./alarms.ts";
-import { bootId } from "./boot.ts";
-import { fullDisk } from "./durably.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
 import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
-import { openDirectory } from "./folder.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import { Host } from "./host.ts";
@@ -40,47 +32,11 @@ import { Ledger } from "./ledger.ts";
 import { LogIndex } from "./logIndex.ts";
 import { controlOf } from "./nodeTools.ts";
 import type { NodeControl } from "./nodeControl.ts";
-import { type Recovered, recover } from "./recover.ts";
+import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.ts";
+import type { Recovered } from "./recover.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
 import { Strikes } from "./strikes.ts";
 import { Upgrades } from "./upgrade.ts";
-
-/** The log of a node, as far as the node itself writes to it. */
-export interface NodeLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** What a node is opened with. */
-export interface NodeOptions {
-  readonly app: App;
-  readonly dataDirectory: string;
-  /** The level of classes that set none. */
-  readonly durability: Durability;
-  readonly log: NodeLog;
-  /** Cells that stay open when idle, and those open at all; default: what the descriptors of the process allow. */
-  readonly maxOpenCells?: number;
-  readonly mostOpenCells?: number;
-  /** Called once when the node cannot go on. Default: the process ends with code 70. */
-  readonly onFatal?: (error: unknown) => void;
-  /** For tests of power loss: the file layer of the log, the size of its files, and which boot this is. */
-  readonly io?: LogIo;
-  readonly logFileBytes?: number;
-  readonly boot?: string;
-  /** For tests of the gate itself. */
-  readonly gate?: Gate;
-  /** The clock of alarms and waits; default: the machine's. */
-  readonly clock?: Clock;
-  /** Warn of what is probably a mistake in the app. */
-  readonly dev?: boolean;
-  /** The longest that code may hold the event loop, in ms, once `watch` was called; default: nobody watches. */
-  readonly maxSyncMs?: number;
-  /** Memory of the process, in bytes, from which idle cells are closed; default: three quarters of what it may have. */
-  readonly maxRssBytes?: number;
-  /** WebSockets that one cell may have. Count. */
-  readonly maxSocketsPerCell?: number;
-}
 
 /** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
 class RequestContext implements FetchContext {
@@ -95,18 +51,6 @@ class RequestContext implements FetchContext {
   get remoteAddress(): string {
     return this.#info.remoteAddress;
   }
-}
-
-/** What a request comes with, and what its answer leaves with. */
-export interface HandleInfo {
-  readonly remoteAddress: string;
-  audience?: Audience | undefined;
-}
-
-/** How ready a node is to take requests. */
-export interface NodeState {
-  readonly ready: boolean;
-  readonly refuse?: "overloaded" | "stopping";
 }
 
 const EXIT_FATAL = 70;
@@ -333,69 +277,11 @@ export class Node {
   }
 }
 
-/**
- * Opens a data directory and recovers what is in it. Throws DATA_LOCKED while another node uses it, DATA_NEWER and
- * DATA_DAMAGED for a directory that this program must not touch.
- */
-export async function openNode(options: NodeOptions): Promise<Node> {
-  if (!(options.app instanceof App))
-    throw new FrondError("NOT_AN_APP", "openNode needs what frond({ cells, ... }) returns");
-  const lock = openDirectory(options.dataDirectory);
-  return openLocked(lock, options, () => options);
-}
-
-/** What a tool holds of a data directory that no node serves. */
-export type OfflineControl = NodeControl & { close(): Promise<void> };
-
-/**
- * Opens a data directory for a tool, without the app: cells can be listed, read, written by SQL and exported, verbs cannot
- * be called. Throws NOT_RUNNING where there is no data directory, and what openNode throws.
- */
-export async function openOffline(options: { dataDirectory: string }): Promise<OfflineControl> {
-  const { dataDirectory } = options;
-  if (!fs.existsSync(path.join(dataDirectory, "frond.json"))) {
-    throw new FrondError("NOT_RUNNING", `no node runs on ${dataDirectory}, and it is no data directory of frond`);
-  }
-  const lock = openDirectory(dataDirectory);
-  // What recovery had to report must not pass unseen because a tool, and not a node, was first.
-  const tell = (_fields: object, message: string): void => void process.stderr.write(`${message}\n`);
-  const log = { info() {}, warn: tell, error: tell };
-  const node = openLocked(lock, { dataDirectory, log }, (catalog) => {
-    const app = App.withoutClasses(catalog.kinds());
-    return { app, dataDirectory, log, durability: "disk", logFileBytes: OFFLINE_LOG_FILE_BYTES };
-  });
-  return Object.assign(node.control, { close: () => node.stop() });
-}
-
 /** Three quarters of the memory that this process may have, in bytes. */
 function memoryShare(): number {
   const limit = process.constrainedMemory();
   const total = os.totalmem();
   return Math.floor(0.75 * (limit > 0 && limit < total ? limit : total));
-}
-
-/** A tool writes little: its run gets a small log file. */
-const OFFLINE_LOG_FILE_BYTES = 256 * 1024;
-
-function openLocked(
-  lock: DirectoryLock,
-  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot">,
-  complete: (catalog: Catalog) => NodeOptions,
-): Node {
-  let catalog: Catalog | undefined;
-  try {
-    catalog = new Catalog(path.join(options.dataDirectory, "catalog.db"));
-    const recovered = recover(options.dataDirectory, catalog, options.boot ?? bootId());
-    for (const report of recovered.reports) {
-      const level = report.kind === "damage" ? "error" : "warn";
-      options.log[level]({ file: report.file, offset: report.offset }, report.text);
-    }
-    return new Node(complete(catalog), lock, catalog, recovered);
-  } catch (error) {
-    catalog?.close();
-    lock.release();
-    throw fullDisk(error, `a start on ${options.dataDirectory}`);
-  }
 }
 
 // `sync -f` flushes one file system; without it a clean stop still counts, but not over a loss of power.

@@ -9,7 +9,7 @@ import { Cell } from "../cell/cell.ts";
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import { createLogger } from "../server/logger.ts";
-import { openNode } from "../server/node.ts";
+import { openNode } from "../server/openNode.ts";
 import type { Address } from "../types.ts";
 
 /** How a build may be broken: its clock goes ahead; it looks into no index; it forgets what was armed while it runs. */

@@ -6,7 +6,7 @@
 
 import { listenHttp } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
-import { openNode } from "../server/node.ts";
+import { openNode } from "../server/openNode.ts";
 import type { Report } from "../server/settle.ts";
 import type { Gate } from "../server/session.ts";
 import { diskIo, type LogIo } from "../log/io.ts";

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
-import { openOffline } from "../../src/server/node.ts";
+import { openOffline } from "../../src/server/openNode.ts";
 import { afterKill, codeOf, commitsIn, isSettled, openCells, openIn, reopen, SlowDisk, turns } from "./nodes.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));

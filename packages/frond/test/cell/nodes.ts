@@ -18,8 +18,9 @@ import { listLogFiles } from "../../src/log/files.ts";
 import { diskIo } from "../../src/log/io.ts";
 import type { LogIo } from "../../src/log/io.ts";
 import { scanLogFile } from "../../src/log/scan.ts";
-import { openNode } from "../../src/server/node.ts";
-import type { Node, NodeOptions } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
+import type { Node } from "../../src/server/node.ts";
+import type { NodeOptions } from "../../src/server/nodeOptions.ts";
 import { Session } from "../../src/server/session.ts";
 
 type Cells = Readonly<Record<string, CellClass>>;

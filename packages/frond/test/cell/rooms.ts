@@ -6,7 +6,7 @@ import type { AppDefinition } from "../../src/cell/app.ts";
 import { Cell, type CellClass } from "../../src/cell/cell.ts";
 import type { CellSocket } from "../../src/cell/socket.ts";
 import type { Get } from "../../src/cell/stub.ts";
-import type { NodeOptions } from "../../src/server/node.ts";
+import type { NodeOptions } from "../../src/server/nodeOptions.ts";
 import type { Address } from "../../src/types.ts";
 import { openDoor } from "../server/doors.ts";
 import { type Opened, openIn, temporaryDirectory, turns } from "./nodes.ts";

@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "vitest";
 import { App } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { Templates } from "../../src/cell/template.ts";
-import { openNode } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
 import { Session } from "../../src/server/session.ts";
 
 const folders: string[] = [];

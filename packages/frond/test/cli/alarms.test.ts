@@ -6,7 +6,7 @@ import { frond as app } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { showWait } from "../../src/cli/alarms.ts";
 import { FakeClock } from "../../src/clock.ts";
-import { openNode } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
 import { Session } from "../../src/server/session.ts";
 import { Folder, frond, Running } from "./command.ts";
 

@@ -6,7 +6,8 @@ import path from "node:path";
 import { frond } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import type { Get } from "../../src/cell/stub.ts";
-import { type Node, openNode } from "../../src/server/node.ts";
+import type { Node } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
 
 export class Box extends Cell {
   static hiddenRuns = 0;

@@ -8,8 +8,9 @@ import type { App } from "../../src/cell/app.ts";
 import { listenHttp } from "../../src/server/http.ts";
 import type { HttpFront } from "../../src/server/http.ts";
 import { createLogger } from "../../src/server/logger.ts";
-import { openNode } from "../../src/server/node.ts";
-import type { Node, NodeOptions } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
+import type { Node } from "../../src/server/node.ts";
+import type { NodeOptions } from "../../src/server/nodeOptions.ts";
 
 export interface ExposedNode {
   readonly node: Node;

@@ -3,7 +3,7 @@
 
 import fs from "node:fs";
 import { Cell, frond, type Get } from "../../src/index.ts";
-import { openNode } from "../../src/server/node.ts";
+import { openNode } from "../../src/server/openNode.ts";
 
 const CELLS = 10_000;
 
