@@ -13,13 +13,15 @@ import sanitizeHtml, { type IOptions } from "sanitize-html";
 export const MAX_HTML = 2 * 1024 * 1024;
 /** Deepest nesting that is kept. */
 const MAX_NESTING = 128;
+/** Most tags that may be open at once, kept or not: the parser walks over all of them with each tag that comes. */
+const MAX_OPEN_TAGS = 4096;
 
 /** HTML fit for showing in a frame. */
 export interface SafeHtml {
   readonly html: string;
   /** How many things the message wanted from elsewhere (pictures, backgrounds, style sheets). */
   readonly blocked: number;
-  /** The message was longer than MAX_HTML. */
+  /** The message was longer than MAX_HTML, or had more than MAX_OPEN_TAGS open at once: then its end is left out. */
   readonly cut: boolean;
 }
 
@@ -69,6 +71,14 @@ const SHOWN: IOptions = {
   allowedStyles: { "*": Object.fromEntries(STYLE_PROPERTIES.split(" ").map((property) => [property, STYLE_VALUE])) },
 };
 
+const TEXT_ONLY: IOptions = {
+  allowedTags: BLOCKS.split(" "),
+  allowedAttributes: {},
+  nonTextTags: HIDDEN_TEXT,
+  nestingLimit: MAX_NESTING,
+  textFilter: (text) => text.replace(/\s+/g, " "),
+};
+
 const FETCHED_ATTRIBUTES = ["src", "srcset", "background", "poster", "data", "lowsrc", "dynsrc"];
 const ELSEWHERE = /^\s*(?:[a-z][a-z0-9+.-]*:)?\/\//i;
 const CALLS_URL = /url\s*\(|image-set\s*\(/i;
@@ -78,37 +88,25 @@ const DRAWN = /^image\/(?:png|jpeg|gif|webp|bmp|x-icon)$/;
 /** The HTML of a message with everything left out that runs, posts or fetches. `pictures`: by Content-ID. */
 export function safeHtml(html: string, pictures: ReadonlyMap<string, Picture>): SafeHtml {
   let blocked = 0;
-  const clean = sanitizeHtml(html.slice(0, MAX_HTML), {
-    ...SHOWN,
-    onOpenTag: (tag, attributes) => {
-      if (fetches(tag, attributes)) blocked++;
-    },
-    transformTags: {
-      a: (tagName, attributes) => ({
-        tagName,
-        attribs: { ...attributes, target: "_blank", rel: "noopener noreferrer nofollow" },
-      }),
-      img: (tagName, attributes) => {
-        const src = pictureSource(attributes["src"] ?? "", pictures);
-        if (src !== undefined) return { tagName, attribs: { ...attributes, src } };
-        return { tagName: "span", attribs: {}, text: attributes["alt"] ? `[${attributes["alt"]}]` : "" };
+  const { clean, cut } = sanitized(html, () => {
+    blocked = 0;
+    return {
+      ...SHOWN,
+      transformTags: transformations(pictures),
+      onOpenTag: (tag, attributes) => {
+        if (fetches(tag, attributes)) blocked++;
       },
-    },
+    };
   });
-  return { html: clean, blocked, cut: html.length > MAX_HTML };
+  return { html: clean, blocked, cut };
 }
 
 /** What a person would read in the HTML: text, blocks on lines of their own. */
 export function textOfHtml(html: string): string {
   if (html === "") return "";
   return (
-    sanitizeHtml(html.slice(0, MAX_HTML), {
-      allowedTags: BLOCKS.split(" "),
-      allowedAttributes: {},
-      nonTextTags: HIDDEN_TEXT,
-      nestingLimit: MAX_NESTING,
-      textFilter: (text) => text.replace(/\s+/g, " "),
-    })
+    sanitized(html, () => TEXT_ONLY)
+      .clean
       // What is left between angles is a tag without attributes: text has none, they are escaped there.
       .replace(/(?: ?<[^>]*> ?)+/g, "\n")
       .replaceAll("&lt;", "<")
@@ -116,6 +114,45 @@ export function textOfHtml(html: string): string {
       .replaceAll("&amp;", "&")
       .trim()
   );
+}
+
+function transformations(pictures: ReadonlyMap<string, Picture>): NonNullable<IOptions["transformTags"]> {
+  return {
+    a: (tagName, attributes) => ({
+      tagName,
+      attribs: { ...attributes, target: "_blank", rel: "noopener noreferrer nofollow" },
+    }),
+    img: (tagName, attributes) => {
+      const src = pictureSource(attributes["src"] ?? "", pictures);
+      if (src !== undefined) return { tagName, attribs: { ...attributes, src } };
+      return { tagName: "span", attribs: {}, text: attributes["alt"] ? `[${attributes["alt"]}]` : "" };
+    },
+  };
+}
+
+class TooDeep extends Error {
+  override readonly name = "TooDeep";
+}
+
+// As much of the HTML as is neither too long nor too deep, sanitised. `optionsOf` is asked anew for each attempt.
+function sanitized(html: string, optionsOf: () => IOptions): { clean: string; cut: boolean } {
+  for (let length = Math.min(html.length, MAX_HTML); ; length = Math.floor(length / 2)) {
+    const options = optionsOf();
+    let open = 0;
+    try {
+      const clean = sanitizeHtml(html.slice(0, length), {
+        ...options,
+        onOpenTag: (tag, attributes) => {
+          if (++open > MAX_OPEN_TAGS) throw new TooDeep();
+          options.onOpenTag?.(tag, attributes);
+        },
+        onCloseTag: () => open--,
+      });
+      return { clean, cut: length < html.length };
+    } catch (error) {
+      if (!(error instanceof TooDeep)) throw error;
+    }
+  }
 }
 
 function fetches(tag: string, attributes: Record<string, string>): boolean {

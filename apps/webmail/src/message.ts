@@ -5,8 +5,9 @@
 // What decodes badly (unknown charset, broken base64) still yields a message. Only what is no message at all is refused.
 
 import { createHash } from "node:crypto";
-import PostalMime, { type Address, type Attachment, type Email } from "postal-mime";
+import type { Address, Attachment, Email } from "postal-mime";
 import { textOfHtml } from "./html.ts";
+import { parseBounded } from "./parser.ts";
 
 /** Most characters of a body that search knows; the rest is only in the raw message and on the reading page. */
 export const MAX_SEARCHED_TEXT = 1024 * 1024;
@@ -78,7 +79,7 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
   if (!FIELD_LINE.test(start)) throw new NotAMessage("the message does not begin with a header field (Name: value)");
   let email: Email;
   try {
-    email = await PostalMime.parse(raw);
+    email = await parseBounded(raw);
   } catch (error) {
     throw new NotAMessage(`the message cannot be read: ${(error as Error).message}`, { cause: error });
   }
