@@ -12,6 +12,7 @@ import { STOP_GRACE_MS } from "../limits.ts";
 import { useLightGlobals } from "../server/answer.ts";
 import { serveControl } from "../server/control.ts";
 import type { ControlFront } from "../server/control.ts";
+import { steadyLog } from "../server/floods.ts";
 import { checkListen } from "../server/listen.ts";
 import { listenHttp } from "../server/http.ts";
 import type { HttpFront } from "../server/http.ts";
@@ -167,8 +168,9 @@ function listenForSignals(inDev: boolean): Promise<void> {
 }
 
 function endOnUncaught(log: Logger): void {
+  const { error: tell } = steadyLog(log);
   process.on("unhandledRejection", (error) => {
-    log.error({ err: error }, "a promise was rejected and nobody awaited it");
+    tell({ err: error }, "a promise was rejected and nobody awaited it");
   });
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "an error was not caught: the process ends, its next start recovers");

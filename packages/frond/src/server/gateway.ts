@@ -35,6 +35,7 @@ export interface GatewayOptions {
   readonly upgrades: Upgrades;
   readonly events: CellEvents;
   readonly clock: Clock;
+  /** A client may be able to call this any number of times: a log that holds back. */
   readonly warn: (fields: object, message: string) => void;
 }
 
@@ -43,8 +44,6 @@ export class Gateway implements SocketDoor {
   readonly #o: GatewayOptions;
   /** Events begin outside of whichever invocation made room for them. */
   readonly #outside = AsyncLocalStorage.snapshot();
-  #quietUntil = 0;
-  #unsaid = 0;
 
   constructor(options: GatewayOptions) {
     this.#o = options;
@@ -86,17 +85,9 @@ export class Gateway implements SocketDoor {
     this.#outside(run);
   }
 
-  /** Says why an event failed, not more than once a second: a client may be able to make any number of them. */
+  /** Says why an event failed. */
   failed(end: SocketEnd, what: Hook, error: unknown): void {
-    const now = performance.now();
-    if (now < this.#quietUntil) {
-      this.#unsaid += 1;
-      return;
-    }
-    const more = this.#unsaid === 0 ? {} : { unsaid: this.#unsaid };
-    this.#o.warn({ address: end.set.address, event: what, err: error, ...more }, "an event of a WebSocket failed");
-    this.#quietUntil = now + 1_000;
-    this.#unsaid = 0;
+    this.#o.warn({ address: end.set.address, event: what, err: error }, "an event of a WebSocket failed");
   }
 }
 

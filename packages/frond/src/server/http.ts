@@ -24,6 +24,7 @@ import { isResponse, useLightGlobals, writeResponse } from "./answer.ts";
 import { boundBody, lingerBeforeClose } from "./body.ts";
 import { brokenBody, refuseBrokenRequest, refuseTunnel, waitsItsTurn } from "./broken.ts";
 import { isCallTarget } from "./exposeHttp.ts";
+import { steadyLog, type Told } from "./floods.ts";
 import type { GuardedDoor } from "./guard.ts";
 import { DEFAULT_LIMITS, type HttpLimits } from "./httpLimits.ts";
 import { listenError } from "./listen.ts";
@@ -91,6 +92,8 @@ class Front implements HttpFront {
   readonly #adapter: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
   readonly #onAnswerClosed: (this: Outgoing) => void;
   readonly #warnings: Warnings;
+  /** For what clients can make happen. */
+  readonly #log: Told;
   readonly #sockets = new Set<Socket>();
   #open = 0;
   /** The request whose handler is on the stack. */
@@ -104,6 +107,7 @@ class Front implements HttpFront {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#limits = limits;
     this.#warnings = new Warnings(options.log);
+    this.#log = steadyLog(options.log);
     useLightGlobals();
     // The adapter is told that there is nothing to write: the answer is ours (see Exchange), and a promise that is
     // settled already is what it waits for at the least cost.
@@ -373,22 +377,22 @@ class Front implements HttpFront {
     if (exchange.isCall) {
       if (status === 503) this.#warnings.count("calls from outside failed for now");
     } else if (status >= 500) {
-      this.#options.log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
+      this.#log.warn({ ...logFields(exchange), status }, "the app answered with a failure");
     }
     streaming?.catch((error: unknown) => {
       const message = "a response body failed; the connection is cut";
-      this.#options.log.error({ ...logFields(exchange), err: error }, message);
+      this.#log.error({ ...logFields(exchange), err: error }, message);
       outgoing.destroy();
     });
   }
 
   #fail(error: unknown, exchange: Exchange): void {
     const { outgoing } = exchange;
-    const { log, tellFailures } = this.#options;
+    const { tellFailures } = this.#options;
     const refusal = tellFailures ? toldRefusal(error) : refusalFor(error);
     const fields = { ...logFields(exchange), status: refusal.status, err: error };
     const hint = tellFailures && MISFIT.has(refusal.code) ? anew(tellFailures.dataDirectory) : "";
-    if (refusal.status === 500 || hint !== "") log.error(fields, `a request failed${hint}`);
+    if (refusal.status === 500 || hint !== "") this.#log.error(fields, `a request failed${hint}`);
     else if (refusal.status === 503) this.#warnings.count(`requests failed for now: ${refusal.code}`);
     if (outgoing.headersSent || outgoing.destroyed) return;
     if (this.#stopped) outgoing.shouldKeepAlive = false;

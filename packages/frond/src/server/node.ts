@@ -24,6 +24,7 @@ import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
 import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
+import { steadyLog, type Told } from "./floods.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import { Host } from "./host.ts";
@@ -78,6 +79,8 @@ export class Node {
   readonly ledger: Ledger;
   readonly alarms: Alarms;
   readonly #gate: Gate;
+  /** What a client can make happen is told here; what ends or begins the node, and the app itself, writes as it likes. */
+  readonly #log: Told;
   #stopService: StopService | void = undefined;
   #stopping: Promise<void> | undefined;
   #guard: Guard | undefined;
@@ -90,7 +93,9 @@ export class Node {
     this.catalog = catalog;
     this.recovered = recovered;
     const { app, dataDirectory, log } = options;
-    const warn = (fields: object, message: string): void => log.warn(fields, message);
+    const steady = steadyLog(log);
+    this.#log = steady;
+    const { warn } = steady;
     const folder = path.join(dataDirectory, "log");
     this.logIndex = new LogIndex(folder);
     const { run, runId, slots, firstFile, doubtfulThrough } = recovered;
@@ -133,7 +138,7 @@ export class Node {
       fatal: onFailed,
     });
     const events: AlarmsNode["events"] = { event: (...event) => this.host.laterEvent(...event) };
-    this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log });
+    this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log: steady });
     committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
     this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
@@ -148,14 +153,14 @@ export class Node {
   }
 
   #callTarget(): CallTarget {
-    const { app, log, dev = false } = this.options;
+    const { app, dev = false } = this.options;
     return {
       app,
       open: () => new Session(this.#gate),
       call: (session, kind, name, verb, args) => this.host.call(session, kind, name, verb, args),
       getFor: (session) => this.host.stubs.getFor(session),
       refuse: () => this.state().refuse,
-      log,
+      log: this.#log,
       tell: dev,
     };
   }

@@ -58,7 +58,7 @@ describe("a life", () => {
     expect(await count(`${url}/a`)).toBe(1);
     const held = fetch(`${url}/slow`);
     held.catch(() => {});
-    await expect.poll(async () => (await frond(folder, ["status"])).code).toBe(0);
+    await expect.poll(async () => (await frond(folder, ["status"])).code, { timeout: 20_000 }).toBe(0);
     first.child.kill("SIGTERM");
     await first.until(/stopping/);
     expect(await first.stop("SIGTERM")).toBe(143);
