@@ -12,13 +12,14 @@ import { Progress } from "./demo/progress.ts";
 import { freePort, type MailServer, startServer } from "./demo/server.ts";
 import { boxLink } from "./links.ts";
 
-const USAGE = `npm run demo -- [--data FOLDER] [--port N] [--smtp-port N] [--limit N] [--once]
+const USAGE = `npm run demo -- [--data FOLDER] [--port N] [--smtp-port N] [--limit N] [--every N] [--once]
 
   --data FOLDER   where the demo keeps everything (.frond/demo at the top of the workspace); a second demo
                   beside a running one needs a folder of its own, and takes free ports unless told which
   --port N        port of the page (7070, or a free one)
   --smtp-port N   port for mail (2525, or a free one)
   --limit N       deliver only the first N messages
+  --every N       deliver only one message in N
   --once          deliver, compare, stop`;
 
 /** A mailing list of the corpus and a word that it speaks of. */
@@ -29,6 +30,7 @@ interface Options {
   readonly port: number | undefined;
   readonly smtpPort: number | undefined;
   readonly limit: number;
+  readonly every: number;
   readonly once: boolean;
 }
 
@@ -39,6 +41,7 @@ function readOptions(): Options {
       port: { type: "string" },
       "smtp-port": { type: "string" },
       limit: { type: "string" },
+      every: { type: "string" },
       once: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -54,6 +57,7 @@ function readOptions(): Options {
     port: numberOption("--port", values.port, 65_535),
     smtpPort: numberOption("--smtp-port", values["smtp-port"], 65_535),
     limit: numberOption("--limit", values.limit, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER,
+    every: numberOption("--every", values.every, Number.MAX_SAFE_INTEGER) ?? 1,
     once: values.once,
   };
 }
@@ -82,7 +86,7 @@ async function main(): Promise<number> {
     stop.abort();
   });
   try {
-    const plan = corpusPlan(options.limit);
+    const plan = corpusPlan(options.limit, options.every);
     const right = await deliver(plan, server, options.folder, stop.signal);
     if (!options.once && !stop.signal.aborted) {
       console.log(advice(plan, server));

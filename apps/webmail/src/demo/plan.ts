@@ -16,15 +16,19 @@ export interface Plan {
 }
 
 /**
- * Reads the envelopes of the corpus, the last message first, at most `limit`: its spam stands at its end, and what
- * arrives last is what a reader sees first.
+ * Reads the envelopes of the corpus, the last message first, at most `limit`, and of these one in `every`: its spam stands
+ * at its end, and what arrives last is what a reader sees first.
  */
-export function corpusPlan(limit = Number.POSITIVE_INFINITY): Plan {
+export function corpusPlan(limit = Number.POSITIVE_INFINITY, every = 1): Plan {
   const envelopes = new Map<string, Envelope>();
   const mailboxes = new Map<string, number>();
   let nobody = 0;
   let copies = 0;
-  for (const name of corpusNames().toReversed().slice(0, limit)) {
+  const chosen = corpusNames()
+    .toReversed()
+    .slice(0, limit)
+    .filter((_, i) => i % every === 0);
+  for (const name of chosen) {
     const envelope = envelopeOf(corpusMessage(name));
     if (envelope.recipients.length === 0) {
       nobody++;
