@@ -97,17 +97,23 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
   };
 }
 
-/** The rows of a mailbox for a message: parsed once, however many mailboxes it goes to. */
+/**
+ * The rows of a mailbox for a message: parsed once, however many mailboxes it goes to. Letters and their marks are one
+ * character there (NFC), as they are when they are typed into a search.
+ */
 export async function storedMail(raw: Uint8Array): Promise<StoredMail> {
   const mail = await parseMail(raw);
   return {
     identity: identityOf(raw),
-    sender: mail.sender,
-    recipients: mail.recipients,
-    subject: mail.subject,
+    sender: mail.sender.normalize(),
+    recipients: mail.recipients.normalize(),
+    subject: mail.subject.normalize(),
     sent: mail.sent,
-    body: mail.text.slice(0, MAX_SEARCHED_TEXT).toWellFormed(),
-    files: mail.files.map(({ name }) => name).join("\n"),
+    body: mail.text.normalize().slice(0, MAX_SEARCHED_TEXT).toWellFormed(),
+    files: mail.files
+      .map(({ name }) => name)
+      .join("\n")
+      .normalize(),
     raw,
   };
 }

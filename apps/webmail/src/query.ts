@@ -22,7 +22,7 @@ const GROWING = /[\p{L}\p{N}\p{Co}]{2}$/u;
  */
 export function searchQuery(typed: string, growing = false): string | undefined {
   const terms: string[] = [];
-  const text = typed.slice(0, MAX_QUERY_LENGTH).toWellFormed().replaceAll("\0", " ");
+  const text = typed.slice(0, MAX_QUERY_LENGTH).toWellFormed().normalize().replaceAll("\0", " ");
   for (const match of text.matchAll(TERM)) {
     const term = match[1] ?? match[2] ?? "";
     // FTS5 finds nothing at all for a phrase without a word in it.

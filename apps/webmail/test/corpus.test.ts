@@ -63,6 +63,7 @@ function wordsOf(text: string): Set<string> {
   const plain = text
     .normalize("NFD")
     .replace(/\p{Mn}/gu, "")
+    .normalize("NFC")
     .toLowerCase();
   return new Set(plain.match(/[\p{L}\p{N}\p{Co}]+/gu) ?? []);
 }

@@ -57,6 +57,11 @@ describe("a message", () => {
     expect(body).toBe("foo");
   });
 
+  test("that spells letters and their marks apart is stored as one types them", async () => {
+    const mail = await storedMail(Buffer.from("Subject: u\u0308ber\n\n\u1112\u1161\u11ab\n"));
+    expect([mail.subject, mail.body.trim()]).toEqual(["\u00fcber", "\ud55c"]);
+  });
+
   test("without a date, sender or subject is a message still", async () => {
     expect(await storedMail(raw("X: 1", "", "text"))).toMatchObject({ sender: "", subject: "", sent: null, files: "" });
     expect(await storedMail(raw("Date: yesterday", "", "text"))).toMatchObject({ sent: null });

@@ -16,6 +16,7 @@ test.each([
   ["-- !! ()", undefined],
   ['""', undefined],
   ["", undefined],
+  ["\u1112\u1161\u11ab", '"\ud55c"'],
 ])("%j", (typed, query) => {
   expect(searchQuery(typed)).toBe(query);
 });
