@@ -63,13 +63,19 @@ export type AfterFailure = "again" | "failed" | "gone";
 const WAITS = 0;
 const WAITS_FAILED = 1;
 const GIVEN_UP = 2;
+/** That of the row which counts ids. */
+const NO_ALARM = -1;
 
 const HOOK = 0;
+/**
+ * The row that counts ids, in `due`: the id of a call that has run must not name another one, or an old id would cancel it.
+ * Not AUTOINCREMENT, whose count anybody who empties sqlite_sequence sets back.
+ */
+const COUNTER = -1;
 
-// AUTOINCREMENT: the id of a call that has run must not name another one, or an old id would cancel it.
 const TABLE = `
   CREATE TABLE IF NOT EXISTS _frond_alarm (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, due INTEGER NOT NULL, gen INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, state INTEGER NOT NULL, due INTEGER NOT NULL, gen INTEGER NOT NULL,
     tries INTEGER NOT NULL, verb TEXT NOT NULL, args BLOB, cron TEXT, zone TEXT, failed TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS _frond_alarm_due ON _frond_alarm (state, due);`;
@@ -80,6 +86,8 @@ export class CellAlarms {
   touched = false;
   readonly #cell: LiveCell;
   #firing: AlarmRow | undefined;
+  /** The highest id that was given here, also by what was taken back since. */
+  #lastId = 0;
   #find: StatementSync | undefined;
 
   constructor(cell: LiveCell) {
@@ -116,9 +124,13 @@ export class CellAlarms {
     if (verbOf(this.#cell, verb) === undefined) throw unknownVerb(kind, String(verb));
     const { due, cron = null, zone = null } = timingOf(when, host.clock.now());
     const bytes = args.length === 0 ? null : encode(verb, args);
-    const sql = `INSERT INTO _frond_alarm (state, due, gen, tries, verb, args, cron, zone)
-      VALUES (${WAITS}, ?, 0, 0, ?, ?, ?, ?)`;
-    return this.#write("schedule", () => Number(db.prepare(sql).run(due, verb, bytes, cron, zone).lastInsertRowid));
+    const sql = `INSERT INTO _frond_alarm (id, state, due, gen, tries, verb, args, cron, zone)
+      VALUES (?, ${WAITS}, ?, 0, 0, ?, ?, ?, ?)`;
+    return this.#write("schedule", () => {
+      const id = this.#nextId();
+      db.prepare(sql).run(id, due, verb, bytes, cron, zone);
+      return id;
+    });
   }
 
   /** Cancels a scheduled call; true if it was there. One that runs goes on. */
@@ -138,8 +150,19 @@ export class CellAlarms {
   rows(): AlarmRow[] {
     return read(this.#cell, "schedules", () => {
       if (!this.#there()) return [];
-      return this.#cell.db.prepare("SELECT * FROM _frond_alarm ORDER BY id").all() as unknown as AlarmRow[];
+      return this.#cell.db
+        .prepare("SELECT * FROM _frond_alarm WHERE id >= 0 ORDER BY id")
+        .all() as unknown as AlarmRow[];
     });
+  }
+
+  /** The highest id that a scheduled call of this cell has had, those before its last deletion included. */
+  lastId(): number {
+    const known = Math.max(this.#lastId, this.#cell.entry?.lastId ?? 0);
+    if (!this.#there()) return known;
+    const sql = `SELECT max(due) AS n FROM (SELECT due FROM _frond_alarm WHERE id = ${COUNTER}
+      UNION ALL SELECT max(id) FROM _frond_alarm)`;
+    return Math.max(known, this.#cell.db.prepare(sql).get()?.["n"] as number);
   }
 
   /** What the index is to know, read from the table. */
@@ -217,6 +240,14 @@ export class CellAlarms {
   #stands({ id, gen, due, tries }: AlarmRow): boolean {
     const row = read(this.#cell, "an alarm", () => this.#row(id));
     return row !== undefined && row.gen === gen && row.due === due && row.tries === tries;
+  }
+
+  #nextId(): number {
+    this.#lastId = this.lastId() + 1;
+    const sql = `INSERT INTO _frond_alarm (id, state, due, gen, tries, verb) VALUES (${COUNTER}, ${NO_ALARM}, ?, 0, 0, '')
+      ON CONFLICT (id) DO UPDATE SET due = excluded.due`;
+    this.#cell.db.prepare(sql).run(this.#lastId);
+    return this.#lastId;
   }
 
   #remove(what: string, id: number): boolean {

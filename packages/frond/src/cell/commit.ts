@@ -82,8 +82,18 @@ export class Committer {
     return target;
   }
 
-  /** Logs that the cell is deleted: a tombstone, which holds no pages. Throws as `emit` does. */
-  bury(address: Address, addressBytes: Uint8Array, slot: Slot, entry: CellEntry, db: CellDatabase): CellEntry {
+  /**
+   * Logs that the cell is deleted: a tombstone, which holds no pages. `lastId`: the highest id of its scheduled calls, which
+   * must not name one of those that it makes anew. Throws as `emit` does.
+   */
+  bury(
+    address: Address,
+    addressBytes: Uint8Array,
+    slot: Slot,
+    entry: CellEntry,
+    db: CellDatabase,
+    lastId: number,
+  ): CellEntry {
     assert(!entry.deleted, "only a cell that exists can be deleted");
     const image = this.#image;
     image.address = address;
@@ -92,8 +102,9 @@ export class Committer {
     image.previous = entry.place;
     image.pages = NO_PAGES;
     image.pages.reset(NO_BYTES, db.pageSize);
-    const place = this.#write(slot, db, [{ what: "deleted", address, value: 0 }]);
+    const place = this.#write(slot, db, [{ what: "deleted", address, value: lastId }]);
     entry.deleted = true;
+    entry.lastId = lastId;
     this.#update(entry, image, this.#record, place);
     this.#setAlarms(entry, NO_ALARMS);
     return entry;
@@ -188,6 +199,7 @@ export function newEntry(address: Address, slot: Slot, pageSize: number): CellEn
     deleted: false,
     alarm: 0,
     failedAlarms: 0,
+    lastId: 0,
     dirty: false,
   };
 }

@@ -91,12 +91,14 @@ export function eraseNow(cell: LiveCell, invocation: Invocation): void {
   assert(cell.tx.owner === undefined, "a deletion is a commit of its own");
   const { db, host } = cell;
   host.admit();
+  const lastId = cell.alarms.lastId();
   const bytes = db.pageCount * db.pageSize;
   host.critical = true;
   try {
     const pending = beginAnew(cell);
     if (cell.exists) {
-      cell.entry = host.committer.bury(cell.address, cell.addressBytes, cell.slot, cell.entry as CellEntry, db);
+      const { address, addressBytes, slot, entry } = cell;
+      cell.entry = host.committer.bury(address, addressBytes, slot, entry as CellEntry, db, lastId);
       cell.logged(host.committer.log.appended);
       invocation.commits += 1;
     }

@@ -141,7 +141,7 @@ function readChange(fields: Fields, from: number, to: number): IndexChange {
   }
   fields.padding(addressEnd, to);
   const value = fields.u64(from + CHANGE_SECTION.value, "the value of an index change");
-  if (value !== 0 && what !== "alarm-set" && what !== "alarms-failed") {
+  if (value !== 0 && (what === "created" || what === "alarm-cleared")) {
     throw fields.damaged(from + CHANGE_SECTION.value, "the value of an index change", `is ${value} for "${what}"`);
   }
   return { what, address: readAddress(fields, from + CHANGE_SECTION.address, addressBytes), value };

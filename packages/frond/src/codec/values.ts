@@ -26,7 +26,10 @@ export interface CellImage {
 export interface IndexChange {
   readonly what: "created" | "deleted" | "alarm-set" | "alarm-cleared" | "alarms-failed";
   readonly address: Address;
-  /** `alarm-set`: time of the next alarm in ms since 1970. `alarms-failed`: how many there are, 0 = no more. Else 0. */
+  /**
+   * `deleted`: the highest id that a scheduled call has had. `alarm-set`: time of the next alarm in ms since 1970.
+   * `alarms-failed`: how many there are, 0 = no more. Else 0.
+   */
   readonly value: number;
 }
 

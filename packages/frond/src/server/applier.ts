@@ -46,9 +46,11 @@ export class Applier {
       const { address, pageSize, pageCount, walSalt1, walSalt2, walEnd } = cell;
       const at = { epoch, txid, changedMs: time, pageSize, pageCount, place, walSalt1, walSalt2, walEnd, fileRun };
       this.#later(() => {
-        const known = created.has(address) ? undefined : this.#catalog.find(address);
+        const before = this.#catalog.find(address);
+        const known = created.has(address) ? undefined : before;
         const entry = { ...(known ?? newEntry(address, slot, pageSize)), ...at, deleted: deleted.has(address) };
         if (known === undefined) entry.createdMs = time;
+        if (before !== undefined) entry.lastId = before.lastId;
         applyAlarms(entry, record);
         this.#catalog.put(entry);
       });
@@ -71,6 +73,7 @@ function applyAlarms(entry: CellEntry, record: DecodedCommit): void {
     if (address !== entry.address) continue;
     if (what === "alarm-set" || what === "alarm-cleared") entry.alarm = value;
     else if (what === "alarms-failed") entry.failedAlarms = value;
+    else if (what === "deleted") entry.lastId = value;
   }
 }
 

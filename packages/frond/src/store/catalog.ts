@@ -34,6 +34,8 @@ export interface CellEntry {
   alarm: number;
   /** Alarms and scheduled calls that were given up. Count. */
   failedAlarms: number;
+  /** The highest id of a scheduled call that was given before the cell was last deleted; 0 = none. */
+  lastId: number;
   dirty: boolean;
 }
 
@@ -58,7 +60,7 @@ export interface SlotRow {
   readonly txid: Txid;
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -71,17 +73,21 @@ const SCHEMA = `
     created INTEGER NOT NULL, changed INTEGER NOT NULL, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL,
     place INTEGER NOT NULL, wal_salt1 INTEGER NOT NULL, wal_salt2 INTEGER NOT NULL, wal_end INTEGER NOT NULL,
     file_run INTEGER NOT NULL, deleted INTEGER NOT NULL,
-    alarm INTEGER NOT NULL DEFAULT 0, failed_alarms INTEGER NOT NULL DEFAULT 0
+    alarm INTEGER NOT NULL DEFAULT 0, failed_alarms INTEGER NOT NULL DEFAULT 0,
+    last_id INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;`;
 
 const INDEXES = `
   CREATE INDEX IF NOT EXISTS cell_alarm ON cell (alarm, address) WHERE alarm > 0;
   CREATE INDEX IF NOT EXISTS cell_failed ON cell (address) WHERE failed_alarms > 0;`;
 
-/** What brings a catalog of format 1 to the present one: nothing had alarms. */
-const FROM_FORMAT_1 = `
-  ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0;`;
+/** What brings a catalog to the next format: in 1 nothing had alarms, in 2 nobody knew the ids of cells that were deleted. */
+const UPGRADES = [
+  "",
+  `ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0;`,
+  "ALTER TABLE cell ADD COLUMN last_id INTEGER NOT NULL DEFAULT 0;",
+];
 
 type Row = Record<string, number | string | null>;
 
@@ -98,12 +104,12 @@ export class Catalog {
     this.#db = openCatalog(file);
     this.#find = this.#db.prepare("SELECT * FROM cell WHERE address = ?");
     this.#put = this.#db.prepare(
-      `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (address) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid, created = excluded.created,
          changed = excluded.changed, page_size = excluded.page_size, page_count = excluded.page_count,
          place = excluded.place, wal_salt1 = excluded.wal_salt1, wal_salt2 = excluded.wal_salt2,
          wal_end = excluded.wal_end, file_run = excluded.file_run, deleted = excluded.deleted,
-         alarm = excluded.alarm, failed_alarms = excluded.failed_alarms
+         alarm = excluded.alarm, failed_alarms = excluded.failed_alarms, last_id = excluded.last_id
        WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND excluded.txid >= txid)`,
     );
     this.#alarms = this.#db.prepare(
@@ -227,6 +233,7 @@ export class Catalog {
       e.deleted ? 1 : 0,
       e.alarm,
       e.failedAlarms,
+      e.lastId,
     );
   }
 
@@ -271,7 +278,8 @@ function openCatalog(file: string): DatabaseSync {
         `${file} has format ${format.user_version}; this frond knows ${FORMAT}. Start the newer version`,
       );
     }
-    const upgrade = format.user_version === 1 ? FROM_FORMAT_1 : "";
+    // A new file has format 0, and nothing to upgrade.
+    const upgrade = format.user_version === 0 ? "" : UPGRADES.slice(format.user_version).join("");
     db.exec(`BEGIN; ${SCHEMA} ${upgrade} ${INDEXES} PRAGMA user_version = ${FORMAT}; COMMIT`);
     return db;
   } catch (error) {
@@ -302,6 +310,7 @@ function entryOf(row: Row): CellEntry {
     deleted: row["deleted"] === 1,
     alarm: row["alarm"] as number,
     failedAlarms: row["failed_alarms"] as number,
+    lastId: row["last_id"] as number,
     dirty: false,
   };
 }

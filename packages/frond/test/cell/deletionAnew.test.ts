@@ -1,5 +1,7 @@
 // A cell that was deleted begins anew as any other: migrations, page size, alarms; and what a failure on the way leaves.
 
+import fs from "node:fs";
+import path from "node:path";
 import { expect, test } from "vitest";
 import { rootAddress } from "../../src/address.ts";
 import { Cell } from "../../src/cell/cell.ts";
@@ -138,6 +140,90 @@ test("a deletion takes the alarms along, and the calls that were scheduled", asy
   await opened.node.commitLog.flushed();
   const killed = await afterKill(opened, cells, { clock });
   expect(killed.node.ledger.alarms({ due: 0, address: "" as never }, 10).list).toEqual([]);
+});
+
+class Planner extends Fixed {
+  plan(count = 1) {
+    let id = 0;
+    for (let i = 0; i < count; i++) id = this.schedule({ afterMs: 60_000 }, "ring");
+    return id;
+  }
+  cancel(id: number) {
+    return this.unschedule(id);
+  }
+  planAndErase() {
+    const id = this.plan(5);
+    this.erase();
+    return id;
+  }
+  async eraseAndPlan() {
+    await this.ctx.storage.deleteAll();
+    return this.plan();
+  }
+  planAndThrow() {
+    throw Object.assign(new Error("taken back"), { id: this.plan(3) });
+  }
+  resetSequence() {
+    this.sql`DELETE FROM sqlite_sequence`;
+    return this.sql.all`SELECT * FROM sqlite_sequence`.length;
+  }
+  ring() {}
+}
+
+test("the id of a scheduled call never names one that was made after a deletion", async () => {
+  const cells = { book: Planner };
+  let opened = await openCells(cells);
+  const given: number[] = [];
+  const took = (id: number): void => {
+    expect(id).toBeGreaterThan(Math.max(0, ...given));
+    given.push(id);
+  };
+  const planner = () => opened.get(Planner, "a");
+  took(await planner().plan(3));
+  took(await planner().eraseAndPlan());
+  await planner().erase();
+  took(await planner().plan());
+  // What was planned last in a verb that deletes was never in the log.
+  took(await planner().planAndErase());
+  took(await planner().plan());
+  await opened.node.control.delete("book/a");
+  took(await planner().plan());
+  await planner().cancel(given.at(-1) as number);
+  await planner().erase();
+  await planner().put("without a schedule");
+  await planner().erase();
+  for (const lost of [undefined, "catalog.db", undefined]) {
+    await opened.node.stop();
+    if (lost !== undefined) fs.rmSync(path.join(opened.directory, lost));
+    opened = await openIn(opened.directory, cells);
+    took(await planner().plan());
+    await planner().erase();
+    await planner().put("anew");
+  }
+  await opened.node.commitLog.flushed();
+  opened = await afterKill(opened, cells, { boot: "another boot" });
+  took(await planner().plan());
+  for (const id of given.slice(0, -1)) expect(await planner().cancel(id)).toBe(false);
+  expect(await planner().cancel(given.at(-1) as number)).toBe(true);
+});
+
+test("nor one that was made after a roll-back, or after the counts of SQLite were emptied", async () => {
+  const { get, node } = await openCells({ book: Planner });
+  const planner = get(Planner, "a");
+  const first = await planner.plan();
+  const undone = (await planner.planAndThrow().catch((error: unknown) => error)) as { id: number };
+  expect(undone.id).toBeGreaterThan(first);
+  const second = await planner.plan();
+  expect(second).toBeGreaterThan(undone.id);
+  await planner.cancel(second);
+  expect(await planner.resetSequence()).toBe(0);
+  const third = await planner.plan();
+  expect(third).toBeGreaterThan(second);
+  // A table that was made before there was a row which counts.
+  node.host.openCell(rootAddress("book", "a"))?.db.exec("DELETE FROM _frond_alarm WHERE id < 0");
+  await planner.put("commits it");
+  await node.host.deactivate(rootAddress("book", "a"));
+  expect(await planner.plan()).toBeGreaterThan(third);
 });
 
 test("an alarm can delete its own cell", async () => {

@@ -60,7 +60,7 @@ describe("the alarms of all cells", () => {
     }
   });
 
-  test("a catalog of the first format is brought to the present one, and knows of no alarms", () => {
+  test.each([1, 2])("a catalog of format %i is brought to the present one, and knows of no alarms", (format) => {
     const file = path.join(temporaryDirectory(), "catalog.db");
     const db = new DatabaseSync(file);
     db.exec(`
@@ -75,13 +75,21 @@ describe("the alarms of all cells", () => {
         file_run INTEGER NOT NULL, deleted INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
       INSERT INTO cell VALUES ('bell/a', 1, 1, 1, 5, 6, 1024, 2, 4294967400, 1, 2, 3, 1, 0);
-      PRAGMA user_version = 1;`);
+      PRAGMA user_version = ${format};`);
+    if (format > 1) db.exec("ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0");
+    if (format > 1) db.exec("ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0");
     db.close();
     for (let opening = 0; opening < 2; opening++) {
       const catalog = new Catalog(file);
       const entry = catalog.find("bell/a" as Address);
-      expect(entry).toMatchObject({ txid: 1, pageCount: 2, alarm: opening * 77, failedAlarms: opening * 3 });
-      if (entry !== undefined) catalog.put({ ...entry, alarm: 77, failedAlarms: 3 });
+      expect(entry).toMatchObject({
+        txid: 1,
+        pageCount: 2,
+        alarm: opening * 77,
+        failedAlarms: opening * 3,
+        lastId: opening * 9,
+      });
+      if (entry !== undefined) catalog.put({ ...entry, alarm: 77, failedAlarms: 3, lastId: 9 });
       expect(catalog.alarms(BEGINNING, 5).map((one) => ({ ...one }))).toEqual([{ address: "bell/a", due: 77 }]);
       expect(catalog.countFailedAlarms()).toBe(3);
       catalog.close();
