@@ -41,7 +41,7 @@ export function html(page: Html, status = 200, headers: Headers = {}): Response 
 export function mailDocument(body: string, style: string): Response {
   const document =
     '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
-    `<title>The message</title><style>${style}</style></head><body>${body}</body></html>`;
+    `<title>The message</title><style>${style}</style></head><body dir="auto">${body}</body></html>`;
   return text(document, "text/html; charset=utf-8", 200, {
     "content-security-policy": MAIL_POLICY,
     "referrer-policy": "no-referrer",
@@ -59,7 +59,8 @@ export function seeOther(location: string, headers: Headers = {}): Response {
 }
 
 /** Bytes to be saved. */
-export function file(bytes: Uint8Array, name: string): Response {
+export function file(bytes: Uint8Array, asCalled: string): Response {
+  const name = asCalled.replace(/[/\\]/g, "_");
   const plain = name.replace(/[^\w .()+-]/g, "_").slice(0, 100);
   const full = encodeURIComponent(name.slice(0, 200).toWellFormed()).replace(
     /['()*]/g,

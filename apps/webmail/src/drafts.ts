@@ -39,9 +39,10 @@ export interface DraftFile {
   readonly bytes: Uint8Array;
 }
 
-/** Longest text of a draft, and of each of its lines (recipients, subject), in characters. */
+/** Longest text of a draft, its longest subject, and each of its lists of addresses, in characters. */
 export const MAX_DRAFT_BODY = 512 * 1024;
 export const MAX_DRAFT_LINE = 4096;
+export const MAX_DRAFT_ADDRESSES = 64 * 1024;
 /** All files of a draft together, in bytes: encoded for mail they are a third larger, and fit the largest message. */
 export const MAX_FILE_BYTES = 7 * 1024 * 1024;
 /** Files of a draft. Count. */
@@ -64,7 +65,8 @@ export class Drafts {
 
   list(): DraftLine[] {
     return this.#sql.all<DraftLine>`
-      SELECT id, changed, recipients, copies, subject, substr(body, 1, ${EXTRACT_LENGTH}) AS body,
+      SELECT id, changed, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
+             substr(copies, 1, ${EXTRACT_LENGTH}) AS copies, subject, substr(body, 1, ${EXTRACT_LENGTH}) AS body,
              coalesce((SELECT group_concat(name, char(10)) FROM draft_file WHERE draft = draft.id), '') AS files
       FROM draft ORDER BY changed DESC, id DESC LIMIT ${MAX_DRAFTS}`;
   }

@@ -29,6 +29,7 @@ export interface MailLine {
   /** When a snoozed message comes back, in ms since 1970. */
   readonly due: number | null;
   readonly sender: string;
+  /** In a list the first of them. */
   readonly recipients: string;
   readonly subject: string;
   /** ms since 1970; null if the message states no time. */
@@ -125,8 +126,8 @@ export class Mailbox extends Cell {
   /** Messages of a folder from the newest on, those before place `before` only. */
   list(before: number, limit: number, folder: Folder = "inbox"): MailLine[] {
     return this.sql.all<MailLine>`
-      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
-             files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+      SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
+             subject, sent, received, length(raw) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
       FROM state JOIN message USING (id)
       WHERE folder = ${folder} AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
   }
@@ -134,8 +135,8 @@ export class Mailbox extends Cell {
   /** Messages with a star, wherever they stand. */
   starred(before: number, limit: number): MailLine[] {
     return this.sql.all<MailLine>`
-      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
-             files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+      SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
+             subject, sent, received, length(raw) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
       FROM state JOIN message USING (id)
       WHERE starred = 1 AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
   }
@@ -143,8 +144,8 @@ export class Mailbox extends Cell {
   /** Messages that a query finds (query.ts makes one from typed text), in the trash or everywhere else; before id `before`. */
   search(query: string, before: number, limit: number, inTrash = false): MailLine[] {
     return this.sql.all<MailLine>`
-      SELECT message.id, message.id AS pos, folder, unread, starred, due, message.sender, message.recipients,
-             message.subject, sent, received, length(raw) AS size, message.files,
+      SELECT message.id, message.id AS pos, folder, unread, starred, due, message.sender,
+             substr(message.recipients, 1, ${EXTRACT_LENGTH}) AS recipients, message.subject, sent, received, length(raw) AS size, message.files,
              snippet(search, -1, ${MARK.open}, ${MARK.close}, '…', ${SNIPPET_WORDS}) AS extract
       FROM search JOIN message ON message.id = search.rowid JOIN state ON state.id = search.rowid
       WHERE search MATCH ${query} AND search.rowid < ${before} AND (folder = 'trash') = ${Number(inTrash)}

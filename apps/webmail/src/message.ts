@@ -11,8 +11,9 @@ import { parseBounded } from "./parser.ts";
 
 /** Most characters of a body that search knows; the rest is only in the raw message and on the reading page. */
 export const MAX_SEARCHED_TEXT = 1024 * 1024;
-/** Most characters of a header field that lists show and search knows. */
+/** Most characters of a header field; of one with addresses, of which there may be a thousand. The rest is left out. */
 export const MAX_FIELD_TEXT = 4096;
+export const MAX_ADDRESSES_TEXT = 64 * 1024;
 
 /** One file that came with a message. */
 export interface MailFile {
@@ -86,8 +87,8 @@ export async function parseMail(raw: Uint8Array): Promise<ParsedMail> {
   return {
     subject: cleanLine(email.subject ?? ""),
     sender: cleanLine(formatAddresses(email.from === undefined ? [] : [email.from])),
-    recipients: cleanLine(formatAddresses([...(email.to ?? []), ...(email.cc ?? [])])),
-    replyTo: cleanLine(formatAddresses(email.replyTo ?? [])),
+    recipients: cleanLine(formatAddresses([...(email.to ?? []), ...(email.cc ?? [])]), MAX_ADDRESSES_TEXT),
+    replyTo: cleanLine(formatAddresses(email.replyTo ?? []), MAX_ADDRESSES_TEXT),
     messageId: cleanLine(email.messageId ?? ""),
     references: cleanLine(email.references ?? ""),
     sent: timeOf(email.date),
@@ -134,6 +135,12 @@ export function cleanText(text: string): string {
   );
 }
 
+/** A text without the empty lines that it begins and ends with. */
+export function withoutEdges(text: string): string {
+  const first = text.search(/\S/);
+  return first === -1 ? "" : text.slice(text.lastIndexOf("\n", first) + 1).trimEnd();
+}
+
 function textOf(email: Email, raw: Uint8Array): string {
   if (email.text !== undefined) return email.text;
   if (email.html !== undefined) return textOfHtml(email.html);
@@ -143,8 +150,12 @@ function textOf(email: Email, raw: Uint8Array): string {
   return text.slice(/\r?\n\r?\n/.exec(text)?.index ?? text.length).trimStart();
 }
 
-function cleanLine(text: string): string {
-  return cleanText(text.slice(0, MAX_FIELD_TEXT)).replace(/\s+/g, " ").trim();
+// Characters that turn the direction of what follows make a name read as another one, and `gpj.exe` as `exe.jpg`.
+function cleanLine(text: string, most = MAX_FIELD_TEXT): string {
+  return cleanText(text.slice(0, most))
+    .replace(/[\u202a-\u202e\u2066-\u2069]/g, "")
+    .replace(/\s+/g, " ")
+    .trim();
 }
 
 function formatAddresses(addresses: readonly Address[]): string {
@@ -152,9 +163,14 @@ function formatAddresses(addresses: readonly Address[]): string {
     .map((entry) => {
       if (entry.group !== undefined) return `${entry.name}: ${formatAddresses(entry.group)};`;
       if (entry.name === "") return entry.address;
-      return entry.address === "" ? entry.name : `${entry.name} <${entry.address}>`;
+      return entry.address === "" ? entry.name : `${quotedName(entry.name)} <${entry.address}>`;
     })
     .join(", ");
+}
+
+// A name that could be taken for a list of addresses stands in quotes, or an answer would go to them.
+function quotedName(name: string): string {
+  return /[,;:<>@()"\\]/.test(name) ? `"${name.replace(/["\\]/g, "\\$&")}"` : name;
 }
 
 function timeOf(date: string | undefined): number | null {

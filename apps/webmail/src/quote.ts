@@ -5,7 +5,7 @@
 
 import { addressesOf, usableAddress } from "./addresses.ts";
 import type { DraftText } from "./drafts.ts";
-import type { ParsedMail } from "./message.ts";
+import { type ParsedMail, withoutEdges } from "./message.ts";
 
 export type AnswerWay = "reply" | "all" | "forward";
 
@@ -62,7 +62,7 @@ function quoted(text: string): string {
 }
 
 function cut(text: string): string {
-  return text.trimEnd().slice(0, MAX_QUOTED).toWellFormed();
+  return withoutEdges(text).slice(0, MAX_QUOTED).toWellFormed();
 }
 
 const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });

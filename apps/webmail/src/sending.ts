@@ -9,7 +9,7 @@ import { addressesOf, usableAddress } from "./addresses.ts";
 import { failure, json, seeOther } from "./answers.ts";
 import { composePage } from "./boxPages.ts";
 import { DIRECTORY_NAME, Directory } from "./directory.ts";
-import { type Draft, type DraftText, MAX_DRAFT_BODY, MAX_DRAFT_LINE } from "./drafts.ts";
+import { type Draft, type DraftText, MAX_DRAFT_ADDRESSES, MAX_DRAFT_BODY, MAX_DRAFT_LINE } from "./drafts.ts";
 import { writeLetter } from "./letter.ts";
 import { boxLink } from "./links.ts";
 import { parseMail, storedMail } from "./message.ts";
@@ -41,10 +41,10 @@ export async function handleDraft(visit: Visit, form: URLSearchParams): Promise<
 // The draft as it is kept now; undefined if it is gone.
 async function keep(visit: Visit, form: URLSearchParams, id: number | undefined): Promise<Draft | undefined> {
   const { mailbox } = visit;
-  const line = (key: string): string => cleanTyped(form.get(key) ?? "", MAX_DRAFT_LINE);
+  const line = (key: string, most = MAX_DRAFT_LINE): string => cleanTyped(form.get(key) ?? "", most);
   const text: DraftText = {
-    recipients: line("recipients"),
-    copies: line("copies"),
+    recipients: line("recipients", MAX_DRAFT_ADDRESSES),
+    copies: line("copies", MAX_DRAFT_ADDRESSES),
     subject: line("subject"),
     body: cleanTyped(form.get("body") ?? "", MAX_DRAFT_BODY).replace(/\r\n?/g, "\n"),
   };

@@ -50,6 +50,7 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .row { display: grid; grid-template-columns: auto 11rem minmax(4rem, max-content) minmax(0, 1fr) auto; align-items: center; gap: .75rem; min-height: 2.9rem; padding: .3rem 1.1rem .3rem .3rem; color: inherit; text-decoration: none; }
 .row:focus-visible { outline-offset: -2px; }
 .who, .what, .extract { position: relative; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.who, .what, .extract { text-align: left; }
 .what { max-width: 34vw; }
 .extract { color: var(--soft); }
 .row time { color: var(--soft); font-size: .88rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -65,12 +66,13 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .reading { padding: 0 1.6rem 2rem; }
 .toolbar { position: sticky; top: var(--bar); z-index: 3; display: flex; align-items: center; gap: .1rem; margin: 0 -1rem; padding: .5rem 0; background: var(--panel); border-radius: 16px 16px 0 0; }
 .beside { display: flex; margin-left: auto; }
-.reading h1 { margin: .4rem 0 1rem; font-size: 1.45rem; }
+.reading h1 { margin: .4rem 0 1rem; font-size: 1.45rem; max-height: 7.15em; overflow-y: auto; text-align: left; }
 .sender { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: .1rem .9rem; align-items: start; margin-bottom: 1rem; }
 .sender .avatar { width: 2.6rem; height: 2.6rem; font-size: 1.05rem; }
 .from { min-width: 0; overflow-wrap: anywhere; }
 .sender .to, .sender .sent { font-size: .9rem; }
 .to > * { display: inline; }
+.to details { display: inline-block; vertical-align: top; max-width: calc(100% - 2rem); }
 .to details summary { cursor: pointer; }
 .files { display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 0 1rem; }
 .files:empty { display: none; }
@@ -82,7 +84,7 @@ input[type=checkbox] { width: 1.05rem; height: 1.05rem; margin: 0; accent-color:
 .answers .raw { margin-left: auto; color: var(--soft); font-size: .88rem; }
 .forms a { color: var(--soft); } .forms a:hover { color: var(--ink); }
 .forms [aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; padding: 1.2rem max(0px, 100% - 78ch) .5rem 0; border-top: 1px solid var(--line); font-size: 1rem; line-height: 1.6; }
+.text { unicode-bidi: plaintext; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; padding: 1.2rem max(0px, 100% - 78ch) .5rem 0; border-top: 1px solid var(--line); font-size: 1rem; line-height: 1.6; }
 .text .q { color: var(--soft); }
 iframe { display: block; width: 100%; height: 68vh; min-height: 20rem; resize: vertical; border: 1px solid var(--line); border-radius: 12px; background: #fff; }
 .answers { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem; margin-top: 1.5rem; }

@@ -83,6 +83,32 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.context().close();
   });
 
+  test("who signs out, or in as somebody else, does so in every tab", async () => {
+    const { page, name } = await somebody(1);
+    const { name: other } = await somebody(1);
+    const reading = await office.tab(page, boxLink(name, 1));
+    const writing = await office.tab(page, boxLink(name, "compose"));
+    await page.goto(`/?q=${other}`);
+    await page.waitForSelector("html[data-script]");
+    // Looking for another mailbox leaves nothing yet.
+    await reading.waitForSelector("html[data-live] .reading");
+    await page.locator(`button[value="${other}"]`).click();
+    await page.waitForSelector("html[data-live] #list");
+    for (const tab of [reading, writing]) {
+      await tab.getByText(`You are signed in as ${other}`).waitFor();
+      expect(await tab.textContent("body")).not.toContain("Letter 1");
+    }
+    await reading.goto(boxLink(other));
+    await reading.waitForSelector("html[data-live] #list");
+    await page.locator(".me summary").click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await reading.getByText("Nobody is signed in").waitFor();
+    await page.goBack();
+    await page.getByText("Nobody is signed in").waitFor();
+    expect(await page.textContent("body")).not.toContain("Letter 1");
+    await page.context().close();
+  });
+
   test("nobody hears what happens in another mailbox", async () => {
     const { page } = await somebody(1);
     const { page: other, name } = await somebody(1);

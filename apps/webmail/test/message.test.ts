@@ -62,6 +62,20 @@ describe("a message", () => {
     expect([mail.subject, mail.body.trim()]).toEqual(["\u00fcber", "\ud55c"]);
   });
 
+  test("cannot turn the direction of a name, so that it reads as another one", async () => {
+    const mail = await parseMail(
+      Buffer.from(
+        'From: "\u202emoc.elpmaxe@knab" <x@example.org>\nSubject: \u2067a\u2069b\n' +
+          "Content-Type: application/x; name=\u202egpj.exe\n\nx",
+      ),
+    );
+    expect([mail.sender, mail.subject, mail.files[0]?.name]).toEqual([
+      '"moc.elpmaxe@knab" <x@example.org>',
+      "ab",
+      "gpj.exe",
+    ]);
+  });
+
   test("without a date, sender or subject is a message still", async () => {
     expect(await storedMail(raw("X: 1", "", "text"))).toMatchObject({ sender: "", subject: "", sent: null, files: "" });
     expect(await storedMail(raw("Date: yesterday", "", "text"))).toMatchObject({ sent: null });

@@ -23,6 +23,16 @@ test("an answer to one's own letter goes on to those whom it went to", async () 
   expect([own.recipients, own.copies]).toEqual(["ann@example.org, cy@example.org, dee@example.org", ""]);
 });
 
+test("an answer to all goes to each of hundreds, and never to an address that is only part of a name", async () => {
+  const many = Array.from({ length: 300 }, (_, i) => `p${i}@department.example.org`);
+  const named = many.map((address, i) => `"Person, number ${i} <x@example.org>" <${address}>`);
+  const { recipients, copies } = await answer(
+    "all",
+    `From: "boss@example.org, or so \\\\ \\"" <bob@example.org>\nTo: ${named.join(",\n ")}`,
+  );
+  expect([recipients, copies]).toEqual(["bob@example.org", many.join(", ")]);
+});
+
 test.each([
   ["Re: Plan", "Re: Plan", "Fwd: Re: Plan"],
   ["RE: Plan", "RE: Plan", "Fwd: RE: Plan"],
@@ -43,5 +53,7 @@ test("a thread is carried on", async () => {
 test("what is quoted stands behind signs, and is not without end", async () => {
   const { body } = await answer("reply", `${HEAD}\nDate: Tue, 5 May 2026 10:00:00 +0200`, "one\n> two\n\nthree\n\n");
   expect(body).toBe("\n\nOn 5 May 2026 at 08:00 UTC, Bob B <bob@example.org> wrote:\n> one\n>> two\n> \n> three");
+  const { body: edged } = await answer("reply", HEAD, " \n\n  one\n\n");
+  expect(edged.endsWith("wrote:\n>   one")).toBe(true);
   expect((await answer("reply", HEAD, "x\n".repeat(500_000))).body.length).toBeLessThan(200_000);
 });

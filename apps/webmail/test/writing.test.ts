@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { need } from "../../../test-support/need.ts";
 import { boxLink } from "../src/links.ts";
 import { parseMail } from "../src/message.ts";
-import { getPage, rawOf } from "./support/mail.ts";
+import { connectMail, getPage, rawOf } from "./support/mail.ts";
 import { type Office, openOffice, subjects } from "./support/office.ts";
 
 const ANN = "ann@example.org";
@@ -149,6 +149,27 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await ann.context().close();
   });
 
+  test("an answer to all two hundred goes to all two hundred", async () => {
+    const crowd = Array.from({ length: 200 }, (_, i) => `somebody-${i}@department.example.org`);
+    const client = await connectMail(office.server);
+    const raw = `From: ${ANN}\nTo: ${crowd.join(",\n ")}\nSubject: To all\n\nHello\n`;
+    await client.send(ANN, [BOB, ...crowd], Buffer.from(raw));
+    client.close();
+    const page = await office.open(BOB, `/${await newest(BOB)}`);
+    await page.getByText("somebody-0@department.example.org and 199 others").click();
+    await page.getByText("somebody-199@department.example.org").waitFor();
+    await page.keyboard.press("a");
+    await page.waitForSelector("html[data-script] #compose");
+    expect((await page.getByLabel("Cc").inputValue()).split(", ")).toEqual(crowd);
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.waitForURL(`**${boxLink(BOB)}`);
+    for (const name of [ANN, crowd[0] as string, crowd[199] as string]) {
+      const mail = await parseMail(await rawOf(office.server, name, await newest(name)));
+      expect([name, mail.subject, mail.recipients]).toEqual([name, "Re: To all", [ANN, ...crowd].join(", ")]);
+    }
+    await page.context().close();
+  });
+
   test("a file goes up, along and down again byte for byte; forwarded it goes along once more", async () => {
     const bytes = Buffer.from(Uint8Array.from({ length: 70_000 }, (_, i) => (i * 31 + (i >> 8)) & 255));
     const page = await office.open(ANN, "/compose");
@@ -234,6 +255,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.getByText("You are offline. Nothing was changed; try again.").waitFor();
     await page.context().setOffline(false);
     await kept(page);
+    expect(await page.getByRole("alert").filter({ hasText: "You are offline." }).count()).toBe(0);
     await page.goto(boxLink(BOB, "drafts"));
     expect(await subjects(page)).toEqual(["Written on a train"]);
     await page.context().close();

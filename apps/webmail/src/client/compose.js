@@ -21,6 +21,8 @@ class Writing {
   #dirty = false;
   #last = Promise.resolve();
   #over = false;
+  // What #problem says will pass: the server could not be reached.
+  #unreached = false;
 
   constructor(form) {
     this.#form = form;
@@ -77,6 +79,7 @@ class Writing {
       try {
         this.#keptAs(await send(this.#form.action, this.#fields("keep")));
         this.#say("Kept in Drafts.");
+        if (this.#unreached) this.#problem();
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         this.#dirty = true;
@@ -103,7 +106,7 @@ class Writing {
         if (!(error instanceof Problem)) throw error;
         if (error.data?.id) this.#keptAs(error.data);
         this.#say("");
-        this.#problem(error.message);
+        this.#problem(error.message, !error.lasting);
       }
     });
   }
@@ -185,7 +188,7 @@ class Writing {
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         this.#say("");
-        this.#problem(error.message);
+        this.#problem(error.message, !error.lasting);
       }
     });
   }
@@ -217,7 +220,8 @@ class Writing {
     this.#form.querySelector("#kept").textContent = words;
   }
 
-  #problem(words) {
+  #problem(words, unreached = false) {
+    this.#unreached = unreached;
     const box = this.#form.querySelector("#problem");
     box.hidden = words === undefined;
     box.textContent = words ?? "";

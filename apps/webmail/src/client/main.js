@@ -7,6 +7,7 @@ import { watchChanges } from "./live.js";
 import { prepareList, watchList } from "./list.js";
 import { refresh } from "./net.js";
 import { banner, keptNote, note } from "./notes.js";
+import { watchSession } from "./session.js";
 import { localTimes } from "./times.js";
 
 localTimes(document);
@@ -20,6 +21,7 @@ document.addEventListener("shown", prepareList);
 document.documentElement.dataset.script = "on";
 
 watchChanges();
+watchSession();
 
 const kept = keptNote();
 if (kept) note(kept.text, kept.undo && (() => undo(kept.undo)));

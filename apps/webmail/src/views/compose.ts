@@ -4,7 +4,7 @@
 // too; only files need it. `forward` names the message whose files go along when the draft begins to be kept.
 
 import type { Draft } from "../drafts.ts";
-import { MAX_DRAFT_BODY, MAX_DRAFT_LINE, MAX_FILE_BYTES } from "../drafts.ts";
+import { MAX_DRAFT_ADDRESSES, MAX_DRAFT_BODY, MAX_DRAFT_LINE, MAX_FILE_BYTES } from "../drafts.ts";
 import { boxLink } from "../links.ts";
 import { attribute, type Html, markup } from "../markup.ts";
 import { bytes } from "./format.ts";
@@ -25,8 +25,8 @@ export interface ComposeState extends Omit<Draft, "id" | "changed"> {
 export function composeView(state: ComposeState): Html {
   const { name, id, problem } = state;
   const line = (key: string, label: string, value: string, more: Html): Html =>
-    markup`<label class="line"><span>${label}</span><input name="${key}" value="${value}" maxlength="${MAX_DRAFT_LINE}" autocomplete="off"${more}></label>`;
-  const addresses = markup` autocapitalize="none" spellcheck="false" inputmode="email"`;
+    markup`<label class="line"><span>${label}</span><input name="${key}" value="${value}" autocomplete="off"${more}></label>`;
+  const addresses = markup` maxlength="${MAX_DRAFT_ADDRESSES}" autocapitalize="none" spellcheck="false" inputmode="email"`;
   const fresh = state.recipients === "";
   return markup`<form class="compose" id="compose" method="post" action="${boxLink(name, "draft")}" data-compose="${boxLink(name, "draft")}" data-most="${MAX_FILE_BYTES}"${attribute(state.forward !== undefined, "data-keep")}>
 <input type="hidden" name="draft" value="${id ?? ""}"><input type="hidden" name="answers" value="${state.answers}"><input type="hidden" name="thread" value="${state.thread}"><input type="hidden" name="forward" value="${state.forward ?? ""}">
@@ -35,8 +35,8 @@ export function composeView(state: ComposeState): Html {
 <div class="sheet">
 ${line("recipients", "To", state.recipients, markup`${addresses}${attribute(fresh, "autofocus")}`)}
 ${line("copies", "Cc", state.copies, addresses)}
-${line("subject", "Subject", state.subject, markup``)}
-<textarea name="body" aria-label="Text" maxlength="${MAX_DRAFT_BODY}"${attribute(!fresh, "autofocus")}>
+${line("subject", "Subject", state.subject, markup` maxlength="${MAX_DRAFT_LINE}" dir="auto"`)}
+<textarea name="body" aria-label="Text" dir="auto" maxlength="${MAX_DRAFT_BODY}"${attribute(!fresh, "autofocus")}>
 ${state.body}</textarea>
 <ul class="files" id="files" aria-label="Files">${state.files.map((file) => fileItem(name, id ?? 0, file))}</ul>
 </div>

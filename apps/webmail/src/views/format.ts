@@ -53,7 +53,8 @@ function fullDate(time: number): string {
 
 /** The name in `Name <address>`, or all of it. */
 export function nameOf(sender: string): string {
-  return sender.replace(/\s*<[^<>]*>$/, "").replace(/^"(.*)"$/, "$1");
+  const name = sender.replace(/\s*<[^<>]*>$/, "");
+  return /^".*"$/.test(name) ? name.slice(1, -1).replace(/\\(.)/g, "$1") : name;
 }
 
 /** An address that a narrow page breaks after its signs, not in the middle of a word. */

@@ -51,8 +51,8 @@ export function draftsView(name: string, drafts: readonly DraftLine[]): Html {
     const names = draft.recipients || draft.copies;
     return markup`<li class="mail"><a class="row" href="${boxLink(name, "draft", draft.id)}">
 ${avatar(names)}<span class="who">${names || none("no recipient yet")}</span>
-<span class="what${draft.files !== "" && " clip"}">${draft.subject || none("no subject")}</span>
-<span class="extract">${draft.body}</span>${shortTime(draft.changed)}</a></li>`;
+<span class="what${draft.files !== "" && " clip"}" dir="auto">${draft.subject || none("no subject")}</span>
+<span class="extract" dir="auto">${draft.body}</span>${shortTime(draft.changed)}</a></li>`;
   });
   const body =
     rows.length > 0
@@ -65,12 +65,9 @@ function summary({ messages, unread, matches, name, place, typed }: ListState): 
   const all = plural(messages, "message");
   if (typed === "") return markup`${all}${unread > 0 && `, ${count(unread)} unread`}`;
   const where = place === "trash" ? boxLink(name, "trash") : boxLink(name);
-  const many =
-    matches === undefined
-      ? all
-      : matches > MAX_COUNTED
-        ? `more than ${count(MAX_COUNTED)} found`
-        : `${count(matches)} found`;
+  // A search without a word in it says so below.
+  if (matches === undefined) return markup`<a href="${where}">show all</a>`;
+  const many = matches > MAX_COUNTED ? `more than ${count(MAX_COUNTED)} found` : `${count(matches)} found`;
   return markup`${many}${place === "trash" ? " in the trash" : ""} · <a href="${where}">show all</a>`;
 }
 
@@ -93,9 +90,9 @@ function mailRow(line: MailLine, { name, place, typed }: ListState): Html {
 <label class="tick"><input type="checkbox" name="id" value="${line.id}" aria-label="Select: ${subject}"></label>
 ${starButton(line)}
 <a class="row" href="${withQuery(boxLink(name, line.id), { q: typed })}">
-${avatar(who)}<span class="who">${line.unread === 1 && markup`<span class="out">Unread: </span>`}${sent && "To: "}${who || none("nobody stated")}</span>
-<span class="what${line.files !== "" && " clip"}">${chip}${line.subject || none("no subject")}${clip}</span>
-<span class="extract">${marked(line.extract)}</span>
+${avatar(who)}<span class="who">${line.unread === 1 && markup`<span class="out">Unread: </span>`}${sent && "To: "}${who === "" ? none("nobody stated") : markup`<bdi>${who}</bdi>`}</span>
+<span class="what${line.files !== "" && " clip"}" dir="auto">${chip}${line.subject || none("no subject")}${clip}</span>
+<span class="extract" dir="auto">${marked(line.extract)}</span>
 ${line.due === null ? shortTime(line.sent ?? line.received) : markup`<span class="due">${icon("clock")}${shortTime(line.due)}</span>`}</a></li>
 `;
 }

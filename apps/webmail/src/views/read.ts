@@ -1,10 +1,11 @@
 // One message: its head, its files, its text or its HTML in a frame where nothing runs.
 
+import { addressesOf } from "../addresses.ts";
 import { type Folder, type Place, TITLES } from "../folders.ts";
 import { boxLink, withQuery } from "../links.ts";
 import type { MailRow, Neighbours } from "../mailbox.ts";
 import { attribute, escapeText, Html, markup } from "../markup.ts";
-import type { ParsedMail } from "../message.ts";
+import { type ParsedMail, withoutEdges } from "../message.ts";
 import { avatar, breakable, bytes, fullTime, nameOf, none, plural } from "./format.ts";
 import { icon, type IconName } from "./icons.ts";
 import { starButton } from "./list.ts";
@@ -33,15 +34,15 @@ export function readView(row: MailRow, mail: ParsedMail, shown: Shown): Html {
   const { name } = shown;
   const link = (...rest: (string | number)[]): string => boxLink(name, row.id, ...rest);
   const who = nameOf(mail.sender);
-  const address = mail.sender.slice(who.length).replace(/^["\s]+/, "");
+  const address = /.<[^<>]*>$/.exec(mail.sender)?.[0].slice(1) ?? "";
   return markup`<article class="reading" data-id="${row.id}" data-starred="${row.starred}">
 ${toolbar(row, shown)}
-<h1>${mail.subject || none("no subject")} ${row.folder !== "inbox" && markup`<span class="chip">${TITLES[row.folder]}</span>`}</h1>
+<h1 dir="auto">${mail.subject || none("no subject")} ${row.folder !== "inbox" && markup`<span class="chip">${TITLES[row.folder]}</span>`}</h1>
 ${row.due !== null && markup`<p class="notice">${icon("clock")} Comes back to the inbox ${fullTime(row.due)}.</p>`}
 ${shown.waiting.length > 0 && markup`<p class="notice">Not yet delivered to ${shown.waiting.join(", ")}. It is tried again by itself.</p>`}
-<div class="sender">${avatar(who)}<div class="from"><p><strong>${mail.sender === "" ? none("nobody stated") : who}</strong>${address !== "" && markup` <span class="soft address">${breakable(address)}</span>`}</p>
+<div class="sender">${avatar(who)}<div class="from"><p><strong dir="auto">${mail.sender === "" ? none("nobody stated") : who}</strong>${address !== "" && markup` <span class="soft address">${breakable(address)}</span>`}</p>
 <div class="soft to"><span>to </span>${manyAddresses(mail.recipients)}</div></div>
-<p class="soft sent">${mail.sent === null ? none("no date stated") : fullTime(mail.sent)}</p></div>
+<p class="soft sent">${mail.sent === null ? markup`received ${fullTime(row.received)}` : fullTime(mail.sent)}</p></div>
 ${filesView(mail, link)}
 ${waysView(mail, shown, link())}
 ${notices(shown)}
@@ -115,7 +116,7 @@ function mailFrame(source: string): Html {
 function mailText(text: string): Html {
   if (text.trim() === "")
     return markup`<p class="text empty">${none("This message has no text. The raw message may hold more.")}</p>`;
-  return markup`<div class="text">${new Html(text.trimEnd().split("\n").map(textLine).join("\n"))}</div>`;
+  return markup`<div class="text">${new Html(withoutEdges(text).split("\n").map(textLine).join("\n"))}</div>`;
 }
 
 // Quoted lines step back; web addresses can be followed, to a page that does not hear where its visitor comes from.
@@ -130,5 +131,7 @@ function textLine(line: string): string {
 function manyAddresses(text: string): Html {
   if (text === "") return none("nobody stated");
   if (text.length <= SHOWN_ADDRESSES) return markup`<span>${breakable(text)}</span>`;
-  return markup`<details><summary>${text.slice(0, SHOWN_ADDRESSES / 2)} …</summary>${breakable(text)}</details>`;
+  const [first = text] = text.split(", ", 1);
+  const others = addressesOf(text).length - 1;
+  return markup`<details><summary>${breakable(first.slice(0, SHOWN_ADDRESSES))} and ${plural(others, "other")}</summary>${breakable(text)}</details>`;
 }
