@@ -9,6 +9,7 @@ import path from "node:path";
 import { parseAddress, rootAddress, slotOf } from "../address.ts";
 import { activate } from "../cell/activate.ts";
 import type { App, CellKind, Verb } from "../cell/app.ts";
+import { Cell } from "../cell/cell.ts";
 import { cloneArguments, cloneResult } from "../cell/clone.ts";
 import type { Committer } from "../cell/commit.ts";
 import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
@@ -146,8 +147,11 @@ export class Host implements CellHost, CallPort, QueueOwner {
     });
   }
 
-  /** Runs `work` as a verb of a cell that exists. For tools. Throws UNKNOWN_KIND, CELL_MISSING. */
-  async withCell<T>(address: string, work: (cell: LiveCell) => T): Promise<T> {
+  /**
+   * Runs `work` as a verb of a cell that exists. For tools. `bare`: no code of its class runs to open it, which may not work or
+   * not end; an instance that was opened so is given up at once. Throws UNKNOWN_KIND, CELL_MISSING.
+   */
+  async withCell<T>(address: string, work: (cell: LiveCell) => T, bare = false): Promise<T> {
     const pairs = parseAddress(address);
     const pair = pairs[0];
     const kind = pair && this.#o.app.kinds.get(pair.kind);
@@ -158,9 +162,14 @@ export class Host implements CellHost, CallPort, QueueOwner {
         `${address} is not a KIND/NAME address of this app, whose kinds are: ${known}`,
       );
     }
-    return (await this.event(kind, pair.name, "a tool", (cell) => {
-      if (!cell.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
-      return work(cell);
+    const opens = bare ? withoutCode(kind) : kind;
+    return (await this.event(opens, pair.name, "a tool", (cell) => {
+      try {
+        if (!cell.exists) throw new FrondError("CELL_MISSING", `there is no cell ${address}`);
+        return work(cell);
+      } finally {
+        if (cell.kind === opens && bare) cell.reset(new FrondError("ABORTED", `${address} was open for a tool`));
+      }
     })) as T;
   }
 
@@ -431,6 +440,10 @@ function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
 function eventOf(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): CellEvent {
   const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
   return { caller: new Session(), kind, name, what, verb, args: [], give: giveAsIs, fail: undefined };
+}
+
+function withoutCode(kind: CellKind): CellKind {
+  return { ...kind, type: class extends Cell {}, migrations: [], raw: true };
 }
 
 function giveCopy(value: unknown, invocation: Invocation): unknown {

@@ -98,8 +98,9 @@ export function controlOf(node: Node): NodeControl {
     },
     async delete(address) {
       checkUsed(node);
-      await host.withCell(address, eraseFromOutside);
+      await host.withCell(address, eraseFromOutside, true);
       await commitLog.flushed();
+      node.strikes.forget(formatAddress(parseAddress(address)));
     },
     async exportTo(address, file) {
       checkUsed(node);

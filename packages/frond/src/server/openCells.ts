@@ -55,8 +55,10 @@ export class OpenCells {
     return this.#ring.size >= this.#limits.mostOpen;
   }
 
+  /** The cell that is open; for a tool's own kind without code too, since there is at most one instance. */
   get(kind: CellKind, name: string): LiveCell | undefined {
-    return this.#byKind.get(kind)?.get(name);
+    const cells = this.#byKind.get(kind) ?? this.#byKind.get(this.#app.kinds.get(kind.kind) as CellKind);
+    return cells?.get(name);
   }
 
   at(address: Address): LiveCell | undefined {

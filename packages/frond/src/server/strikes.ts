@@ -2,7 +2,8 @@
 //
 // Rule: a cell that held the event loop for too long has a strike; three within an hour park it: nothing runs in it until an
 // operator releases it, so one cell cannot take the node down again and again. Both survive a restart, since a restart
-// may be just what the cell causes. The file is bounded, and one that cannot be read is reported, kept and begun anew.
+// may be just what the cell causes, and the deletion of the cell by its own code, which would otherwise never be parked.
+// The file is bounded, and one that cannot be read is reported, kept and begun anew.
 // Rejected: a table of the catalog (it is written behind the log, this must be on disk before the process ends), keeping
 // strikes in memory alone (the worst ones end the process).
 
@@ -75,9 +76,7 @@ export class Strikes {
 
   /** Throws CELL_PARKED if nothing may run in this cell. */
   check(address: string): void {
-    if (this.#parked === 0) return;
-    const entry = this.#cells.get(address);
-    if (entry === undefined || entry.parkedMs === 0) return;
+    if (this.#parked === 0 || !this.#isParked(address)) return;
     const how = `frond parked says why, frond parked release ${address} lets it run again`;
     throw new FrondError("CELL_PARKED", `${address} is parked: it held up the whole node too often; ${how}`);
   }
@@ -104,12 +103,15 @@ export class Strikes {
 
   /** Lets a parked cell run again, and forgets its strikes. False if it was not parked. Throws DISK_FULL. */
   release(address: string): boolean {
-    const entry = this.#cells.get(address);
-    if (entry === undefined || entry.parkedMs === 0) return false;
-    this.#cells.delete(address);
-    this.#parked -= 1;
-    this.#save();
+    if (!this.#isParked(address)) return false;
+    this.forget(address);
     return true;
+  }
+
+  /** Forgets the strikes of a cell that its operator has deleted: the name begins anew. Throws DISK_FULL. */
+  forget(address: string): void {
+    if (this.#isParked(address)) this.#parked -= 1;
+    if (this.#cells.delete(address)) this.#save();
   }
 
   /** Cells that are parked, the latest last. */
@@ -117,6 +119,10 @@ export class Strikes {
     return [...this.#cells]
       .filter(([, { parkedMs }]) => parkedMs > 0)
       .map(([address, { parkedMs, strikes }]) => ({ address, sinceMs: parkedMs, strikes }));
+  }
+
+  #isParked(address: string): boolean {
+    return (this.#cells.get(address)?.parkedMs ?? 0) > 0;
   }
 
   /** Those that are not parked go first: to forget a parked one is to release it. */

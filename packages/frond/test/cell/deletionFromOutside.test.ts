@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
+import type { CellContext } from "../../src/cell/context.ts";
 import { openOffline } from "../../src/server/openNode.ts";
 import { afterKill, codeOf, commitsIn, isSettled, openCells, openIn, reopen, SlowDisk, turns } from "./nodes.ts";
 
@@ -115,4 +116,56 @@ test("a cell is deleted in a directory that no node serves, without its class", 
   await again.get(Notes, "a").put("new");
   await again.node.commitLog.flushed();
   expect(commitsIn(opened.directory, "notes/a").map(({ txid }) => txid)).toEqual([1, 2, 3]);
+});
+
+test("a cell that does not open is deleted all the same, and none of its code runs", async () => {
+  class Closed extends Notes {
+    static opened = 0;
+    constructor(ctx: CellContext) {
+      super(ctx);
+      Closed.opened += 1;
+      throw new Error("never opens");
+    }
+  }
+  class Drifted extends Notes {
+    static override migrations = ["CREATE TABLE other (v TEXT) STRICT"];
+  }
+  for (const [type, code] of [
+    [Closed, "ACTIVATION_FAILED"],
+    [Drifted, "MIGRATION_DRIFT"],
+  ] as const) {
+    const { a, ...opened } = await notes();
+    await a.put("x");
+    const broken = await reopen(opened, { notes: type });
+    expect(await codeOf(broken.get(type, "a").all())).toBe(code);
+    const before = Closed.opened;
+    // One of several finds it there.
+    const deletions = await Promise.allSettled(
+      ["a", "a", "a"].map((name) => broken.node.control.delete(`notes/${name}`)),
+    );
+    expect(deletions.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected", "rejected"]);
+    expect(Closed.opened).toBe(before);
+    expect(broken.node.host.openCells).toBe(0);
+    expect(await codeOf(broken.node.control.delete("notes/a"))).toBe("CELL_MISSING");
+    expect(broken.node.host.openCells).toBe(0);
+    const again = await reopen(broken, cells);
+    expect(await again.get(Notes, "a").all()).toEqual(["welcome"]);
+  }
+});
+
+test("a deletion that waits behind calls is one of the instance that they open", async () => {
+  const { a, node, ...opened } = await notes();
+  await a.put("x");
+  await node.host.deactivate("notes/a" as never);
+  const disk = new SlowDisk();
+  await node.stop();
+  const slow = await openIn(opened.directory, cells, { io: disk, maxOpenCells: 1, mostOpenCells: 4 });
+  disk.hold();
+  // Its room is not free before the log is written, so that calls of the other cell wait.
+  await slow.get(Notes, "b").put("y");
+  const calls = [slow.get(Notes, "a").put("z"), slow.node.control.delete("notes/a"), slow.get(Notes, "a").all()];
+  await turns(20);
+  disk.release();
+  await Promise.all(calls);
+  expect(await calls[2]).toEqual(["welcome"]);
 });

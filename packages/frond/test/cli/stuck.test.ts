@@ -123,6 +123,50 @@ describe("code that goes on for ever", () => {
     expect([again.code, again.err]).toMatchObject([1, expect.stringContaining("CELL_MISSING")]);
     expect((await frond(folder, ["parked"])).out).toBe("no cell is parked\n");
   });
+
+  test("a parked cell is deleted without its code, and its name begins anew without a strike", async () => {
+    const folder = folderWithApp();
+    let node = start(folder);
+    let url = await node.ready();
+    const park = async (name: string): Promise<void> => {
+      expect(await ask(url, `${name}/add/1`)).toEqual(added(1));
+      for (let i = 0; i < 3; i++) expect(await ask(url, `${name}/statements`)).toMatchObject(TERMINATED);
+      expect(await ask(url, `${name}/sum`)).toMatchObject({ body: { code: "CELL_PARKED" } });
+    };
+    const isNew = async (): Promise<void> => {
+      expect(await ask(url, "a/sum")).toEqual({ status: 200, body: 0 });
+      expect(await ask(url, "a/statements")).toMatchObject(TERMINATED);
+      expect(await ask(url, "a/sum")).toEqual({ status: 200, body: 0 });
+    };
+    await park("a");
+    expect((await frond(folder, ["delete", "counter/a", "--yes"])).code).toBe(0);
+    expect((await frond(folder, ["parked"])).out).toBe("no cell is parked\n");
+    await isNew();
+    expect((await frond(folder, ["delete", "counter/a", "--yes"])).err).toContain("CELL_MISSING");
+    expect(await node.stop()).toBe(0);
+
+    // Of a directory that no node serves it is the same; a strike from before does not count.
+    node = start(folder);
+    url = await node.ready();
+    await park("b");
+    expect(await node.stop()).toBe(0);
+    expect((await frond(folder, ["delete", "counter/b", "--yes"])).code).toBe(0);
+    expect(readFileSync(folder.at(".frond/data/strikes.json"), "utf8")).not.toContain("counter/b");
+    node = start(folder);
+    url = await node.ready();
+    expect(await ask(url, "b/sum")).toEqual({ status: 200, body: 0 });
+  });
+
+  test("a cell that deletes itself keeps its strikes: else it would never be parked", async () => {
+    const folder = folderWithApp();
+    const url = await start(folder).ready();
+    for (let i = 0; i < 3; i++) {
+      expect(await ask(url, "a/add/1")).toMatchObject({ status: 200, body: { sum: 1 } });
+      expect(await ask(url, "a/erase")).toMatchObject({ status: 200 });
+      expect(await ask(url, "a/statements")).toMatchObject(TERMINATED);
+    }
+    expect(await ask(url, "a/sum")).toMatchObject({ body: { code: "CELL_PARKED" } });
+  });
 });
 
 test("a statement that goes on for ever ends the process with its code, and the third time parks its cell", async () => {

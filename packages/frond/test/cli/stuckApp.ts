@@ -38,6 +38,10 @@ export class Counter extends Cell {
   async ask(verb: "loop" | "later") {
     return this.get(Counter, verb)[verb]();
   }
+  async erase() {
+    await this.ctx.storage.deleteAll();
+    return "erased";
+  }
   query() {
     return this.sql.all\`WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n\`;
   }
