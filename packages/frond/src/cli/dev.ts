@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { DevOptions } from "./devLoop.ts";
 import { DEV_DATA } from "./operator.ts";
 import {
+  allowHostOption,
   dataOption,
   durabilityOption,
   listenOption,
@@ -18,8 +19,12 @@ const DEV_HELP = `${LISTEN_HELP}
 It watches the sources in the folder of the app and below (not node_modules, dist, nor what has a leading dot) and every
 file that the app imports, and restarts on the same port. Data is kept in ${DEV_DATA} of the current folder; remove it to begin anew.
 
-Example:
-  frond dev app.ts --listen 3000`;
+Requests must ask for it by an IP address, localhost, a name below localhost, or one that --allow-host gives: a page of
+another site can have its own name lead to this machine, and would read what the app answers.
+
+Examples:
+  frond dev app.ts --listen 3000
+  frond dev app.ts --listen 0.0.0.0:3000 --allow-host my-laptop.local`;
 
 export function addDev(program: Command): void {
   program
@@ -28,6 +33,7 @@ export function addDev(program: Command): void {
     .argument("<app>", "TypeScript or JavaScript file whose default export is frond({ ... })")
     .addOption(dataOption("data directory").default(DEV_DATA))
     .addOption(listenOption())
+    .addOption(allowHostOption())
     .addOption(durabilityOption())
     .addOption(maxSyncOption())
     .addOption(logLevelOption("info"))

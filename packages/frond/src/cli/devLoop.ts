@@ -12,7 +12,7 @@ import { STOP_GRACE_MS } from "../limits.ts";
 import { createLogger } from "../server/logger.ts";
 import type { Logger } from "../server/logger.ts";
 import type { LogFormat, LogLevel } from "../server/logLine.ts";
-import { DEV_VARIABLE } from "./devChannel.ts";
+import { DEV_VARIABLE, HOSTS_VARIABLE } from "./devChannel.ts";
 import type { DevMessage } from "./devChannel.ts";
 import { EXIT_FAILED, EXIT_FATAL, EXIT_STUCK } from "./exits.ts";
 import { checkAppFile } from "./loadApp.ts";
@@ -24,6 +24,7 @@ import { Watch } from "./watch.ts";
 export interface DevOptions {
   readonly data: string;
   readonly listen?: Listen;
+  readonly allowHost?: readonly string[];
   readonly durability: string;
   readonly maxSyncMs: number;
   readonly logLevel: LogLevel;
@@ -86,7 +87,7 @@ export class Dev {
 
   /** Starts the app; resolves when its process has ended. */
   #startChild(): Promise<Ended> {
-    const { data, durability, maxSyncMs, logLevel, logFormat } = this.#options;
+    const { data, durability, maxSyncMs, logLevel, logFormat, allowHost = [] } = this.#options;
     const { host, port } = this.#listen;
     const listen = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     const program = [...process.execArgv, process.argv[1] as string, "start", this.#file];
@@ -103,7 +104,7 @@ export class Dev {
     const logging = ["--log-level", logLevel, "--log-format", logFormat];
     const child = spawn(process.execPath, [...program, ...options, ...logging], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
-      env: { ...process.env, [DEV_VARIABLE]: "1" },
+      env: { ...process.env, [DEV_VARIABLE]: "1", [HOSTS_VARIABLE]: allowHost.join(",") },
     });
     this.#child = child;
     let failed: string | undefined;

@@ -76,6 +76,23 @@ export const listenOption = (): Option =>
     checked(parseListen),
   );
 
+export const allowHostOption = (): Option =>
+  new Option(
+    "--allow-host <name>",
+    "a further name by which it may be asked for, as app.test; may be repeated",
+  ).argParser((value: string, before: readonly string[] | undefined) => [
+    ...(before ?? []),
+    checked(parseHostName)(value),
+  ]);
+
+/** A name as the Host header has it, without a port. Throws BAD_OPTION. */
+export function parseHostName(value: string): string {
+  const url = `http://${value}/`;
+  const name = URL.canParse(url) ? new URL(url).hostname : "";
+  if (name !== "" && name === value.toLowerCase()) return name;
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not the name of a host, as in app.test or my-laptop`);
+}
+
 export const durabilityOption = (): Option =>
   new Option(
     "--durability <level>",

@@ -13,6 +13,7 @@ import { useLightGlobals } from "../server/answer.ts";
 import { serveControl } from "../server/control.ts";
 import type { ControlFront } from "../server/control.ts";
 import { steadyLog } from "../server/floods.ts";
+import { allowHosts } from "../server/hostNames.ts";
 import { checkListen } from "../server/listen.ts";
 import { listenHttp } from "../server/http.ts";
 import type { HttpFront } from "../server/http.ts";
@@ -23,7 +24,7 @@ import { openNode } from "../server/openNode.ts";
 import type { Node } from "../server/node.ts";
 import type { TrustProxy } from "../server/proxy.ts";
 import type { Durability } from "../types.ts";
-import { DEV_VARIABLE, tellParent } from "./devChannel.ts";
+import { DEV_VARIABLE, HOSTS_VARIABLE, tellParent } from "./devChannel.ts";
 import { EXIT_FATAL } from "./exits.ts";
 import { reportLoads } from "./hooks.ts";
 import { loadApp } from "./loadApp.ts";
@@ -108,7 +109,10 @@ class Running {
       upgrades: node.upgrades,
       log,
       trustProxy: options.trustProxy,
-      ...(process.env[DEV_VARIABLE] !== undefined && { tellFailures: { dataDirectory } }),
+      ...(process.env[DEV_VARIABLE] !== undefined && {
+        tellFailures: { dataDirectory },
+        allowsHost: allowHosts([listen.host, ...(process.env[HOSTS_VARIABLE] ?? "").split(",")]),
+      }),
       state: () => (this.#ready ? node.state() : { ...node.state(), ready: false }),
     });
     this.#front = front;

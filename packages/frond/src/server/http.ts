@@ -26,6 +26,7 @@ import { brokenBody, refuseBrokenRequest, refuseTunnel, waitsItsTurn } from "./b
 import { isCallTarget } from "./exposeHttp.ts";
 import { steadyLog, type Told } from "./floods.ts";
 import type { GuardedDoor } from "./guard.ts";
+import type { HostCheck } from "./hostNames.ts";
 import { DEFAULT_LIMITS, type HttpLimits } from "./httpLimits.ts";
 import { listenError } from "./listen.ts";
 import type { Logger } from "./logger.ts";
@@ -55,6 +56,8 @@ export interface HttpOptions {
   readonly limits?: Partial<HttpLimits>;
   /** Under `frond dev`: clients learn why a request failed, and the log how to begin anew. */
   readonly tellFailures?: { readonly dataDirectory: string };
+  /** Which Host headers are answered; undefined: all. */
+  readonly allowsHost?: HostCheck | undefined;
   readonly state: () => DoorState;
 }
 
@@ -79,6 +82,11 @@ const BAD_HOST: Refusal = {
   status: 400,
   code: "BAD_HOST",
   message: "the Host header or the request target is not valid",
+};
+const FOREIGN_HOST: Refusal = {
+  status: 403,
+  code: "HOST_NOT_ALLOWED",
+  message: "frond dev answers to IP addresses, localhost and names below it; others are named by --allow-host NAME",
 };
 const NO_UPGRADE: Refusal = { status: 501, code: "NO_WEBSOCKET", message: "this server speaks no WebSocket" };
 
@@ -248,7 +256,8 @@ class Front implements HttpFront {
     const mostBytes = isCall ? Math.min(MAX_CALL_BYTES, this.#limits.bodyBytes) : this.#limits.bodyBytes;
     const refusal = this.#refusal(incoming, target, bodyBytes, mostBytes) ?? this.#noSocket(upgrade);
     if (refusal) {
-      if (refusal.status === 503) this.#warnings.count(`requests were refused: ${refusal.code}`);
+      if (refusal.status === 503 || refusal === FOREIGN_HOST)
+        this.#warnings.count(`requests were refused: ${refusal.code}`);
       return this.#refuse(incoming, outgoing, refusal, bodyBytes !== 0);
     }
     if (this.#stopped) outgoing.shouldKeepAlive = false;
@@ -285,7 +294,8 @@ class Front implements HttpFront {
     // A request that waited its turn has chunks of its body already.
     if ((bodyBytes ?? incoming.readableLength) > mostBytes) return BODY_TOO_LARGE;
     if (this.#options.upgrades === undefined && asksForSocket(incoming)) return NO_UPGRADE;
-    return hasWrongHost(incoming) ? BAD_HOST : undefined;
+    if (hasWrongHost(incoming)) return BAD_HOST;
+    return this.#options.allowsHost?.(incoming.headers.host) === false ? FOREIGN_HOST : undefined;
   }
 
   /** Why a WebSocket cannot be opened, if so. */

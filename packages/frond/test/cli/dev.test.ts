@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { rmSync } from "node:fs";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -136,4 +137,31 @@ test("when the command is killed its node stops and frees the data", async () =>
   expect(await node.stop("SIGKILL")).toBeNull();
   expect((await frond(folder, ["status", "--data", ".frond/dev", "--json"])).out).toContain('"cells":1');
   await expect(fetch(url)).rejects.toThrow("fetch failed");
+});
+
+test("it answers by the names that lead to this machine alone and by those it is given; start answers by any", async () => {
+  const { folder, node } = dev(app("one"), ["--listen", "0", "--allow-host", "app.test", "--allow-host", "Other.Test"]);
+  const { port } = new URL(await node.ready());
+  const status = (host: string, at = port): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const asked = request({ host: "127.0.0.1", port: at, headers: { host } }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      asked.on("error", reject).end();
+    });
+  for (const host of ["localhost", `127.0.0.1:${port}`, "a.localhost", "app.test:80", "other.test"]) {
+    expect(await status(host), host).toBe(200);
+  }
+  for (const host of ["evil.example", `evil.example:${port}`]) expect(await status(host), host).toBe(403);
+  expect(node.out).toContain("requests were refused: HOST_NOT_ALLOWED");
+  expect(await node.stop()).toBe(0);
+
+  const served = new Running(folder, ["start", "app.ts", "--listen", "0"]);
+  expect(await status("evil.example", new URL(await served.ready()).port)).toBe(200);
+  expect(await served.stop()).toBe(0);
+  for (const name of ["", "http://app.test", "app.test:80", "a b", "app.test/x"]) {
+    const wrong = await frond(folder, ["dev", "app.ts", "--allow-host", name]);
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("is not the name of a host")]);
+  }
 });
