@@ -13,6 +13,7 @@ import { VERSION } from "../version.ts";
 import type { Node } from "./node.ts";
 import { detailOf, listAlarms } from "./alarmList.ts";
 import type { CellInfo, NodeControl, SqlResult } from "./nodeControl.ts";
+import { soon } from "./queues.ts";
 import { Session } from "./session.ts";
 
 /** The operator's view of a node. */
@@ -90,8 +91,13 @@ export function controlOf(node: Node): NodeControl {
         );
       }
       if (verb === "fetch") throw new FrondError("UNKNOWN_VERB", "fetch takes a request; use HTTP");
+      const session = new Session();
       try {
-        return await host.call(new Session(), kind, pair.name, verb, args);
+        return await new Promise((resolve, reject) => {
+          // A verb that is ended by force settles nothing and takes the frames below it along: `fail` tells, these are spared.
+          session.fail = reject;
+          soon(() => resolve(host.call(session, kind, pair.name, verb, args)));
+        });
       } finally {
         await commitLog.flushed();
       }
