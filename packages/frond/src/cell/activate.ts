@@ -53,6 +53,8 @@ export function activate(host: CellHost, a: Activation, parent?: Invocation): Li
     host.marker.release(cell.mark);
     cell.mark = 0;
     if (cell.broken === undefined) {
+      // For what the constructor has begun, a scope or a timer: it finds no file any more.
+      cell.broken = error instanceof FrondError ? error : failed(cell, error);
       if (fresh) a.db.discard();
       else a.db.close();
     }
@@ -67,10 +69,13 @@ function construct(cell: LiveCell): LiveCell["instance"] {
     return new cell.kind.type(new CellContext(cell));
   } catch (error) {
     if (error instanceof FrondError && error.retryable) throw error;
-    throw new FrondError(
-      "ACTIVATION_FAILED",
-      `the constructor of ${cell.kind.type.name} threw for ${cell.address}: ${(error as Error).message}`,
-      { cause: error },
-    );
+    throw failed(cell, error);
   }
+}
+
+function failed({ kind, address }: LiveCell, error: unknown): FrondError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new FrondError("ACTIVATION_FAILED", `the constructor of ${kind.type.name} threw for ${address}: ${message}`, {
+    cause: error,
+  });
 }

@@ -217,6 +217,9 @@ export class CellAlarms {
   async #afterwards(row: AlarmRow, result: PromiseLike<unknown>): Promise<void> {
     try {
       await result;
+      const invocation = invocations.getStore();
+      // Another verb's transaction may have the cell; refused there, a run that has ended would happen again.
+      if (invocation !== undefined) await this.#cell.closedTo(invocation);
       this.#ran(row);
     } finally {
       this.#firing = undefined;

@@ -8,7 +8,7 @@
 
 import { FrondError } from "../errors.ts";
 import { MAX_BLOCK_MS } from "../limits.ts";
-import { dropCalls, Invocation, invocations, isWithin, releaseCalls } from "./invocation.ts";
+import { dropCalls, endsAfter, Invocation, invocations, isWithin, releaseCalls } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 
 /** Runs `work` with the input gate closed. Rejects with what it throws; the instance is then given up. */
@@ -51,44 +51,49 @@ function withCell<T>(
   const inside = gate.holder !== undefined && isWithin(asking, gate.holder);
   const turn = inside ? Promise.resolve() : gate.acquire(scope);
   const done = turn
-    .then(() => run(cell, asking, scope, long, work))
+    .then(() => run(cell, { asking, scope, long, inside }, work))
     .finally(() => {
-      scope.done = true;
+      // What it left to waitUntil goes on by stretches; behind a transaction nothing does.
+      if (scope.pending > 0 && !long) scope.answered = true;
+      else scope.done = true;
       if (inside) return;
       gate.release(scope);
       if (cell.activating && gate.holder === undefined) cell.activating = false;
     });
-  cell.extend(
-    asking,
-    done.then(
-      () => {},
-      () => {},
-    ),
+  const { activating } = cell;
+  const ended = done.then(
+    () => {},
+    (err: unknown) => {
+      // What a constructor began is told to those who wait for the cell.
+      if (long || activating || !asking.answered) return;
+      const fields = { address: cell.address, verb: asking.verb, err };
+      cell.host.warn(fields, `a ${what} failed that its verb had not awaited: the instance was given up`);
+    },
   );
-  return done;
+  // The gate is the outer scope's: opened before this one has ended, it would let events in beside it.
+  cell.extend(asking, inside ? endsAfter(asking, ended) : ended);
+  if (inside) return done;
+  // Who asked goes on when the next scope has ended, as with any answer.
+  const told = done.finally(() => cell.closedTo(asking));
+  told.catch(() => {});
+  return told;
 }
 
-async function run<T>(
-  cell: LiveCell,
-  asking: Invocation,
-  scope: Invocation,
-  long: boolean,
-  work: (scope: Invocation) => T | Promise<T>,
-): Promise<T> {
+interface Scope {
+  readonly asking: Invocation;
+  readonly scope: Invocation;
+  readonly long: boolean;
+  /** It is a part of the scope that has the cell. */
+  readonly inside: boolean;
+}
+
+async function run<T>(cell: LiveCell, how: Scope, work: (scope: Invocation) => T | Promise<T>): Promise<T> {
   const { tx } = cell;
-  tx.commitOpenStretch();
-  if (asking.failed !== undefined) throw asking.failed;
-  if (cell.broken !== undefined) throw cell.broken;
+  const { scope, long } = how;
   const { promise: freed, resolve: free } = Promise.withResolvers<void>();
-  if (long) {
-    // Scopes inside of one scope do not wait for each other at the gate.
-    while (tx.exclusive !== undefined) await tx.freed;
-    tx.exclusive = scope;
-    tx.freed = freed;
-  }
-  scope.long = long;
   const limit = timeLimit(cell, scope);
   try {
+    await Promise.race([begin(cell, how, freed), limit.passed]);
     const value = await Promise.race([invocations.run(scope, whole, scope, work), limit.passed]);
     if (scope.failed !== undefined) throw scope.failed;
     if (cell.broken !== undefined) throw cell.broken;
@@ -105,6 +110,25 @@ async function run<T>(
     free();
   }
 }
+
+/** Has the cell for the scope alone. */
+async function begin(cell: LiveCell, { asking, scope, long, inside }: Scope, freed: Promise<void>): Promise<void> {
+  const { tx } = cell;
+  // Verbs whose answers came before the gate was closed come to their next await first: their statements would be refused.
+  if (!inside && cell.running > ASKING_AND_SCOPE) await new Promise((resolve) => setImmediate(resolve));
+  tx.commitOpenStretch();
+  if (asking.failed !== undefined) throw asking.failed;
+  if (cell.broken !== undefined) throw cell.broken;
+  scope.long = long;
+  if (!long) return;
+  // Scopes inside of one scope do not wait for each other at the gate.
+  while (tx.exclusive !== undefined) await tx.freed;
+  tx.exclusive = scope;
+  tx.freed = freed;
+}
+
+/** The verb that asked for a scope runs, and its scope. Count. */
+const ASKING_AND_SCOPE = 2;
 
 /** The work, and the asynchronous operations that it began and did not await. */
 async function whole<T>(scope: Invocation, work: (scope: Invocation) => T | Promise<T>): Promise<T> {

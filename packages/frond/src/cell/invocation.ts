@@ -50,7 +50,7 @@ export class Invocation implements Caller {
   stumbled: unknown = undefined;
   /** Calls of stubs made inside the open transaction: they leave after its commit, and are dropped with it. */
   held: HeldCall[] | undefined;
-  /** Asynchronous operations of the storage that wait for their turn: it does not end before them. */
+  /** What it began and does not end before: operations of the storage that wait for their turn, scopes inside of a scope. */
   late: Promise<void> | undefined;
   /** Rejects what its caller waits for, should its code never come to an end. */
   fail: Fail | undefined;
@@ -124,6 +124,15 @@ export function callHook(hook: (...args: never[]) => unknown, instance: Cell, ar
   const invocation = invocations.getStore();
   if (invocation !== undefined && isAsync(hook as Verb)) invocation.sync = false;
   return hook.apply(instance, args as never[]);
+}
+
+/** The invocation does not end before `work`, nor before what it has to wait for already. `work` never rejects. */
+export function endsAfter(invocation: Invocation, work: Promise<void>): Promise<void> {
+  const late = Promise.all([invocation.late, work]).then(() => {
+    if (invocation.late === late) invocation.late = undefined;
+  });
+  invocation.late = late;
+  return late;
 }
 
 /** The transaction is committed: what was called in it leaves. */

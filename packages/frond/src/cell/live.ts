@@ -7,6 +7,7 @@
 
 import { assert, AssertionError } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
+import { CHECKPOINT_BYTES } from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
 import type { Marker } from "../store/marker.ts";
@@ -84,6 +85,8 @@ export class LiveCell {
   lsn = 0 as Lsn;
   /** Behind the last record, whatever its durability: the file is closed or checkpointed only after it. */
   lastLsn = 0 as Lsn;
+  /** The size of the WAL, in bytes, from which it is moved into the file. */
+  checkpointBytes = CHECKPOINT_BYTES;
   /** Invocations that have not ended, and pieces of work that they wait for. Count. */
   running = 0;
   /** Invocations that began. Count. */
@@ -143,7 +146,9 @@ export class LiveCell {
       !this.queued &&
       this.gate.obstacle === undefined &&
       this.tx.owner === undefined &&
-      this.lastLsn <= this.host.committer.log.durable
+      // What it heard of from others, too: the next instance would not know that it has to wait for that.
+      this.lastLsn <= this.host.committer.log.durable &&
+      this.lsn <= this.host.committer.log.durable
     );
   }
 
@@ -154,18 +159,26 @@ export class LiveCell {
 
   /** What a new invocation has to wait for before it may run here; undefined: nothing. */
   get busy(): Promise<void> | undefined {
-    return this.gate.obstacle ?? (this.tx.isMidway ? Promise.resolve() : undefined);
+    const { running } = this.host;
+    const midway = this.tx.isMidway || (running?.cell === this && running.sync);
+    return this.gate.obstacle ?? (midway ? Promise.resolve() : undefined);
   }
 
   /**
-   * Runs a verb, unless the cell is `busy`. Returns its result, or a promise of it, as `give` makes it; throws what it threw.
+   * Commits the open stretch, before an event begins: fields that it has set can be read from then on. False when the log
+   * did not take it: the instance is given up, and the event finds another one.
+   */
+  settle(): boolean {
+    if (this.tx.owner !== undefined && !this.tx.isMidway) this.tx.commitOpenStretch();
+    return this.broken === undefined;
+  }
+
+  /**
+   * Runs a verb, unless the cell is `busy` or was not settled. Returns its result, or a promise of it, as `give` makes it; throws what it threw.
    * `fail` ends the caller's wait should the code never come to an end.
    */
   invoke(name: string, verb: Verb, args: unknown[], give: Give, parent?: Invocation, fail?: Fail): unknown {
-    assert(this.busy === undefined, "no verb begins in the middle of another");
-    // Fields that the open stretch has set can be read from now on, so what it wrote must be in the log.
-    this.tx.commitOpenStretch();
-    if (this.broken !== undefined) throw this.broken;
+    assert(this.busy === undefined && this.tx.owner === undefined, "no verb begins in the middle of another");
     this.used = true;
     const invocation = new Invocation(this, name, !isAsync(verb), parent);
     invocation.fail = fail;
@@ -267,8 +280,17 @@ export class LiveCell {
 
   /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself, another's turn. */
   closedTo(invocation: Invocation): Promise<void> | undefined {
+    return this.#closure(invocation) && this.#reopened(invocation);
+  }
+
+  async #reopened(invocation: Invocation): Promise<void> {
+    // Whoever waited for the cell before may have it next.
+    for (let wait = this.#closure(invocation); wait !== undefined; wait = this.#closure(invocation)) await wait;
+  }
+
+  #closure(invocation: Invocation): Promise<void> | undefined {
     const { gate } = this;
-    if (gate.obstacle === undefined) return undefined;
+    if (gate.obstacle === undefined || this.broken !== undefined) return undefined;
     const { holder } = gate;
     return holder === undefined || isWithin(invocation, holder) ? gate.turnOfOthers(invocation) : gate.opened;
   }

@@ -14,9 +14,13 @@ import type { Invocation } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { migrate } from "./migrate.ts";
 
-/** Moves the WAL into the file once the log holds all of it; events wait for that. */
+/**
+ * Moves the WAL into the file once the log holds all of it; events wait for that. Where verbs that run write on and on, it
+ * never does: after a few attempts the events go first, and the WAL waits until it is twice as large.
+ */
 export function checkpointSoon(cell: LiveCell): void {
   const { log } = cell.host.committer;
+  let attempts = 0;
   cell.gate.maintain(
     new Promise((resolve) => {
       const attempt = (): void => {
@@ -24,8 +28,10 @@ export function checkpointSoon(cell: LiveCell): void {
           // A long transaction ends in its own time.
           if (cell.tx.exclusive !== undefined) return void cell.gate.opened?.then(attempt, attempt);
           cell.tx.commitOpenStretch();
-          if (cell.lastLsn > log.durable) return log.wait(cell.lastLsn, attempt);
-          if (cell.broken === undefined) checkpoint(cell);
+          const late = cell.lastLsn > log.durable;
+          if (late && (++attempts < CHECKPOINT_ATTEMPTS || !cell.queued)) return log.wait(cell.lastLsn, attempt);
+          if (late) cell.checkpointBytes = 2 * cell.db.capture.end;
+          else if (cell.broken === undefined) checkpoint(cell);
         }
         resolve();
       };
@@ -34,9 +40,13 @@ export function checkpointSoon(cell: LiveCell): void {
   );
 }
 
+/** Attempts, of about the length of a sync, for which events wait. Count. */
+const CHECKPOINT_ATTEMPTS = 3;
+
 function checkpoint(cell: LiveCell): void {
   try {
     cell.db.checkpoint();
+    cell.checkpointBytes = CHECKPOINT_BYTES;
   } catch (error) {
     // No space for the main file: the WAL stays, and the next commit asks again.
     if (!isFrondError(error, "DISK_FULL")) throw error;

@@ -5,11 +5,15 @@
 
 import { FrondError } from "../errors.ts";
 import type { Lsn } from "../types.ts";
-import { invocations } from "./invocation.ts";
+import { type Invocation, invocations } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 
-/** Resolves when everything that the cell has committed or heard of so far is as durable as its class asks. */
-export function durable(cell: LiveCell): Promise<void> {
+/**
+ * Resolves when everything that the cell has committed or heard of so far is as durable as its class asks. Rejects with
+ * TX_ABORTED in a transaction over awaits that has written, since what that knows is durable after its end.
+ */
+export async function durable(cell: LiveCell): Promise<void> {
+  refuseInTransaction(cell, "durable()", "call it");
   return told(cell, () => cell.lsn);
 }
 
@@ -32,10 +36,16 @@ async function told(cell: LiveCell, lsnOf: () => Lsn): Promise<void> {
 /** The global fetch, behind the output gate. */
 export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: RequestInit): Promise<Response> {
   const asking = invocations.getStore();
-  // It would wait for the end of what waits for it.
-  if (asking?.cell === cell && asking.long && cell.tx.owner === asking) {
-    const what = `ctx.fetch in a storage.transaction of ${cell.address} that has written`;
-    return Promise.reject(new FrondError("TX_ABORTED", `${what}; nothing leaves before its end: fetch outside of it`));
+  if (asking !== undefined && asking.cell === cell && !asking.done) {
+    // What another's transaction has set in fields may yet be taken back.
+    const { exclusive, freed } = cell.tx;
+    if (exclusive !== undefined && exclusive !== asking && freed !== undefined)
+      return freed.then(() => fetchOut(cell, input, init));
+    try {
+      mayTell(cell, asking);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const go = (): void => resolve(globalThis.fetch(input, init));
@@ -53,4 +63,21 @@ export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: R
   );
   if (asking === undefined || asking.cell !== cell) return promise;
   return promise.finally(() => cell.closedTo(asking));
+}
+
+/** Throws where nothing may leave: what this code knows was taken back, or would leave before the commit it is part of. */
+function mayTell(cell: LiveCell, asking: Invocation): void {
+  refuseInTransaction(cell, "ctx.fetch", "fetch");
+  // What another verb has set in fields must be in the log before it is told.
+  if (cell.tx.owner !== asking) cell.settle();
+  const failure = asking.failed ?? cell.broken;
+  if (failure !== undefined) throw failure;
+}
+
+/** It would wait for the end of what waits for it. */
+function refuseInTransaction(cell: LiveCell, what: string, todo: string): void {
+  const asking = invocations.getStore();
+  if (asking === undefined || !asking.long || cell.tx.owner !== asking) return;
+  const where = `${what} in a storage.transaction of ${cell.address} that has written`;
+  throw new FrondError("TX_ABORTED", `${where}; nothing leaves before its end: ${todo} outside of it`);
 }

@@ -9,7 +9,7 @@
 import { FrondError } from "../errors.ts";
 import { transactionOverAwaits } from "./block.ts";
 import { type KvListOptions, type KvRow, KeyValues, rowsOf } from "./kv.ts";
-import { dropCalls, type Invocation, invocations, isWithin } from "./invocation.ts";
+import { dropCalls, endsAfter, type Invocation, invocations, isWithin } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { erase } from "./maintenance.ts";
 import { synced } from "./outgoing.ts";
@@ -42,7 +42,7 @@ export class AsyncKeyValues {
   get<T = unknown>(key: string, options?: StorageOptions): Promise<T | undefined>;
   get<T = unknown>(keys: readonly string[], options?: StorageOptions): Promise<Map<string, T>>;
   get(key: string | readonly string[], options?: StorageOptions): Promise<unknown> {
-    return this.#do("get()", options, () => {
+    return this.run("get()", options, () => {
       if (!Array.isArray(key)) return this.#kv.get(key as string);
       const found = key.map((one: string) => [one, this.#kv.get(one)] as const);
       return new Map(found.filter(([, value]) => value !== undefined).sort(([a], [b]) => compareBytes(a, b)));
@@ -60,14 +60,14 @@ export class AsyncKeyValues {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#do("put()", isOne ? options : (value as StorageOptions | undefined), () => this.#kv.putRows(rows));
+    return this.run("put()", isOne ? options : (value as StorageOptions | undefined), () => this.#kv.putRows(rows));
   }
 
   /** Removes a key: true if it was there. Of several keys: how many were there. */
   delete(key: string, options?: StorageOptions): Promise<boolean>;
   delete(keys: readonly string[], options?: StorageOptions): Promise<number>;
   delete(key: string | readonly string[], options?: StorageOptions): Promise<boolean | number> {
-    return this.#do("delete()", options, () =>
+    return this.run("delete()", options, () =>
       Array.isArray(key) ? this.#kv.deleteAll(key) : this.#kv.delete(key as string),
     );
   }
@@ -76,7 +76,7 @@ export class AsyncKeyValues {
   list<T = unknown>(options: KvListOptions & StorageOptions = {}): Promise<Map<string, T>> {
     const { allowConcurrency, allowUnconfirmed: _, noCache: __, ...range } = options;
     const concurrent = allowConcurrency === undefined ? undefined : { allowConcurrency };
-    return this.#do("list()", concurrent, () => new Map(this.#kv.list<T>(range)));
+    return this.run("list()", concurrent, () => new Map(this.#kv.list<T>(range)));
   }
 
   /**
@@ -84,21 +84,21 @@ export class AsyncKeyValues {
    * Rejects with BAD_OPTION for what is no time, and where the class has no method `alarm`.
    */
   setAlarm(time: Date | number, options?: StorageOptions): Promise<void> {
-    return this.#do("setAlarm()", options, () => this.#cell.alarms.set(time));
+    return this.run("setAlarm()", options, () => this.#cell.alarms.set(time));
   }
 
   /** When the alarm is due, in ms since 1970; null: none is armed, or it is running. */
   getAlarm(options?: StorageOptions): Promise<number | null> {
-    return this.#do("getAlarm()", options, () => this.#cell.alarms.get());
+    return this.run("getAlarm()", options, () => this.#cell.alarms.get());
   }
 
   /** Disarms the alarm. Without effect on one that is running. */
   deleteAlarm(options?: StorageOptions): Promise<void> {
-    return this.#do("deleteAlarm()", options, () => this.#cell.alarms.delete());
+    return this.run("deleteAlarm()", options, () => this.#cell.alarms.delete());
   }
 
   // Failures reject, as everything asynchronous does.
-  #do<T>(operation: string, options: StorageOptions | undefined, work: () => T): Promise<T> {
+  protected run<T>(operation: string, options: StorageOptions | undefined, work: () => T): Promise<T> {
     try {
       checkOptions(operation, options);
       this.#check(operation);
@@ -123,12 +123,9 @@ export class AsyncKeyValues {
       () => {},
       () => {},
     );
-    const late = settled.then(() => {
-      if (asking.late === late) asking.late = undefined;
-    });
-    asking.late = late;
-    this.#cell.extend(asking, late);
-    return done;
+    this.#cell.extend(asking, endsAfter(asking, settled));
+    // Another promise: a failure that the code does not handle is told as one of an operation that had not to wait.
+    return done.then((value) => value);
   }
 }
 
@@ -236,13 +233,7 @@ export class CellStorage extends AsyncKeyValues {
    * new cell. In a sync verb it happens when the verb commits. Rejects with TX_ABORTED inside a transaction.
    */
   deleteAll(options?: StorageOptions): Promise<void> {
-    try {
-      checkOptions("deleteAll()", options);
-      erase(this.#cell);
-      return Promise.resolve();
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.run("deleteAll()", options, () => erase(this.#cell));
   }
 }
 

@@ -10,7 +10,6 @@
 
 import { assert, AssertionError } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { CHECKPOINT_BYTES } from "../limits.ts";
 import type { PageSet } from "../codec/pages.ts";
 import { headOf, isSqliteIoError } from "../store/sqlerror.ts";
 import type { PendingPages } from "./commit.ts";
@@ -159,7 +158,7 @@ export class Transactions {
     cell.alarms.touched = false;
     this.pending = undefined;
     cell.logged(committer.log.appended);
-    if (cell.db.capture.end >= CHECKPOINT_BYTES && !cell.gate.maintained) checkpointSoon(cell);
+    if (cell.db.capture.end >= cell.checkpointBytes && !cell.gate.maintained) checkpointSoon(cell);
     return true;
   }
 

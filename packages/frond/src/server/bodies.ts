@@ -8,6 +8,9 @@ import type { Caller, Invocation } from "../cell/invocation.ts";
 import { invocations } from "../cell/invocation.ts";
 import { hasStream, isResponse } from "./answer.ts";
 
+/** Ends the bodies that were thrown away unread: of an answer that nobody got, or that its caller only looked at. */
+const unread = new FinalizationRegistry<() => void>((giveUp) => giveUp());
+
 /** Gives the response of a cell's `fetch` to its caller. */
 export function giveResponse(caller: Caller): (value: unknown, invocation: Invocation) => unknown {
   return (value, invocation) => {
@@ -36,10 +39,12 @@ function followed(
     const failure = invocation.failed ?? cell.broken;
     if (failure !== undefined) throw failure;
   };
-  return new ReadableStream<Uint8Array>(
+  const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
+          // Like an answer that comes while another has the cell: its statements would be refused.
+          while (cell.tx.exclusive !== undefined) await cell.tx.freed;
           const { done, value } = await invocations.run(invocation, () => reader.read());
           heard();
           check();
@@ -62,4 +67,9 @@ function followed(
     // Nothing is read ahead of who reads: a chunk is as new as the wait that it asks for.
     { highWaterMark: 0 },
   );
+  unread.register(stream, () => {
+    void invocations.run(invocation, () => reader.cancel()).catch(() => {});
+    end();
+  });
+  return stream;
 }

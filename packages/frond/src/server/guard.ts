@@ -9,6 +9,7 @@
 
 import { type Invocation, invocations } from "../cell/invocation.ts";
 import { FrondError } from "../errors.ts";
+import type { Address } from "../types.ts";
 import type { LogLevel } from "./logLine.ts";
 import type { Node } from "./node.ts";
 import { type Ended, Watchdog } from "./watchdog.ts";
@@ -110,7 +111,10 @@ export class Guard {
       host.queues.resume();
     }
     options.log.error({ ...culprit, err: error }, "code held the event loop for too long and was ended");
-    if (culprit !== undefined) strikes.add(culprit.address, error.message);
+    // What held the loop may be left over from an instance before: the present one is parked with its cell.
+    if (culprit !== undefined && strikes.add(culprit.address, error.message)) {
+      host.openCell(culprit.address as Address)?.reset(error);
+    }
   }
 
   #shaken(): void {

@@ -126,7 +126,10 @@ export class Host implements CellHost, CallPort, QueueOwner {
     const from = invocation ?? caller;
     const give = verb === "fetch" ? giveResponse(from) : giveCopy;
     const event = { caller: from, kind, name, what: verb, verb: undefined, args: copies, give, fail: from.fail };
-    const answer = this.#send(event, invocation);
+    const sent = this.#send(event, invocation);
+    // Somebody outside whose stub is used by code that runs in a cell hears of the answer too.
+    const isInside = invocation === undefined || caller.invocation !== undefined;
+    const answer = isInside ? sent : heardToo(caller, invocation, sent);
     return options === undefined ? answer : this.#bounded(event, options, answer);
   }
 
@@ -224,7 +227,11 @@ export class Host implements CellHost, CallPort, QueueOwner {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     this.stopping = true;
-    for (const cell of this.#open) cell.tx.commitOpenStretch();
+    for (const cell of this.#open) {
+      cell.tx.commitOpenStretch();
+      // A transaction over awaits, which would commit into a log that is being closed.
+      if (cell.tx.owner !== undefined) cell.reset(stopping());
+    }
   }
 
   /** Closes a cell as soon as it is idle. False when it is not open. For tools and tests. */
@@ -250,7 +257,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
   ready(event: CellEvent, address?: Address): LiveCell | Promise<void> {
     const { kind, name } = event;
     const cell = this.#open.get(kind, name);
-    if (cell !== undefined) return cell.busy ?? cell;
+    if (cell?.settle()) return cell.busy ?? cell;
     if (this.stopping) throw stopping();
     const where = address ?? rootAddress(kind.kind, name);
     if (!kind.raw) this.#o.strikes.check(where);
@@ -261,9 +268,12 @@ export class Host implements CellHost, CallPort, QueueOwner {
       throw new FrondError("OVERLOADED", `${where} cannot be opened: ${what}; try again later`);
     }
     this.opening = event;
-    const opened = this.#activate(kind, name, where, event.caller.invocation);
-    this.opening = undefined;
-    return opened.busy ?? opened;
+    try {
+      const opened = this.#activate(kind, name, where, event.caller.invocation);
+      return opened.busy ?? opened;
+    } finally {
+      this.opening = undefined;
+    }
   }
 
   run(event: CellEvent, cell: LiveCell): Promise<unknown> {
@@ -296,7 +306,9 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   #send(event: CellEvent, invocation: Invocation | undefined): Promise<unknown> {
     if (invocation === undefined) return this.#enter(event);
-    if (invocation.failed !== undefined) return Promise.reject(invocation.failed);
+    // What the fields of a given-up instance hold may never have happened: it tells nobody.
+    const failure = invocation.failed ?? (invocation.done ? undefined : invocation.cell.broken);
+    if (failure !== undefined) return Promise.reject(failure);
     // A cell must not run in the middle of another's stretch.
     if (invocation.cell.holdsCalls(invocation)) return this.#hold(event, invocation);
     return new Promise((resolve, reject) => {
@@ -326,7 +338,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
   #enter(event: CellEvent, attempt = 0): Promise<unknown> {
     try {
       const cell = this.#open.get(event.kind, event.name);
-      if (cell !== undefined && !cell.queued && cell.busy === undefined) return this.run(event, cell);
+      if (cell?.settle() && !cell.queued && cell.busy === undefined) return this.run(event, cell);
       return this.#later(event);
     } catch (error) {
       // Nothing has happened: for a moment the caller is spared the trouble of trying again.
@@ -366,9 +378,9 @@ export class Host implements CellHost, CallPort, QueueOwner {
     } finally {
       cancel?.();
       if (durability === "disk") {
-        // Where the cell is closed, all of it is on the disk.
-        const lsn = this.#open.get(kind, name)?.lastLsn ?? 0;
-        if (lsn > caller.lsn) caller.lsn = lsn as Lsn;
+        // Where the cell was closed, all of it is on the disk; where it was given up, it may be the last in the log.
+        const lsn = this.#open.get(kind, name)?.lastLsn ?? this.committer.log.appended;
+        if (lsn > caller.lsn) caller.lsn = lsn;
       }
     }
   }
@@ -405,8 +417,8 @@ export class Host implements CellHost, CallPort, QueueOwner {
 
   #close(cell: LiveCell): void {
     this.#forget(cell);
-    // Only at the end of the node, for verbs that outlasted its grace.
-    if (cell.running > 0) cell.broken = stopping();
+    // For verbs that outlasted the grace of a stop; of a cell that is closed for room none runs, and nothing closes it again.
+    cell.broken ??= stopping();
     this.#closeFile(cell);
   }
 
@@ -435,6 +447,14 @@ function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
   if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
   const { invocation } = caller;
   return invocation?.cell.closedTo(invocation);
+}
+
+async function heardToo(caller: Caller, invocation: Invocation, answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } finally {
+    if (invocation.lsn > caller.lsn) caller.lsn = invocation.lsn;
+  }
 }
 
 function eventOf(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): CellEvent {

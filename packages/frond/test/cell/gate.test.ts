@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import type { FetchContext } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import type { Get } from "../../src/cell/stub.ts";
+import type { Address } from "../../src/types.ts";
 import { afterKill, codeOf, failureOf, isSettled, openCells, reopen, SlowDisk, turns } from "./nodes.ts";
 
 class Note extends Cell {
@@ -39,12 +40,18 @@ class Note extends Cell {
     this.heard = await this.get(Note, "n").all();
     return this.heard;
   }
+  run(what: "inside") {
+    insides.get(what)?.();
+  }
   async putAndTell() {
     this.put("told");
     await Promise.resolve();
     await this.get(Scratch, "s").remember("what n has written");
   }
 }
+
+/** Code of a service that a verb calls into, as an emitter of events does. */
+const insides = new Map<string, () => void>();
 
 /** Runs between the end of the code of a stretch and its commit. */
 let inBetween = (): void => {};
@@ -184,6 +191,32 @@ test("each answer to a service waits, its errors too", async () => {
   await put;
   expect((await error).message).toBe("after the commit");
   expect(await read).toEqual(["first", "x"]);
+});
+
+test("a service's answer waits, too, when the code that asks was called by a cell", async () => {
+  const { disk, service, request } = await held();
+  const write = request("note/n/put/x");
+  let read: Promise<unknown> | undefined;
+  insides.set("inside", () => {
+    read = service(Note, "n").all();
+  });
+  await request("note/apart/run/inside");
+  expect(await isSettled(read as Promise<unknown>)).toBe(false);
+  disk.release();
+  expect(await read).toEqual(["first", "x"]);
+  await write;
+});
+
+test("a cell that has heard of what is not durable is not closed before it is", async () => {
+  const { disk, request, node } = await held();
+  const write = request("note/n/put/x");
+  const look = request("note/viewer/look");
+  await turns();
+  const closed = node.host.deactivate("note/viewer" as Address);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await isSettled(closed)).toBe(false);
+  disk.release();
+  await Promise.all([closed, write, look]);
 });
 
 test("the level that the node was started with is that of classes that set none", async () => {

@@ -3,6 +3,8 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import v8 from "node:v8";
+import vm from "node:vm";
 import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { createLogger } from "../../src/server/logger.ts";
@@ -13,6 +15,7 @@ let next: PromiseWithResolvers<void> = Promise.withResolvers();
 
 class Writer extends Cell {
   static override migrations = ["CREATE TABLE t (v TEXT) STRICT"];
+  field = "";
   put(v: string) {
     this.sql`INSERT INTO t VALUES (${v})`;
   }
@@ -44,6 +47,24 @@ class Writer extends Cell {
       return (await this.ctx.fetch(url)).text();
     });
   }
+  async waitInTransaction() {
+    return this.ctx.storage.transaction(async () => {
+      await this.durable();
+      this.put("taken back");
+      await this.durable();
+    });
+  }
+  async setAndPut(v: string) {
+    await turns(1);
+    this.field = v;
+    // Whoever waits for this goes on before the stretch is committed.
+    next.resolve();
+    this.put(v);
+  }
+  async askWithField(url: string) {
+    await next.promise;
+    return (await this.ctx.fetch(url + this.field)).text();
+  }
   askInSync(url: string) {
     this.put("kept");
     void this.ctx.fetch(url);
@@ -62,6 +83,17 @@ class Writer extends Cell {
       },
     });
     return new Response(stream, { headers: { "x-kind": "stream" } });
+  }
+}
+
+/** Answers with a stream; its own commit fails. */
+class Orphan extends Cell {
+  static override migrations = [
+    `CREATE TABLE t (v TEXT PRIMARY KEY, parent TEXT REFERENCES t (v) DEFERRABLE INITIALLY DEFERRED) STRICT`,
+  ];
+  override fetch(): Response {
+    this.sql`INSERT INTO t VALUES ('a', 'nobody')`;
+    return new Response(new ReadableStream({ pull() {} }, { highWaterMark: 0 }));
   }
 }
 
@@ -138,6 +170,24 @@ test("ctx.fetch leaves when what the cell has seen is on the disk", async () => 
   expect(hits()).toBe(1);
 });
 
+test("ctx.fetch tells nothing of another verb's stretch before its commit", async () => {
+  const disk = new SlowDisk();
+  const { get, node } = await openCells({ writer: Writer }, { io: disk });
+  const { url, hits } = await outside();
+  const cell = get(Writer, "a");
+  await cell.put("first");
+  await node.commitLog.flushed();
+  next = Promise.withResolvers();
+  const answer = cell.askWithField(url);
+  disk.hold();
+  const write = cell.setAndPut("x");
+  await settledLater();
+  expect(hits()).toBe(0);
+  disk.release();
+  expect(await answer).toBe("hello");
+  await write;
+});
+
 test("ctx.fetch of a sync verb leaves with its commit and is dropped with its roll-back", async () => {
   const { get } = await openCells({ writer: Writer });
   const { url, hits } = await outside();
@@ -155,6 +205,12 @@ test("ctx.fetch of a transaction over awaits that has written is refused: nothin
   const failure = await failureOf(get(Writer, "a").askInTransaction(url));
   expect(failure).toMatchObject({ code: "TX_ABORTED" });
   expect(hits()).toBe(0);
+  expect(await get(Writer, "a").count()).toBe(0);
+});
+
+test("this.durable in a transaction over awaits that has written is refused: what it knows may be taken back", async () => {
+  const { get } = await openCells({ writer: Writer });
+  expect(await failureOf(get(Writer, "a").waitInTransaction())).toMatchObject({ code: "TX_ABORTED" });
   expect(await get(Writer, "a").count()).toBe(0);
 });
 
@@ -200,6 +256,20 @@ test("a streamed body belongs to the invocation that answered with it, until it 
   await turns();
   expect(live?.running).toBe(0);
   expect(await get(Writer, "a").count()).toBe(1);
+});
+
+test("a body that was thrown away unread ends, also that of a verb whose commit failed", async () => {
+  v8.setFlagsFromString("--expose-gc");
+  const collect = vm.runInNewContext("gc") as () => void;
+  const { node, get } = await openCells({ writer: Writer, orphan: Orphan });
+  next = Promise.withResolvers();
+  expect((await get(Writer, "a").fetch(new Request("http://test/"))).status).toBe(200);
+  expect((await failureOf(get(Orphan, "a").fetch(new Request("http://test/")))).message).toMatch(/FOREIGN KEY/);
+  const running = () => {
+    collect();
+    return node.host.loads().map((load) => load.running);
+  };
+  await expect.poll(running).toEqual([0, 0]);
 });
 
 test("a chunk whose commit fails is not told, also of a body that came after an await", async () => {

@@ -88,6 +88,11 @@ class Loose extends Cell {
     else this.transaction(() => this.bound?.());
     this.write("second");
   }
+  readAndCallOutside(outside: string) {
+    const before = this.rows().length;
+    outsiders.get(outside)?.();
+    return this.rows().length - before;
+  }
   callOutside(outside: string, fail: boolean) {
     this.write("first");
     outsiders.get(outside)?.();
@@ -168,6 +173,10 @@ test("a call that comes in the middle of a sync verb from elsewhere begins when 
     await a.callOutside("write", fail).catch(() => {});
     await call;
     expect(await a.rows()).toEqual(fail ? ["from outside"] : ["first", "second", "from outside"]);
+    // The same where the verb has not written.
+    expect(await a.readAndCallOutside("write")).toBe(0);
+    await call;
+    expect((await a.rows()).at(-1)).toBe("from outside");
   }
 });
 

@@ -169,6 +169,17 @@ describe("code that goes on for ever", () => {
   });
 });
 
+test("the present instance is parked, too, when an earlier one has left what holds the node", async () => {
+  const node = start(folderWithApp());
+  const url = await node.ready();
+  for (let i = 0; i < 2; i++) expect(await ask(url, "a/statements")).toMatchObject(TERMINATED);
+  expect(await ask(url, "a/leave/300")).toMatchObject({ body: "left" });
+  expect(await ask(url, "a/abort")).toMatchObject({ body: { code: "ABORTED" } });
+  expect(await ask(url, "a/add/1")).toEqual(added(1));
+  await expect.poll(() => node.out, { timeout: 5000 }).toContain("a cell was parked");
+  expect(await ask(url, "a/sum")).toMatchObject({ status: 500, body: { code: "CELL_PARKED" } });
+});
+
 test("a statement that goes on for ever ends the process with its code, and the third time parks its cell", async () => {
   const folder = folderWithApp();
   for (let life = 1; life <= 3; life++) {

@@ -49,6 +49,17 @@ export class Counter extends Cell {
     await rest(ms);
     return "waited";
   }
+  /** Goes on after the verb, and after its instance. */
+  leave(ms: number) {
+    setTimeout(() => this.hold(), ms);
+    return "left";
+  }
+  hold() {
+    for (;;);
+  }
+  abort() {
+    this.ctx.abort("enough");
+  }
   async alarm() {
     this.loop();
   }

@@ -11,6 +11,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 class Tally extends Cell {
   static override migrations = ["CREATE TABLE t (v INTEGER) STRICT"];
+  told = false;
   add(v: number) {
     this.sql`INSERT INTO t VALUES (${v})`;
     return this.values().length;
@@ -31,6 +32,16 @@ class Tally extends Cell {
     this.add(v);
     await turn();
     return this.get(Tally, name).add(v);
+  }
+  async growUntilTold() {
+    this.grow(1);
+    for (let i = 0; !this.told; i++) {
+      this.ctx.storage.sql.exec("UPDATE big SET b = ?", new Uint8Array(64 * 1024).fill(i));
+      await turn();
+    }
+  }
+  tell() {
+    this.told = true;
   }
   grow(bytes: number) {
     this.ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS big (b BLOB) STRICT");
@@ -171,6 +182,19 @@ test("verbs that had begun go on while calls wait, and a call that waits does no
   await toItself;
   expect(await late).toContain(5);
   expect(walBytes()).toBeLessThan(CHECKPOINT_BYTES);
+});
+
+test("calls are answered though a verb writes on and on while the WAL waits for the log", async () => {
+  const { a, disk, walBytes } = await growing();
+  const writing = a.growUntilTold();
+  disk.hold();
+  while (walBytes() < CHECKPOINT_BYTES) await turn();
+  const told = a.tell();
+  expect(await isSettled(told)).toBe(false);
+  disk.release();
+  await told;
+  await writing;
+  expect(await a.values()).toEqual([0]);
 });
 
 test("a cell that is discarded while calls wait at its gate answers them from the log's state", async () => {
