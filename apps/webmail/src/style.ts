@@ -94,9 +94,12 @@ form.search input::placeholder { color: var(--soft); opacity: 1; }
 .blank .button { margin-top: .5rem; }
 #toast { position: fixed; left: 50%; bottom: 1.25rem; z-index: 8; translate: -50% 0; width: max-content; max-width: calc(100vw - 2rem); }
 #toast > div { display: flex; align-items: center; gap: 1rem; padding: .65rem 1.1rem; border-radius: 12px; background: light-dark(#1f2923, #e8ebe6); color: light-dark(#fff, #1a211c); box-shadow: var(--shadow); }
+#toast span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; }
 #toast button { border: 0; background: none; padding: .1rem .3rem; color: light-dark(#9fe0bb, #17603b); font-weight: 650; cursor: pointer; }
 #banner { position: fixed; inset: auto 0 0; z-index: 9; display: flex; justify-content: center; align-items: center; flex-wrap: wrap; gap: .4rem 1rem; padding: .6rem 1rem; background: var(--badground); color: var(--bad); border-top: 1px solid currentColor; text-align: center; }
 #banner button { min-height: 2rem; border: 1px solid currentColor; background: none; border-radius: 999px; padding: 0 .9rem; cursor: pointer; }
+html[data-busy]::before { content: ""; position: fixed; inset: 0 0 auto; z-index: 9; height: 3px; background: var(--leaf); animation: busy 1.6s ease-in-out infinite; }
+@keyframes busy { from { clip-path: inset(0 100% 0 0); } 50% { clip-path: inset(0); } to { clip-path: inset(0 0 0 100%); } }
 body.bare main { max-width: 46rem; margin: 1rem auto 3rem; padding: 1.75rem; background: var(--panel); border: 1px solid var(--line); border-radius: 16px; }
 body.bare main > h1 { font-size: 1.6rem; margin-bottom: .9rem; }
 body.bare .bar { position: static; max-width: 46rem; margin: 0 auto; padding: 1rem 1.75rem 0; }

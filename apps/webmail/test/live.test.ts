@@ -145,7 +145,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     expect(await subjects(page)).toEqual(["Letter 2"]);
     process.kill(office.server.pid, "SIGKILL");
     await office.server.ended;
-    await page.waitForSelector("html:not([data-live])");
+    await page.getByText("The server cannot be reached. What you see may be old.").waitFor();
     await page.keyboard.press("j");
     await page.keyboard.press("e");
     await page.getByText("The server cannot be reached. Nothing was changed; try again.").waitFor();

@@ -139,6 +139,43 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.context().close();
   });
 
+  test("over a slow line the page says that it is at work, until it shows what was asked for", async () => {
+    const page = await open("");
+    let go: (() => void) | undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page.route("**/*q=needle*", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.getByRole("searchbox").fill("needle");
+    await page.waitForSelector("html[data-busy]");
+    go?.();
+    await page.locator("mark").first().waitFor();
+    await page.waitForSelector("html:not([data-busy])");
+    await page.context().close();
+  });
+
+  test("a text without end is shown by its beginning, and long names by both of theirs", async () => {
+    const client = await connectMail(office.server);
+    const name = `${"x".repeat(200)}.pdf.exe`;
+    const head = `From: a@b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n`;
+    const file = `--b\nContent-Type: application/x; name=${name}\n\nx\n--b--\n`;
+    await client.send("", [LONG], Buffer.from(`${head}first line\n${"word\n".repeat(400_000)}last line\n${file}`));
+    client.close();
+    const page = await open("");
+    await page.locator(".mail .row").first().click();
+    await page.getByText("This message is very long; only its beginning is shown.").waitFor();
+    const text = await page.locator(".text").innerText();
+    expect([text.startsWith("first line\nword"), text.length < 300_000]).toEqual([true, true]);
+    const shown = page.locator(".files span").first();
+    expect([(await shown.innerText()).endsWith("xxx.pdf.exe"), await shown.getAttribute("title")]).toEqual([
+      true,
+      name,
+    ]);
+    expect((await shown.innerText()).length).toBeLessThan(90);
+    await page.context().close();
+  });
+
   test("whoever cannot see hears names of all fields and buttons", async () => {
     const page = await open("");
     for (const place of ["", "/1", "/compose"]) {

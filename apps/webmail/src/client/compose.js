@@ -96,6 +96,8 @@ class Writing {
     clearTimeout(this.#timer);
     this.#problem();
     return this.#inTurn(async () => {
+      // Pressed twice: the first was enough.
+      if (this.#over) return;
       this.#say(what === "send" ? "Sending …" : "");
       try {
         const done = await send(this.#form.action, this.#fields(what));
@@ -201,8 +203,9 @@ class Writing {
       const [item, link, words, number, button] = ["li", "a", "span", "span", "button"].map((tag) =>
         document.createElement(tag),
       );
-      words.textContent = name;
-      number.textContent = size < 1_000_000 ? `${Math.ceil(size / 1000)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
+      words.textContent = shortName(name);
+      words.title = name;
+      number.textContent = sizeWords(size);
       number.className = "number";
       Object.assign(link, { href: `${draft}/file/${id}`, download: "" });
       link.append(clip.cloneNode(true), words, " ", number);
@@ -226,6 +229,17 @@ class Writing {
     box.hidden = words === undefined;
     box.textContent = words ?? "";
   }
+}
+
+// As views/format.ts has them.
+function shortName(name) {
+  return name.length <= 80 ? name : `${name.slice(0, 50)} \u2026 ${name.slice(-24)}`.toWellFormed();
+}
+
+function sizeWords(size) {
+  if (size === 0) return "empty";
+  if (size < 1000) return size === 1 ? "1 byte" : `${size} bytes`;
+  return size < 1_000_000 ? `${Math.round(size / 100) / 10} kB` : `${Math.round(size / 100_000) / 10} MB`;
 }
 
 function next(field) {

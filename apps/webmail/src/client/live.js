@@ -4,11 +4,13 @@
 // line breaks it is tried again, ever more slowly, and when it stands again the page asks at once: nothing is missed.
 
 import { refresh } from "./net.js";
-import { note } from "./notes.js";
+import { banner, note } from "./notes.js";
 
 const GATHER_MS = 50;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+// A server that is started anew is back before that.
+const QUIET_FAILURES = 2;
 const PING_MS = 25_000;
 const PONG_MS = 10_000;
 
@@ -23,6 +25,7 @@ class Line {
   #socket;
   #failures = 0;
   #was = false;
+  #told = false;
   #again;
   #gathering;
   #pinging;
@@ -44,6 +47,8 @@ class Line {
     socket.addEventListener("open", () => {
       this.#failures = 0;
       document.documentElement.dataset.live = "on";
+      if (this.#told) banner();
+      this.#told = false;
       if (this.#was) void refresh();
       this.#was = true;
       this.#pinging = setInterval(() => this.#ping(socket), PING_MS);
@@ -56,8 +61,10 @@ class Line {
   }
 
   #hear({ what, sender, subject }) {
-    if (what === "mail")
-      note(`New mail from ${sender.replace(/\s*<[^<>]*>$/, "") || "somebody"}: ${subject || "no subject"}`);
+    if (what === "mail") {
+      const name = sender.replace(/\s*<[^<>]*>$/, "").replace(/^"(.*)"$/, "$1");
+      note(`New mail from ${name || "somebody"}: ${subject || "no subject"}`);
+    }
     clearTimeout(this.#gathering);
     this.#gathering = setTimeout(() => void refresh(), GATHER_MS);
   }
@@ -68,12 +75,22 @@ class Line {
     socket.silent = setTimeout(() => socket.close(), PONG_MS);
   }
 
+  // What is written tells of it by itself (compose.js), and a bar that is there already says more.
+  #tellLost() {
+    if (!document.querySelector("#banner").hidden) return;
+    this.#told = true;
+    banner("The server cannot be reached. What you see may be old.", () => {
+      if (this.#socket === undefined) this.open();
+    });
+  }
+
   #closed(socket) {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
     clearInterval(this.#pinging);
     clearTimeout(socket.silent);
     delete document.documentElement.dataset.live;
+    if (this.#failures === QUIET_FAILURES && !document.querySelector("#compose")) this.#tellLost();
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
     // Spread: all pages of a server that was started anew would come at once.
     this.#again = setTimeout(() => this.open(), pause * (0.5 + Math.random()));

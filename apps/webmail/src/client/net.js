@@ -6,6 +6,8 @@
 import { banner } from "./notes.js";
 import { localTimes } from "./times.js";
 
+const BUSY_MS = 300;
+
 /** Something went wrong; the message is for the reader. `lasting`: trying again will not help. */
 export class Problem extends Error {
   constructor(message, lasting, data) {
@@ -40,6 +42,14 @@ export async function send(url, body, headers = {}, keepalive = false) {
 
 let running;
 let wanted = 0;
+let waiting;
+
+// A line across the top while somebody waits; not for what comes at once.
+function busy(is) {
+  clearTimeout(waiting);
+  if (is) waiting = setTimeout(() => (document.documentElement.dataset.busy = "on"), BUSY_MS);
+  else delete document.documentElement.dataset.busy;
+}
 
 /**
  * Shows what is at `url` in place of what is shown. Only the newest call counts. `quiet`: nobody asked for it, so a
@@ -49,6 +59,15 @@ export async function show(url, { quiet = false, again = false } = {}) {
   running?.abort();
   running = new AbortController();
   const mine = ++wanted;
+  if (!quiet) busy(true);
+  try {
+    return await showOnly(url, mine, quiet, again);
+  } finally {
+    if (mine === wanted) busy(false);
+  }
+}
+
+async function showOnly(url, mine, quiet, again) {
   let response;
   let text;
   try {

@@ -7,7 +7,7 @@ import type { Draft } from "../drafts.ts";
 import { MAX_DRAFT_ADDRESSES, MAX_DRAFT_BODY, MAX_DRAFT_LINE, MAX_FILE_BYTES } from "../drafts.ts";
 import { boxLink } from "../links.ts";
 import { attribute, type Html, markup } from "../markup.ts";
-import { bytes } from "./format.ts";
+import { bytes, shortName } from "./format.ts";
 import { icon } from "./icons.ts";
 
 /** What is being written. */
@@ -49,5 +49,5 @@ ${state.body}</textarea>
 
 /** A file of a draft, with the button that takes it off. */
 export function fileItem(name: string, draft: number, file: Draft["files"][number]): Html {
-  return markup`<li data-file="${file.id}"><a href="${boxLink(name, "draft", draft, "file", file.id)}" download>${icon("clip")}<span>${file.name}</span> <span class="number">${bytes(file.size)}</span></a><button type="button" class="tool" data-detach="${file.id}" aria-label="Take off ${file.name}">${icon("close")}</button></li>`;
+  return markup`<li data-file="${file.id}"><a href="${boxLink(name, "draft", draft, "file", file.id)}" download>${icon("clip")}<span title="${file.name}">${shortName(file.name)}</span> <span class="number">${bytes(file.size)}</span></a><button type="button" class="tool" data-detach="${file.id}" aria-label="Take off ${file.name}">${icon("close")}</button></li>`;
 }

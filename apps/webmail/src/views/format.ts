@@ -23,7 +23,7 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 /** A size in bytes. */
 export function bytes(n: number): string {
   if (n === 0) return "empty";
-  if (n < 1000) return `${n} bytes`;
+  if (n < 1000) return plural(n, "byte");
   return n < 1_000_000 ? `${count(Math.round(n / 100) / 10)} kB` : `${count(Math.round(n / 100_000) / 10)} MB`;
 }
 
@@ -55,6 +55,11 @@ function fullDate(time: number): string {
 export function nameOf(sender: string): string {
   const name = sender.replace(/\s*<[^<>]*>$/, "");
   return /^".*"$/.test(name) ? name.slice(1, -1).replace(/\\(.)/g, "$1") : name;
+}
+
+/** A name of a file, its middle left out if it is long: the end says what kind of file it is. */
+export function shortName(name: string): string {
+  return name.length <= 80 ? name : `${name.slice(0, 50)} \u2026 ${name.slice(-24)}`.toWellFormed();
 }
 
 /** An address that a narrow page breaks after its signs, not in the middle of a word. */

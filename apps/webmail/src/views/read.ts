@@ -6,7 +6,7 @@ import { boxLink, withQuery } from "../links.ts";
 import type { MailRow, Neighbours } from "../mailbox.ts";
 import { attribute, escapeText, Html, markup } from "../markup.ts";
 import { type ParsedMail, withoutEdges } from "../message.ts";
-import { avatar, breakable, bytes, fullTime, nameOf, none, plural } from "./format.ts";
+import { avatar, breakable, bytes, fullTime, nameOf, none, plural, shortName } from "./format.ts";
 import { icon, type IconName } from "./icons.ts";
 import { starButton } from "./list.ts";
 import { actButton, snoozeMenu } from "./tools.ts";
@@ -26,6 +26,8 @@ export interface Shown {
   readonly waiting: readonly string[];
 }
 
+/** Longest text that is shown, in characters: a browser lays out a quarter of a million at once, not ten. */
+const MAX_SHOWN_TEXT = 256 * 1024;
 /** Longest list of addresses that is shown at once, in characters. */
 const SHOWN_ADDRESSES = 300;
 
@@ -45,7 +47,7 @@ ${shown.waiting.length > 0 && markup`<p class="notice">Not yet delivered to ${sh
 <p class="soft sent">${mail.sent === null ? markup`received ${fullTime(row.received)}` : fullTime(mail.sent)}</p></div>
 ${filesView(mail, link)}
 ${waysView(mail, shown, link())}
-${notices(shown)}
+${notices(shown, shown.cut || (shown.way === "text" && mail.text.length > MAX_SHOWN_TEXT))}
 ${shown.way === "html" ? mailFrame(link("html")) : mailText(mail.text)}
 <nav class="answers" aria-label="Answer">${answerLink(name, row.id, "reply", "Reply", "reply")}${answerLink(name, row.id, "all", "Reply to all", "replyAll")}${answerLink(name, row.id, "forward", "Forward", "forward")}<a class="raw" href="${link("raw")}" download>Raw message <span class="number">${bytes(row.size)}</span></a></nav>
 </article>`;
@@ -87,7 +89,7 @@ ${starButton(row)}
 function filesView(mail: ParsedMail, link: (...rest: (string | number)[]) => string): Html | false {
   const files = mail.files.map(
     (file, i) =>
-      markup`<li><a href="${link("file", i + 1)}" download>${icon("clip")}<span>${file.name}</span> <span class="number">${bytes(file.bytes.length)}</span></a></li>`,
+      markup`<li><a href="${link("file", i + 1)}" download>${icon("clip")}<span title="${file.name}">${shortName(file.name)}</span> <span class="number">${bytes(file.bytes.length)}</span></a></li>`,
   );
   return files.length > 0 && markup`<ul class="files" aria-label="Files">${files}</ul>`;
 }
@@ -100,7 +102,7 @@ function waysView({ html }: ParsedMail, { way, typed }: Shown, message: string):
   );
 }
 
-function notices({ way, blocked, cut }: Shown): Html {
+function notices({ way, blocked }: Shown, cut: boolean): Html {
   return markup`${
     way === "html" &&
     blocked > 0 &&
@@ -116,7 +118,7 @@ function mailFrame(source: string): Html {
 function mailText(text: string): Html {
   if (text.trim() === "")
     return markup`<p class="text empty">${none("This message has no text. The raw message may hold more.")}</p>`;
-  return markup`<div class="text">${new Html(withoutEdges(text).split("\n").map(textLine).join("\n"))}</div>`;
+  return markup`<div class="text">${new Html(withoutEdges(text).slice(0, MAX_SHOWN_TEXT).toWellFormed().split("\n").map(textLine).join("\n"))}</div>`;
 }
 
 // Quoted lines step back; web addresses can be followed, to a page that does not hear where its visitor comes from.

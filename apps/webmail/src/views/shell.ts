@@ -136,6 +136,7 @@ const KEYS: readonly (readonly [string, readonly (readonly [string, string])[]])
       ["g t", "go to sent"],
       ["g d", "go to drafts"],
       ["g a", "go to the archive"],
+      ["Ctrl Enter", "send"],
       ["?", "this help"],
     ],
   ],
@@ -149,6 +150,7 @@ const KEYS: readonly (readonly [string, readonly (readonly [string, string])[]])
       ["e", "archive"],
       ["#", "to the trash"],
       ["u", "read or unread"],
+      ["z", "snooze"],
     ],
   ],
   [
