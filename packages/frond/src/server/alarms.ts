@@ -109,6 +109,11 @@ export class Alarms {
     return this.#begin(address, true);
   }
 
+  /** For tests: the runs that have not ended, by cell. */
+  get runs(): ReadonlyMap<Address, Promise<unknown>> {
+    return this.#runs;
+  }
+
   /** For tests: resolves when no run is under way. */
   async settled(): Promise<void> {
     while (this.#runs.size > 0) await Promise.all(this.#runs.values());

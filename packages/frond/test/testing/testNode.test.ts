@@ -96,6 +96,66 @@ test("advance lets alarms fire, each at its moment, and Date follows", async () 
   expect((await diary.all()).length).toBe(8);
 });
 
+class Waiter extends Cell {
+  static override migrations = ["CREATE TABLE t (v TEXT, at INTEGER) STRICT"];
+  all() {
+    return this.sql.all<{ v: string; at: number }>`SELECT v, at FROM t ORDER BY rowid`.map(({ v, at }) => [v, at]);
+  }
+  async plan(verb: "_waits" | "_never", inMs: number) {
+    this.schedule({ afterMs: inMs }, verb);
+    this.schedule({ afterMs: inMs + 5 * MINUTE }, "_note", "later");
+  }
+  _note(v: string) {
+    this.sql`INSERT INTO t VALUES (${v}, ${Date.now()})`;
+  }
+  async _waits() {
+    for (const minutes of [1, 2]) {
+      this._note("waits");
+      const code = await this.get(Waiter, "silent", { timeoutMs: minutes * MINUTE })
+        .silence()
+        .catch((error: unknown) => (error as FrondError).code);
+      await this.durable();
+      this._note(String(code));
+    }
+  }
+  async _never() {
+    this._note("never ends");
+    await this.silence();
+  }
+  async silence() {
+    await new Promise(() => {});
+  }
+}
+
+test("advance goes through the waits of an alarm that itself waits for the clock", async () => {
+  await using node = await testNode(frond({ cells: { waiter: Waiter } }), { clock: true });
+  const waiter = node.get(Waiter, "a");
+  await waiter.plan("_waits", MINUTE);
+  await node.advance(10 * MINUTE);
+  const expected = [
+    ["waits", 1],
+    ["OUTCOME_UNKNOWN", 2],
+    ["waits", 2],
+    ["OUTCOME_UNKNOWN", 4],
+    ["later", 6],
+  ] as const;
+  expect(await waiter.all()).toEqual(expected.map(([what, minute]) => [what, START + minute * MINUTE]));
+  expect(node.now()).toBe(START + 10 * MINUTE);
+  const told = node.log.filter(({ message }) => message.includes("may wait for the clock"));
+  expect(told.map(({ fields }) => fields)).toEqual([{ address: "waiter/a" }]);
+});
+
+test("advance ends though an alarm never does, and says which one", async () => {
+  await using node = await testNode(frond({ cells: { waiter: Waiter } }), { clock: true });
+  await node.get(Waiter, "a").plan("_never", MINUTE);
+  await node.get(Waiter, "b").plan("_waits", 3 * MINUTE);
+  await node.advance(20 * MINUTE);
+  expect((await node.get(Waiter, "a").all())[0]).toEqual(["never ends", START + MINUTE]);
+  expect((await node.get(Waiter, "b").all()).length).toBe(5);
+  const told = node.log.filter(({ message }) => message.includes("may wait for the clock"));
+  expect(told.map(({ fields }) => fields["address"])).toEqual(["waiter/a", "waiter/b"]);
+});
+
 test("alarms survive a crash, and the clock goes on", async () => {
   await using node = await testNode(app, { clock: Date.UTC(2030, 5, 1) });
   const diary = node.get(Diary, "a");
