@@ -104,6 +104,7 @@ const MOVED_TO: Readonly<Record<Exclude<Folder, "snoozed">, string>> = {
 };
 
 function moved(messages: readonly Moved[], where: string): Done {
+  if (messages.length === 0) return { text: "Nothing was moved: it is there already, or was erased." };
   const undo = Map.groupBy(messages, ({ folder }) => (folder === "snoozed" ? "inbox" : folder));
   return {
     text: `${plural(messages.length, "message")} ${where}.`,

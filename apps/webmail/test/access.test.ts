@@ -236,6 +236,8 @@ describe("a change", () => {
       422,
       expect.stringContaining("time that is to come"),
     ]);
+    const gone = await ask(`${ANN}/act`, { cookie: ann, body: "do=archive&id=999", accept: "application/json" });
+    expect(await gone.json()).toEqual({ text: expect.stringContaining("Nothing was moved") });
     const odd = await fetch(`${base}${ANN}/act`, {
       method: "POST",
       headers: { cookie: ann, origin: base },

@@ -161,6 +161,7 @@ describe.skipIf(chromium === undefined)("in a browser", () => {
     await page.waitForSelector("html[data-script] .reading");
     await page.keyboard.press("u");
     await page.waitForSelector("html[data-script] #list");
+    expect(await focused()).toBe("Letter 1");
     await page.keyboard.press("g");
     await page.keyboard.press("a");
     await page.waitForURL("**/archive");

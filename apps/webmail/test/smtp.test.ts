@@ -274,9 +274,9 @@ test("the largest message there may be, with all words that search takes, fits a
   const largeServer = await startMail(other, { MAIL_MAX_BYTES: String(HIGHEST_MAX_BYTES) });
   try {
     const client = await connectMail(largeServer);
-    expect((await client.send("", ["large@example.org", "too@example.org"], raw)).reply).toMatchObject({ code: 250 });
+    expect((await client.send("", ["large@example.org"], raw)).reply).toMatchObject({ code: 250 });
     client.close();
-    expect((await rawOf(largeServer, "too@example.org")).length).toBe(smtpBytes(raw).length);
+    expect((await rawOf(largeServer, "large@example.org")).length).toBe(smtpBytes(raw).length);
     const found = await getPage(
       largeServer,
       `/mailbox/large%40example.org?q=${encodeURIComponent(words[300_000] ?? words.at(-2) ?? "")}`,

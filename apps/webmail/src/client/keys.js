@@ -7,10 +7,13 @@ import { sayChosen } from "./list.js";
 
 const PAUSE_MS = 1200;
 const GO = { i: "inbox", s: "starred", z: "snoozed", t: "sent", d: "drafts", a: "archive", "#": "trash" };
+const LEFT = "left";
 let going = 0;
 
 /** Watches the keyboard. */
 export function watchKeys() {
+  document.querySelector(`.mail[data-id="${Number(sessionStorage.getItem(LEFT))}"] .row`)?.focus();
+  sessionStorage.removeItem(LEFT);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape") return escape(event);
@@ -59,6 +62,8 @@ function inMessage(key) {
     u: "[data-back]",
   };
   if (key === "z") return openMenu(".toolbar .drop");
+  // Back in the list the keys go on where they were.
+  if (key === "u") sessionStorage.setItem(LEFT, document.querySelector(".reading").dataset.id);
   return key in keys && click(keys[key]);
 }
 
