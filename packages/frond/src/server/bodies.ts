@@ -8,7 +8,11 @@ import type { Caller, Invocation } from "../cell/invocation.ts";
 import { invocations } from "../cell/invocation.ts";
 import { hasStream, isResponse } from "./answer.ts";
 
-/** Ends the bodies that were thrown away unread: of an answer that nobody got, or that its caller only looked at. */
+/**
+ * Ends the bodies that were thrown away unread: of an answer that nobody got, or that its caller only looked at. A body
+ * that has ended is taken out: what is held for it names its invocation, from which errors and contexts lead to others,
+ * and so a ring of bodies would hold one another for good.
+ */
 const unread = new FinalizationRegistry<() => void>((giveUp) => giveUp());
 
 /** Gives the response of a cell's `fetch` to its caller. */
@@ -28,7 +32,11 @@ function followed(
 ): ReadableStream<Uint8Array> {
   const { cell } = invocation;
   const reader = body.getReader();
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  const end = (): void => {
+    unread.unregister(ended);
+    resolve();
+  };
   cell.extend(invocation, ended);
   const heard = (): void => {
     cell.tx.commitOpenStretch();
@@ -67,9 +75,10 @@ function followed(
     // Nothing is read ahead of who reads: a chunk is as new as the wait that it asks for.
     { highWaterMark: 0 },
   );
-  unread.register(stream, () => {
+  const giveUp = (): void => {
     void invocations.run(invocation, () => reader.cancel()).catch(() => {});
     end();
-  });
+  };
+  unread.register(stream, giveUp, ended);
   return stream;
 }

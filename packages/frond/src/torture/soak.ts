@@ -142,9 +142,9 @@ class Soak {
     this.#samples.push(sample);
     if (at < this.#lineAt) return;
     this.#lineAt = at + Math.min(LINE_SECONDS, this.#o.seconds / 10);
-    const { rssMiB, fds, openCells, answered } = sample;
+    const { rssMiB, peakMiB, fds, openCells, answered } = sample;
     this.#o.log?.(
-      `${clock(at)}  life ${this.#lives}, ${Math.round(age)} s old  rss ${rssMiB.toFixed(0)} MiB  fds ${fds}  ` +
+      `${clock(at)}  life ${this.#lives}, ${Math.round(age)} s old  rss ${rssMiB.toFixed(0)} MiB (peak ${peakMiB.toFixed(0)})  fds ${fds}  ` +
         `open cells ${openCells}  answered ${answered}  acknowledged ${this.#client.acknowledged}`,
     );
   }

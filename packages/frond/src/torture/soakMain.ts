@@ -13,7 +13,7 @@ const USAGE = `usage: npm run soak -- [--minutes 30] [--seed N] [--rate 150] [--
   --max-fd-slope   descriptors per minute`;
 /** The beginning of a life that does not count, in seconds: of a shorter life at most half. */
 const WARM_UP = 60;
-const EVERY = 5;
+const EVERY = 10;
 
 const text = { type: "string" } as const;
 const options = { minutes: text, seed: text, rate: text, life: text, "max-rss-slope": text, "max-fd-slope": text };

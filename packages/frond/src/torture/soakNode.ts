@@ -16,7 +16,9 @@ const APP = path.join(HERE, "soakApp.ts");
 
 /** What a look at the process shows. */
 export interface Vitals {
+  /** Behind a collection of garbage, and the most that the process ever had. */
   readonly rssMiB: number;
+  readonly peakMiB: number;
   readonly fds: number;
   readonly openCells: number;
 }
@@ -33,7 +35,7 @@ export class SoakNode {
 
   constructor(data: string) {
     const command = `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`;
-    const start = [BIN, "start", APP, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error"];
+    const start = ["--expose-gc", BIN, "start", APP, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error"];
     this.#process = spawn("sh", ["-c", command, process.execPath, ...start], { stdio: ["ignore", "pipe", "pipe"] });
     const hear = (text: string): void => {
       this.#words = (this.#words + text).slice(-4000);
@@ -71,10 +73,13 @@ export class SoakNode {
   async vitals(): Promise<Vitals | undefined> {
     try {
       const folder = `/proc/${this.#process.pid}`;
-      const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`${folder}/status`, "utf8"))?.[1]) / 1024;
+      const collected = await fetch(`http://127.0.0.1:${this.port}/`);
+      if (collected.status !== 204) return undefined;
+      const proc = fs.readFileSync(`${folder}/status`, "utf8");
+      const [rssMiB, peakMiB] = [mebibytes(proc, "VmRSS"), mebibytes(proc, "VmHWM")];
       const fds = fs.readdirSync(`${folder}/fd`).length;
       const status = await this.#view?.status();
-      return status && { rssMiB: rss, fds, openCells: status.openCells };
+      return status && { rssMiB, peakMiB, fds, openCells: status.openCells };
     } catch {
       return undefined;
     }
@@ -84,4 +89,8 @@ export class SoakNode {
     this.#process.kill(signal);
     return this.ended;
   }
+}
+
+function mebibytes(status: string, field: string): number {
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
 }
