@@ -23,6 +23,7 @@ export interface Suspect {
   readonly ms: number;
   /** When, in ms since 1970. */
   readonly atMs: number;
+  /** For people: the number of the run that was ended. */
   readonly run: number;
 }
 
@@ -46,6 +47,9 @@ interface Entry {
 
 export const STRIKES_NAME = "strikes.json";
 export const SUSPECT_NAME = "suspect.json";
+
+/** Of strikes.json. */
+const FORMAT = 1;
 
 /** Longest sentence kept of a strike, in characters. */
 const MAX_WHY_LENGTH = 1_000;
@@ -155,21 +159,29 @@ export class Strikes {
 
   #save(): void {
     const cells = [...this.#cells].map(([address, { strikes, parkedMs }]) => ({ address, parkedMs, strikes }));
-    writeDurably(this.#file, Buffer.from(`${JSON.stringify({ format: 1, cells })}\n`));
+    writeDurably(this.#file, Buffer.from(`${JSON.stringify({ format: FORMAT, cells })}\n`));
   }
 
   #read(): void {
     const value = readJson(this.#file);
     if (value === undefined) return;
-    const cells = value === null ? undefined : (value as { cells?: unknown }).cells;
-    if (!Array.isArray(cells)) return this.#setAside(this.#file, "the strikes of cells begin anew, none is parked");
+    const { format, cells } = (value ?? {}) as { format?: unknown; cells?: unknown };
+    if (format !== FORMAT || !Array.isArray(cells)) {
+      return this.#setAside(this.#file, "the strikes of cells begin anew, none is parked");
+    }
+    let whole = true;
     for (const one of cells as Record<string, unknown>[]) {
       const { address, parkedMs, strikes } = one ?? {};
-      if (typeof address !== "string" || typeof parkedMs !== "number" || !Array.isArray(strikes)) continue;
-      const good = (strikes as Strike[]).filter((s) => typeof s?.atMs === "number" && typeof s.why === "string");
+      const known = typeof address === "string" && typeof parkedMs === "number" && Array.isArray(strikes);
+      const good = known ? (strikes as Strike[]).filter(isStrike) : [];
+      whole &&= known && good.length === strikes.length;
+      if (!known) continue;
       this.#cells.set(address, { parkedMs, strikes: good.slice(-STRIKES_TO_PARK) });
       if (parkedMs > 0) this.#parked += 1;
     }
+    if (whole) return;
+    this.#setAside(this.#file, "what can be read of it goes on");
+    this.#write();
   }
 
   #takeSuspect(): void {
@@ -191,9 +203,18 @@ export class Strikes {
   }
 
   #setAside(file: string, therefore: string): void {
-    fs.renameSync(file, `${file}.damaged`);
-    this.#o.warn({ file }, `a file cannot be read as what frond wrote; it is kept as ${file}.damaged, ${therefore}`);
+    let kept = `${file}.damaged`;
+    // What was kept of an earlier damage stays, too.
+    for (let i = 2; fs.existsSync(kept); i++) kept = `${file}.damaged${i}`;
+    fs.renameSync(file, kept);
+    syncFolder(this.#o.directory);
+    this.#o.warn({ file }, `a file cannot be read as what frond wrote; it is kept as ${kept}, ${therefore}`);
   }
+}
+
+function isStrike(value: unknown): value is Strike {
+  const { atMs, why } = (value ?? {}) as Partial<Record<keyof Strike, unknown>>;
+  return typeof atMs === "number" && typeof why === "string";
 }
 
 /** What is in a file; undefined: there is none; null: it is not JSON. */

@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { MAX_STRUCK_CELLS, STRIKE_WINDOW_MS } from "../../src/limits.ts";
-import { Strikes } from "../../src/server/strikes.ts";
+import { Cell } from "../../src/cell/cell.ts";
+import { Strikes, type Suspect } from "../../src/server/strikes.ts";
+import { openCells, openIn } from "../cell/nodes.ts";
 
 const START = 1_800_000_000_000;
 
@@ -88,7 +90,7 @@ test("a note that names no cell gives no strike, and goes", () => {
 });
 
 test("files that are damaged are reported and kept, and the node starts", () => {
-  for (const text of ["", "{", "null", "[]", '"text"', '{"format":1}']) {
+  for (const text of ["", "{", "null", "[]", '"text"', '{"format":1}', '{"format":2,"cells":[]}', '{"cells":[]}']) {
     const { directory, open, said } = setUp();
     for (const name of ["strikes.json", "suspect.json"]) writeFileSync(path.join(directory, name), text);
     const strikes = open();
@@ -97,10 +99,66 @@ test("files that are damaged are reported and kept, and the node starts", () => 
     expect(readFileSync(path.join(directory, "strikes.json.damaged"), "utf8")).toBe(text);
     expect(strikes.add("mailbox/a", "first")).toBe(false);
   }
-  const { directory, open } = setUp();
-  const cells = [null, 5, { address: 5 }, { address: "mailbox/b", parkedMs: 5, strikes: [null, { atMs: 1 }, {}] }];
-  writeFileSync(path.join(directory, "strikes.json"), JSON.stringify({ format: 1, cells }));
-  expect(open().parked()).toEqual([{ address: "mailbox/b", sinceMs: 5, strikes: [] }]);
+});
+
+test("what can be read of a damaged file goes on, and the file is kept, each time under a name of its own", () => {
+  const good = { atMs: 1, why: "w" };
+  const parked = { address: "mailbox/b", parkedMs: 5, strikes: [good] };
+  const damages = [null, 5, { address: 5 }, { address: "mailbox/c", parkedMs: 0, strikes: [null, good, { atMs: 1 }] }];
+  const { directory, open, said } = setUp();
+  const file = path.join(directory, "strikes.json");
+  for (const [i, damage] of damages.entries()) {
+    const text = JSON.stringify({ format: 1, cells: [damage, parked] });
+    writeFileSync(file, text);
+    expect(open().parked()).toEqual([{ address: "mailbox/b", sinceMs: 5, strikes: [good] }]);
+    expect(said).toHaveLength(i + 1);
+    const kept = `${file}.damaged${i === 0 ? "" : i + 1}`;
+    expect(said[i]).toBe(
+      `a file cannot be read as what frond wrote; it is kept as ${kept}, what can be read of it goes on`,
+    );
+    expect(readFileSync(kept, "utf8")).toBe(text);
+    // It was written anew, so the next start finds nothing wrong.
+    expect(open().parked()).toHaveLength(1);
+    expect(said).toHaveLength(i + 1);
+  }
+});
+
+test("a node starts with files that are damaged, says so, and its cells run", async () => {
+  class Plain extends Cell {
+    ask() {
+      return "answered";
+    }
+  }
+  const opened = await openCells({ plain: Plain });
+  await opened.node.stop();
+  for (const name of ["strikes.json", "suspect.json"]) writeFileSync(path.join(opened.directory, name), "{");
+  const next = await openIn(opened.directory, { plain: Plain });
+  expect(next.lines).toEqual([
+    expect.stringMatching(/^warn .*strikes\.json\.damaged, the strikes of cells begin anew, none is parked$/),
+    expect.stringMatching(/^warn .*suspect\.json\.damaged, no cell gets a strike for the end of the run before$/),
+  ]);
+  expect(await next.get(Plain, "a").ask()).toBe("answered");
+});
+
+test("the files are as docs/formats.md shows them", () => {
+  const text = readFileSync(new URL("../../../../docs/formats.md", import.meta.url), "utf8");
+  const example = (name: string): string => {
+    const found = new RegExp(`### ${name}\n[\\s\\S]*?\`\`\`json\n([\\s\\S]*?)\`\`\``).exec(text)?.[1];
+    expect(found, name).toBeDefined();
+    return found as string;
+  };
+  const { directory, open, said, now } = setUp();
+  const suspect = JSON.parse(example("suspect.json")) as Suspect;
+  expect(Object.keys(suspect)).toEqual(["address", "verb", "sql", "ms", "atMs", "run"]);
+  writeFileSync(path.join(directory, "suspect.json"), example("suspect.json"));
+  now(suspect.atMs - START);
+  const strikes = open();
+  expect(said).toHaveLength(1);
+  strikes.add(suspect.address as string, "a sentence for people", suspect.atMs + 60_000);
+  strikes.add(suspect.address as string, "a sentence for people", suspect.atMs + 120_000);
+  strikes.add("mailbox/bob", "a sentence for people", suspect.atMs + 180_000);
+  const written: unknown = JSON.parse(readFileSync(path.join(directory, "strikes.json"), "utf8"));
+  expect(written).toEqual(JSON.parse(example("strikes.json")));
 });
 
 test("no more cells are remembered than may be, and parked ones are kept before others", () => {
