@@ -126,7 +126,7 @@ describe("a mailbox", () => {
     expect((await ask(`${box}/draft`, { cookie: bob, body, accept: "application/json" })).status).toBe(404);
     expect(await (await ask(`${ANN}/draft/${id}`, { cookie: ann })).text()).not.toContain("stolen");
     const moved = await ask(`${box}/act`, { cookie: bob, body: "do=trash&id=2", accept: "application/json" });
-    expect(await moved.json()).toEqual({ text: "0 messages moved to the trash.", undo: [] });
+    expect(await moved.json()).toEqual({ text: expect.stringContaining("Nothing was moved") });
     const forwarded = await ask(`${box}/draft`, {
       cookie: bob,
       body: "do=keep&draft=&forward=2&subject=x",
@@ -236,8 +236,6 @@ describe("a change", () => {
       422,
       expect.stringContaining("time that is to come"),
     ]);
-    const gone = await ask(`${ANN}/act`, { cookie: ann, body: "do=archive&id=999", accept: "application/json" });
-    expect(await gone.json()).toEqual({ text: expect.stringContaining("Nothing was moved") });
     const odd = await fetch(`${base}${ANN}/act`, {
       method: "POST",
       headers: { cookie: ann, origin: base },
