@@ -3,8 +3,10 @@
 // instead of a syntax error, and so that npm can link the file before anything was built.
 const [major = 0] = process.versions.node.split(".").map(Number);
 if (major < 24) {
+  const own =
+    process.platform === "linux" ? `, or let this project have its own: npm install node-linux-${process.arch}@24` : "";
   console.error(
-    `error NODE_TOO_OLD: frond needs Node 24 or newer (it uses node:sqlite); this is Node ${process.versions.node}.`,
+    `error NODE_TOO_OLD: frond needs Node 24 or newer (it uses node:sqlite), and this is Node ${process.versions.node}; install Node 24${own}`,
   );
   process.exit(1);
 }

@@ -121,7 +121,7 @@ export class CellAlarms {
   /** Plans a call of a verb of this cell. Returns its id. Throws BAD_OPTION, UNKNOWN_VERB, NOT_CLONEABLE, KEY_TOO_LARGE. */
   schedule(when: When, verb: string, args: unknown[]): number {
     const { kind, host, db } = this.#cell;
-    if (verbOf(this.#cell, verb) === undefined) throw unknownVerb(kind, String(verb));
+    if (verbOf(this.#cell, verb) === undefined) throw unknownVerb(kind, String(verb), true);
     const { due, cron = null, zone = null } = timingOf(when, host.clock.now());
     const bytes = args.length === 0 ? null : encode(verb, args);
     const sql = `INSERT INTO _frond_alarm (id, state, due, gen, tries, verb, args, cron, zone)

@@ -111,12 +111,13 @@ export class App<X = unknown> {
   readonly #byType: ReadonlyMap<CellClass, CellKind>;
 
   constructor(definition: AppDefinition, raw = false) {
-    if (definition === null || typeof definition !== "object" || typeof definition.cells !== "object") {
-      throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start?, expose? }");
-    }
-    for (const key of Object.keys(definition)) {
+    const isObject = definition !== null && typeof definition === "object";
+    for (const key of isObject ? Object.keys(definition) : []) {
       if (OPTIONS.includes(key)) continue;
       throw new FrondError("BAD_OPTION", `frond() knows ${OPTIONS.join(", ")}, not ${JSON.stringify(key)}`);
+    }
+    if (!isObject || typeof definition.cells !== "object") {
+      throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start?, expose? }");
     }
     this.definition = definition;
     const kinds = Object.entries(definition.cells).map(([kind, type]) => ({ ...describe(kind, type), raw }));

@@ -62,9 +62,20 @@ export function nextTime(cron: string, zone: string | undefined, now: number): n
   try {
     return new Cron(cron, { paused: true, timezone: zone ?? "UTC" }).nextRun(new Date(now))?.getTime();
   } catch (error) {
-    const where = zone === undefined ? "" : ` in the zone ${JSON.stringify(zone)}`;
-    const message = `the cron expression ${JSON.stringify(cron)}${where} cannot be read: ${(error as Error).message}`;
+    const message =
+      zone !== undefined && !isZone(zone)
+        ? `there is no time zone ${JSON.stringify(zone)}; zones have names such as "Europe/Zurich"`
+        : `the cron expression ${JSON.stringify(cron)} cannot be read: ${(error as Error).message}`;
     throw new FrondError("BAD_OPTION", message, { cause: error });
+  }
+}
+
+function isZone(name: string): boolean {
+  try {
+    new Date().toLocaleString("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
   }
 }
 

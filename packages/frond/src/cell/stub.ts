@@ -6,6 +6,8 @@
 
 import { checkName } from "../address.ts";
 import { FrondError } from "../errors.ts";
+import { MAX_KIND_LENGTH } from "../limits.ts";
+import { nearest } from "../nearest.ts";
 import type { App, CellKind } from "./app.ts";
 import type { Cell, CellClass } from "./cell.ts";
 import type { Durability } from "../types.ts";
@@ -129,11 +131,18 @@ function unknownVerbs(kind: CellKind): object {
   });
 }
 
-/** UNKNOWN_VERB with the verbs that there are. */
-export function unknownVerb(kind: CellKind, name: string): FrondError {
-  const known = [...kind.verbs.keys()].join(", ") || "none";
+/** UNKNOWN_VERB with the verbs that there are. `inner`: those that a cell may only schedule itself are meant, too. */
+export function unknownVerb(kind: CellKind, name: string, inner = false): FrondError {
+  const type = kind.type.name;
+  if (name === "fetch") {
+    return new FrondError("UNKNOWN_VERB", `${type} has no method fetch(request) to answer what is passed on to it`);
+  }
+  const known = [...kind.verbs.keys(), ...(inner ? kind.inner.keys() : [])];
+  // A name can come from anywhere: a long one is no slip of the hand, and would take its time to compare.
+  const meant = name.length <= MAX_KIND_LENGTH ? nearest(name, known) : undefined;
+  const hint = meant === undefined ? "its verbs are" : `did you mean ${meant}? Its verbs are`;
   return new FrondError(
     "UNKNOWN_VERB",
-    `${kind.type.name} has no verb ${JSON.stringify(name)}; its verbs are: ${known}`,
+    `${type} has no verb ${JSON.stringify(name)}; ${hint}: ${known.join(", ") || "none"}`,
   );
 }

@@ -4,6 +4,8 @@
 // a wrong command line. Every error is `error CODE: message` and says what to do; a mistyped word gets the right one.
 
 import { Command, CommanderError } from "commander";
+import { FrondError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 import { VERSION } from "../version.ts";
 import { addAlarms } from "./alarms.ts";
 import { addCall } from "./call.ts";
@@ -52,7 +54,7 @@ function makeProgram(json: boolean): Command {
     .version(VERSION)
     .exitOverride()
     .configureOutput({ outputError: (text) => printUsageError(text, json) })
-    .helpCommand("help [command]", "explain a command")
+    .helpCommand(false)
     .addHelpText("after", HELP);
   addDev(program);
   addStart(program);
@@ -63,7 +65,24 @@ function makeProgram(json: boolean): Command {
   addCall(program);
   addExport(program);
   addDelete(program);
+  program.command("help").argument("[command...]").description("explain a command").action(explain);
   return program;
+}
+
+/** Commander's own shows everything, and no error, for a word that it does not know, and knows no command of a command. */
+function explain(words: readonly string[], _options: object, help: Command): void {
+  let about = help.parent as Command;
+  for (const word of words) {
+    const next = about.commands.find((command) => command.name() === word);
+    if (next === undefined) {
+      const names = about.commands.map((command) => command.name());
+      const meant = nearest(word, names);
+      const hint = meant === undefined ? "frond help lists what there is" : `did you mean ${meant}?`;
+      throw new FrondError("BAD_OPTION", `there is no command ${JSON.stringify(word)} to explain; ${hint}`);
+    }
+    about = next;
+  }
+  about.outputHelp();
 }
 
 const HELP = `

@@ -77,6 +77,7 @@ describe("scheduled calls", () => {
     ]) {
       expect(await codeOf(clerk.planAny(START, verb)), String(verb)).toBe("UNKNOWN_VERB");
     }
+    await expect(clerk.planAny(START, "_iner")).rejects.toThrow("did you mean _inner?");
   });
 
   test("the types know the methods and their arguments", () => {
@@ -131,6 +132,8 @@ describe("scheduled calls", () => {
     for (const when of wrong) {
       expect(await codeOf(get(Clerk, "a").planAny(when, "note", "x")), JSON.stringify(when)).toBe("BAD_OPTION");
     }
+    const nowhere = get(Clerk, "a").planAny({ cron: "* * * * *", zone: "Nowhere/City" }, "note", "x");
+    await expect(nowhere).rejects.toThrow(/^there is no time zone "Nowhere\/City"; zones have names/);
   });
 });
 

@@ -84,6 +84,7 @@ test("what is no verb cannot be called: private names, fields, getters, statics,
   }
   const failure = await failureOf((loose["bark"] as () => Promise<unknown>)());
   expect(failure.message).toContain("sound, callPrivate, later, legs");
+  await expect((loose["legz"] as () => Promise<unknown>)()).rejects.toThrow('no verb "legz"; did you mean legs?');
 });
 
 test("a stub can be awaited, returned, logged and compared without calling anything", async () => {
@@ -140,5 +141,6 @@ test("a class that could not work is refused when the app is defined", () => {
   expect(() => frond({ cells: { a: Dog, b: Dog } })).toThrow("two kinds");
   expect(() => frond({ cells: { "no kind": Dog } })).toThrow("no kind");
   expect(() => frond({ cells: {}, fecth: () => new Response() } as never)).toThrow("fecth");
+  expect(() => frond({ cell: { dog: Dog } } as never)).toThrow('not "cell"');
   expect(() => frond(undefined as never)).toThrow("frond() takes");
 });

@@ -55,6 +55,22 @@ describe("help", () => {
     },
   );
 
+  test.each([
+    [["sql"], /^Usage: frond sql /],
+    [["parked", "release"], /^Usage: frond parked release /],
+    [[], /^Usage: frond \[options\] \[command\]\n[^]* help /],
+  ])("frond help %s", async (words, usage) => {
+    const { code, out, err } = await frond(folder, ["help", ...words]);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(usage);
+  });
+
+  test("of a word that is no command says so", async () => {
+    const { code, out, err } = await frond(folder, ["help", "parked", "relase"]);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toBe('error BAD_OPTION: there is no command "relase" to explain; did you mean release?\n');
+  });
+
   test("frond --help names every command and shows examples", async () => {
     const { code, out } = await frond(folder, ["--help"]);
     expect(code).toBe(0);
