@@ -50,6 +50,7 @@ function withCell<T>(
   const scope = new Invocation(cell, what, false, asking);
   const inside = gate.holder !== undefined && isWithin(asking, gate.holder);
   const turn = inside ? Promise.resolve() : gate.acquire(scope);
+  let free: Promise<void> | undefined;
   const done = turn
     .then(() => run(cell, { asking, scope, long, inside }, work))
     .finally(() => {
@@ -57,6 +58,8 @@ function withCell<T>(
       if (scope.pending > 0 && !long) scope.answered = true;
       else scope.done = true;
       if (inside) return;
+      // Who asked goes on as with any answer: when no scope has the cell, before the events that wait.
+      free = cell.closedTo(asking);
       gate.release(scope);
       if (cell.activating && gate.holder === undefined) cell.activating = false;
     });
@@ -73,8 +76,7 @@ function withCell<T>(
   // The gate is the outer scope's: opened before this one has ended, it would let events in beside it.
   cell.extend(asking, inside ? endsAfter(asking, ended) : ended);
   if (inside) return done;
-  // Who asked goes on when the next scope has ended, as with any answer.
-  const told = done.finally(() => cell.closedTo(asking));
+  const told = done.finally(() => free);
   told.catch(() => {});
   return told;
 }

@@ -15,6 +15,8 @@ export class InputGate {
   /** The scope that has the cell for itself. */
   holder: Invocation | undefined;
   #opened: PromiseWithResolvers<void> | undefined;
+  /** Answers that wait until no scope has the cell. */
+  #answers: PromiseWithResolvers<void> | undefined;
   #maintenance: Promise<void> | undefined;
   /** Ends when nobody has a turn any more. */
   #turn: PromiseWithResolvers<void> | undefined;
@@ -39,8 +41,10 @@ export class InputGate {
     const next = this.#waiting.shift();
     this.holder = undefined;
     this.#opened = undefined;
-    if (next === undefined) this.#refresh();
-    else {
+    if (next === undefined) {
+      this.#letAnswersIn(scope);
+      this.#refresh();
+    } else {
       this.#give(next.scope);
       next.go();
     }
@@ -50,6 +54,7 @@ export class InputGate {
   /** The instance is gone: who waits asks again and finds another one, or is refused with `error`. */
   abandon(error?: unknown): void {
     for (const { go } of this.#waiting.splice(0)) go();
+    this.#answers?.resolve();
     const opened = this.#opened;
     if (opened === undefined) return;
     if (error === undefined) return opened.resolve();
@@ -100,6 +105,26 @@ export class InputGate {
   /** Resolves when the present scope has ended. */
   get opened(): Promise<void> | undefined {
     return this.#opened?.promise;
+  }
+
+  /** Resolves when no scope has the cell any more. */
+  free(): Promise<void> | undefined {
+    if (this.holder === undefined) return undefined;
+    this.#answers ??= Promise.withResolvers();
+    return this.#answers.promise;
+  }
+
+  /** Before the events that wait, which wait on until this turn of the event loop has ended: else they could for ever be first. */
+  #letAnswersIn(ended: Invocation): void {
+    const answers = this.#answers;
+    if (answers === undefined) return;
+    this.#answers = undefined;
+    if (this.#turn === undefined) {
+      this.#turnOf = ended;
+      this.#turn = Promise.withResolvers();
+      this.#endTurn();
+    }
+    answers.resolve();
   }
 
   /** Ends the turn when the event loop does, once, however often it is asked to. */

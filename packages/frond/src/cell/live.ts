@@ -280,19 +280,21 @@ export class LiveCell {
 
   /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself, another's turn. */
   closedTo(invocation: Invocation): Promise<void> | undefined {
-    return this.#closure(invocation) && this.#reopened(invocation);
+    if (this.gate.obstacle === undefined) return undefined;
+    const wait = this.#scopeBefore(invocation) ?? this.gate.turnOfOthers(invocation);
+    return wait && this.#afterScopes(invocation, wait);
   }
 
-  async #reopened(invocation: Invocation): Promise<void> {
-    // Whoever waited for the cell before may have it next.
-    for (let wait = this.#closure(invocation); wait !== undefined; wait = this.#closure(invocation)) await wait;
+  async #afterScopes(invocation: Invocation, wait: Promise<void>): Promise<void> {
+    await wait;
+    // Another one may have begun meanwhile.
+    for (let next = this.#scopeBefore(invocation); next !== undefined; next = this.#scopeBefore(invocation)) await next;
   }
 
-  #closure(invocation: Invocation): Promise<void> | undefined {
-    const { gate } = this;
-    if (gate.obstacle === undefined || this.broken !== undefined) return undefined;
-    const { holder } = gate;
-    return holder === undefined || isWithin(invocation, holder) ? gate.turnOfOthers(invocation) : gate.opened;
+  #scopeBefore(invocation: Invocation): Promise<void> | undefined {
+    const { holder } = this.gate;
+    const free = this.broken !== undefined || holder === undefined || isWithin(invocation, holder);
+    return free ? undefined : this.gate.free();
   }
 
   /** The invocation goes on until `work` is settled, though it may have been answered. `work` never rejects. */

@@ -50,6 +50,9 @@ class Book extends Cell {
     await this.get(Book, "other").rest(4);
     this.put("after the answer");
   }
+  async askOften(times: number) {
+    for (let i = 0; i < times; i++) await this.get(Book, "other").rest(1);
+  }
   async leaveWork() {
     await this.ctx.blockConcurrencyWhile(async () => {
       const left = async (): Promise<void> => {
@@ -126,6 +129,22 @@ test("an answer that comes during a scope waits for those behind it, too", async
   const { a } = await book();
   await Promise.all([a.askAndPut(), a.transactLater("one"), a.transactLater("two")]);
   expect(await a.all()).toEqual(["one begins", "one ends", "two begins", "two ends", "after the answer"]);
+});
+
+test("answers go before the events that wait, so that a verb comes on however many there are", async () => {
+  const { a } = await book();
+  let on = true;
+  let count = 0;
+  const asking = a.askOften(8).finally(() => (on = false));
+  const events: Promise<void>[] = [];
+  // More of them come than can be served meanwhile.
+  for (; on && count < 300; count++) {
+    events.push(a.transact("x"));
+    await turns(1);
+  }
+  await asking;
+  expect(count).toBeLessThan(300);
+  await Promise.all(events);
 });
 
 test("what a blockConcurrencyWhile leaves to waitUntil goes on after it", async () => {
