@@ -10,6 +10,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Sample, slopeBetween, slopeWithin } from "./flat.ts";
 import { Random } from "./random.ts";
+import type { SoakBreakage } from "./soakApp.ts";
 import { SoakClient } from "./soakClient.ts";
 import { SoakNode, type Vitals } from "./soakNode.ts";
 
@@ -26,6 +27,7 @@ export interface SoakOptions {
   /** Growth that is still flat: MiB of memory, and descriptors, per minute. */
   readonly maxRssSlope: number;
   readonly maxFdSlope: number;
+  readonly broken?: SoakBreakage;
   /** A line about every minute, and at every end of a life. */
   readonly log?: (line: string) => void;
 }
@@ -150,7 +152,7 @@ class Soak {
   }
 
   async #start(): Promise<SoakNode | undefined> {
-    const node = new SoakNode(this.#directory);
+    const node = new SoakNode(this.#directory, this.#o.broken);
     this.#node = node;
     if (await node.ready(this.#directory)) return node;
     this.#violations.push(`a start failed, ${await node.end("SIGKILL")}`);

@@ -20,6 +20,11 @@ export interface ShelfShown {
 /** Lines of a streamed answer. Count. */
 export const STREAM_LINES = 8;
 
+/** How the app may be broken, so that what the soak sees is tried: it keeps what it was asked, or acknowledges what it forgets. */
+export type SoakBreakage = "leak" | "forget";
+const BROKEN = process.env["FROND_SOAK_BROKEN"];
+const kept: Uint8Array[] = [];
+
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 export class Shelf extends Cell {
@@ -31,6 +36,8 @@ export class Shelf extends Cell {
   ];
 
   put(id: number, n: number): number {
+    if (BROKEN === "leak") kept.push(new Uint8Array(100_000).fill(n));
+    if (BROKEN === "forget" && n % 3 === 0) return n;
     this.sql`INSERT INTO slot VALUES (${id}, ${n}, ${"x".repeat(n % 400)})
       ON CONFLICT (id) DO UPDATE SET n = max(n, excluded.n), filler = excluded.filler`;
     return n;

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import type { SoakBreakage } from "./soakApp.ts";
 import { connectControl, type OperatorView } from "../server/controlClient.ts";
 
 /** `ulimit -n` of the node: cells are opened and closed all the time. */
@@ -33,10 +34,13 @@ export class SoakNode {
   #view: OperatorView | undefined;
   #words = "";
 
-  constructor(data: string) {
+  constructor(data: string, broken?: SoakBreakage) {
     const command = `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`;
     const start = ["--expose-gc", BIN, "start", APP, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error"];
-    this.#process = spawn("sh", ["-c", command, process.execPath, ...start], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = spawn("sh", ["-c", command, process.execPath, ...start], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...(broken && { FROND_SOAK_BROKEN: broken }) },
+    });
     const hear = (text: string): void => {
       this.#words = (this.#words + text).slice(-4000);
     };
