@@ -68,7 +68,7 @@ export class Node {
   readonly logIndex: LogIndex;
   readonly clock: Clock;
   /** What programs outside may call; undefined: nothing. */
-  readonly exposed: ExposedCalls | undefined;
+  readonly #exposed: ExposedCalls | undefined;
   /** Takes requests for WebSockets; handed to the front door. */
   readonly upgrades: Upgrades;
   /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
@@ -141,12 +141,13 @@ export class Node {
     this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log: steady });
     committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
-    this.exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
+    this.#exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
   }
 
   /** Answers calls of exposed verbs; undefined: there are none. */
   get handleCall(): HttpHandler | undefined {
-    const { exposed, upgrades, clock } = this;
+    const { upgrades, clock } = this;
+    const exposed = this.#exposed;
     if (exposed === undefined) return undefined;
     const [overHttp, overSocket] = [httpCalls(exposed), socketCalls(exposed, upgrades, clock)];
     return (request, info) => (isSocketTarget(new URL(request.url).pathname) ? overSocket : overHttp)(request, info);

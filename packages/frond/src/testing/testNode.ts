@@ -77,7 +77,10 @@ export class TestNode implements AsyncDisposable {
     return test;
   }
 
-  /** Sends a request through the front door of the app: a path or a URL, and what the global `fetch` takes beside it. */
+  /**
+   * Asks the `fetch` of the app: a path or a URL, and what the global `fetch` takes beside it. What the front door answers by
+   * itself, calls from outside among it, is to be asked of `listen()`.
+   */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = input instanceof Request ? input : new Request(new URL(input, "http://test/"), init);
     return this.#node.handle(request, { remoteAddress: "127.0.0.1" });
@@ -90,8 +93,8 @@ export class TestNode implements AsyncDisposable {
       host: "127.0.0.1",
       port: 0,
       handler: (request, info) => node.handle(request, info),
+      calls: node.handleCall,
       upgrades: node.upgrades,
-      ...(node.exposed !== undefined && { exposed: node.exposed }),
       log: createLogger({ level: "fatal", format: "json" }),
       state: () => node.state(),
     });

@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import { Cell, frond, FrondError } from "frond";
+import { connect } from "frond/client";
 import { testNode } from "frond/testing";
 import { expect, test } from "vitest";
 
@@ -78,6 +79,18 @@ test("fetch goes through the front door of the app", async () => {
   expect((await node.get(Diary, "web").all()).map(([v]) => v)).toEqual(["/x"]);
   const url = await node.listen();
   expect(await (await fetch(`${url}/y`)).json()).toBe(2);
+});
+
+test("listen answers calls from outside, over HTTP and over a WebSocket, of the node that there is", async () => {
+  const exposing = frond({ cells: { diary: Diary }, expose: { diary: { note: true } }, authorize: () => true });
+  await using node = await testNode(exposing);
+  for (const [i, socket] of [false, true].entries()) {
+    const client = connect<typeof exposing>(await node.listen(), { socket });
+    await client.get("diary", "a").note(`${i}`);
+    client.close();
+    await node.crash();
+  }
+  expect((await node.get(Diary, "a").all()).map(([v]) => v)).toEqual(["0", "1"]);
 });
 
 test("advance lets alarms fire, each at its moment, and Date follows", async () => {
