@@ -5,7 +5,7 @@
 // cell knew when it was made, so whoever passes it on waits for that.
 
 import type { Caller, Invocation } from "../cell/invocation.ts";
-import { invocations } from "../cell/invocation.ts";
+import { invocations, isWithin } from "../cell/invocation.ts";
 import { hasStream, isResponse } from "./answer.ts";
 
 /**
@@ -51,11 +51,16 @@ function followed(
     {
       async pull(controller) {
         try {
-          // Like an answer that comes while another has the cell: its statements would be refused.
-          while (cell.tx.exclusive !== undefined) await cell.tx.freed;
+          const reading = invocations.getStore();
+          // Like an answer that comes while another has the cell: its statements would be refused. Those who read in that
+          // transaction would wait for themselves.
+          const { tx } = cell;
+          while (tx.exclusive !== undefined && !isWithin(reading, tx.exclusive)) await tx.freed;
           const { done, value } = await invocations.run(invocation, () => reader.read());
           heard();
           check();
+          // To a verb that reads it, a chunk is an answer.
+          await reading?.cell.closedTo(reading);
           if (!done) return controller.enqueue(value);
           controller.close();
         } catch (error) {

@@ -4,7 +4,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { FakeClock } from "../../src/clock.ts";
-import { openCells, turns } from "./nodes.ts";
+import { codeOf, openCells, turns } from "./nodes.ts";
 
 /** What a test holds the code of a cell with. */
 let hold: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -82,12 +82,26 @@ class Book extends Cell {
       await turns(4);
     });
   }
+  async readAndPut() {
+    const response = await this.get(Book, "other").fetch(new Request("http://x/"));
+    noted.push("reads");
+    this.put(await response.text());
+  }
+  async readInTransaction() {
+    const response = await this.get(Book, "other").fetch(new Request("http://x/"));
+    await this.ctx.storage.transaction(async () => this.put(await response.text()));
+  }
+  async readOwnInTransaction() {
+    const response = await this.get(Book, this.name).fetch(new Request("http://x/"));
+    await this.ctx.storage.transaction(async () => this.put(await response.text()));
+  }
   override fetch(): Response {
     const chunks = ["1", "2"].values();
     const all = (): unknown => this.all();
     const body = new ReadableStream<Uint8Array>(
       {
-        pull(controller) {
+        async pull(controller) {
+          await turns(2);
           const { done, value } = chunks.next();
           all();
           if (done === true) controller.close();
@@ -181,4 +195,16 @@ test("a body that is read during a transaction waits for its end", async () => {
   await turns(3);
   expect(await response.text()).toBe("12");
   await transaction;
+});
+
+test("a verb that reads a body goes on after a transaction that began meanwhile, and may read it in its own", async () => {
+  const { a } = await book();
+  const reading = a.readAndPut();
+  while (!noted.includes("reads")) await turns(1);
+  await Promise.all([reading, a.transact("x")]);
+  expect(await a.all()).toEqual(["x begins", "x ends", "12"]);
+  await a.readInTransaction();
+  expect((await a.all()).at(-1)).toBe("12");
+  // Its own body would wait for the transaction, and that for the body.
+  expect(await codeOf(a.readOwnInTransaction())).toBe("CELL_BUSY");
 });
