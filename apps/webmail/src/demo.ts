@@ -126,8 +126,9 @@ async function deliver(plan: Plan, server: MailServer, folder: string, signal: A
   for (const { name, recipient, answer } of refusals) console.log(`  refused: ${name} for ${recipient}: ${answer}`);
   const now = await totals(server);
   const right = now.mailboxes >= plan.mailboxes.size && now.messages >= plan.copies;
+  const isExact = now.mailboxes === plan.mailboxes.size && now.messages === plan.copies;
   const verdict = right
-    ? "as many as the corpus asks for"
+    ? `${isExact ? "" : "at least "}as many as the corpus asks for`
     : `but the corpus asks for ${n(plan.mailboxes.size)} and ${n(plan.copies)}`;
   console.log(`\n  ${n(now.mailboxes)} mailboxes hold ${n(now.messages)} messages, ${verdict}.`);
   return right && refusals.length === 0;

@@ -4,8 +4,8 @@ import type { WriteStream } from "node:tty";
 
 const BAR_WIDTH = 32;
 const REDRAW_MS = 100;
-/** Where nobody watches, a line is printed after each so many messages. */
-const LINE_EVERY = 1000;
+/** Where there is no terminal, a line is printed this often. */
+const LINE_MS = 5000;
 
 /** Shows `done` of `total`. Call `finish` once, also after a failure. */
 export class Progress {
@@ -13,7 +13,7 @@ export class Progress {
   readonly #total: number;
   readonly #started = performance.now();
   #done = 0;
-  #drawn = 0;
+  #drawn = performance.now();
 
   constructor(out: NodeJS.WriteStream, total: number) {
     this.#out = out;
@@ -23,9 +23,11 @@ export class Progress {
   /** One more. */
   step(): void {
     this.#done++;
-    if (this.#out.isTTY !== true) {
-      if (this.#done % LINE_EVERY === 0) this.#out.write(`${this.#text()}\n`);
-    } else if (performance.now() - this.#drawn > REDRAW_MS) this.#draw();
+    const isTerminal = this.#out.isTTY === true;
+    if (performance.now() - this.#drawn < (isTerminal ? REDRAW_MS : LINE_MS)) return;
+    if (isTerminal) return this.#draw();
+    this.#drawn = performance.now();
+    this.#out.write(`${this.#text()}\n`);
   }
 
   /** Draws the last state and ends the line. */

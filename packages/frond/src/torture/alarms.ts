@@ -69,6 +69,8 @@ export async function tortureAlarms(options: AlarmTortureOptions): Promise<Alarm
   }
   const last = new Life({ directory, broken: options.broken });
   await last.ready;
+  // Some that no start will find in the index.
+  for (let n = 1; n <= CELLS; n++) await armOne(last, random, stories, `c${n}`, `last-${n}`);
   const violations = await judge(last, stories, options.broken === undefined ? PATIENCE_MS : AHEAD_MS + 2_000);
   await last.kill();
   const kept = violations.length === 0 ? undefined : directory;
