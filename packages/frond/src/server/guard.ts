@@ -108,7 +108,7 @@ export class Guard {
     if (byForce) {
       this.#node.upgrades.connections.brokenOff();
       this.#door?.brokenOff(error);
-      host.queues.resume();
+      host.calls.queues.resume();
     }
     options.log.error({ ...culprit, err: error }, "code held the event loop for too long and was ended");
     // What held the loop may be left over from an instance before: the present one is parked with its cell.

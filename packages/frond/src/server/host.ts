@@ -1,33 +1,30 @@
-// The host of cells: which cells are open on this node, and how an event finds its cell.
+// The host of cells: which cells are open on this node.
 //
 // Rule: at most one live cell per address; a cell is opened when it is first called and closed when room is needed and it
-// is idle. A call costs the same however many cells there are.
-// Calls from the front door run at once, on the caller's stack; calls from inside a cell run in a turn of their own, so a
-// cell never runs in the middle of another's stretch. What cannot begin now waits in queues.ts.
+// is idle. A call costs the same however many cells there are. How a call finds its way, and its answer the way back, stands
+// in calls.ts.
 
 import path from "node:path";
 import { parseAddress, rootAddress, slotOf } from "../address.ts";
 import { activate } from "../cell/activate.ts";
 import type { App, CellKind, Verb } from "../cell/app.ts";
 import { Cell } from "../cell/cell.ts";
-import { cloneArguments, cloneResult } from "../cell/clone.ts";
 import type { Committer } from "../cell/commit.ts";
-import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
+import { type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
 import type { SocketRegistry } from "../cell/sockets.ts";
-import { type CallOptions, type CallPort, Stubs, unknownVerb } from "../cell/stub.ts";
+import { Stubs } from "../cell/stub.ts";
 import { Templates } from "../cell/template.ts";
 import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { QUEUE_FULL_RETRIES, QUEUE_FULL_WAIT_MS } from "../limits.ts";
 import type { Marker } from "../store/marker.ts";
 import type { Address, Durability, Lsn, RunNumber } from "../types.ts";
-import { giveResponse } from "./bodies.ts";
+import { Calls, type CallsHost } from "./calls.ts";
 import { CellFiles } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CellLoad } from "./nodeControl.ts";
 import { OpenCells, type OpenLimits } from "./openCells.ts";
-import { type CellEvent, type QueueOwner, Queues, soon } from "./queues.ts";
+import { type CellEvent, soon } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
 import type { Strikes } from "./strikes.ts";
 
@@ -52,14 +49,14 @@ export interface HostOptions extends OpenLimits {
 }
 
 /** See the head of the file. One per node. */
-export class Host implements CellHost, CallPort, QueueOwner {
+export class Host implements CellHost, CallsHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
   readonly sockets: SocketRegistry;
   readonly clock: Clock;
   readonly dev: boolean;
   readonly marker: Marker;
-  readonly queues: Queues;
+  readonly calls: Calls;
   critical = false;
   running: Invocation | undefined;
   /** The event for which a cell is being opened. */
@@ -79,8 +76,8 @@ export class Host implements CellHost, CallPort, QueueOwner {
     this.sockets = options.sockets;
     this.dev = options.dev;
     this.marker = options.marker;
-    this.stubs = new Stubs(options.app, this);
-    this.queues = new Queues(this);
+    this.calls = new Calls(this);
+    this.stubs = new Stubs(options.app, this.calls);
     this.#templates = new Templates(path.join(options.directory, "tmp"));
     const { directory, run, doubtfulThrough, pathOfLogFile, warn, ledger } = options;
     const rebuilt: Ledger["touch"] = (entry) => ledger.touch(entry);
@@ -96,9 +93,13 @@ export class Host implements CellHost, CallPort, QueueOwner {
   /** What the open cells have taken, the busiest first. */
   loads(): CellLoad[] {
     const loads = [...this.#open].map(({ address, calls, busyMs, running }) => {
-      return { address, calls, busyMs, running, waiting: this.queues.length(address) };
+      return { address, calls, busyMs, running, waiting: this.calls.queues.length(address) };
     });
     return loads.sort((a, b) => b.busyMs - a.busyMs);
+  }
+
+  openOf(kind: CellKind, name: string): LiveCell | undefined {
+    return this.#open.get(kind, name);
   }
 
   /** The live cell of an address, if it is open. */
@@ -106,39 +107,12 @@ export class Host implements CellHost, CallPort, QueueOwner {
     return this.#open.at(address);
   }
 
-  /** See {@link CallPort}. Rejects with UNKNOWN_VERB, STOPPING, and with what opening or the verb throws. */
-  call(
-    caller: Caller,
-    kind: CellKind,
-    name: string,
-    verb: string,
-    args: unknown[],
-    options?: CallOptions,
-  ): Promise<unknown> {
-    let copies: unknown[];
-    try {
-      copies = verb === "fetch" ? args : cloneArguments(args, verb);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    // The code that is running calls, whoever the stub was made for: a stub in a field serves every verb of its cell.
-    const invocation = invocations.getStore() ?? caller.invocation;
-    const from = invocation ?? caller;
-    const give = verb === "fetch" ? giveResponse(from) : giveCopy;
-    const event = { caller: from, kind, name, what: verb, verb: undefined, args: copies, give, fail: from.fail };
-    const sent = this.#send(event, invocation);
-    // Somebody outside whose stub is used by code that runs in a cell hears of the answer too.
-    const isInside = invocation === undefined || caller.invocation !== undefined;
-    const answer = isInside ? sent : heardToo(caller, invocation, sent);
-    return options === undefined ? answer : this.#bounded(event, options, answer);
-  }
-
   /**
    * Runs `run` in a cell as an event of its own, named `what`: behind those that came before, when the gate is open. The cell
    * is opened if need be. Rejects with what it throws.
    */
   event(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): Promise<unknown> {
-    return this.#enter(eventOf(kind, name, what, run));
+    return this.calls.enter(eventOf(kind, name, what, run));
   }
 
   /** The same in a turn of its own: whoever brings the event does not end with it, should the watchdog have to end it. */
@@ -146,7 +120,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     const event = eventOf(kind, name, what, run);
     return new Promise((resolve, reject) => {
       event.fail = reject;
-      soon(() => resolve(this.#enter(event)));
+      soon(() => resolve(this.calls.enter(event)));
     });
   }
 
@@ -197,7 +171,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
   shaken(): void {
     for (const wait of this.#waits.values()) void wait.flushed.then(wait.over);
     for (const cell of this.#open) cell.gate.shaken();
-    this.queues.resume();
+    this.calls.queues.resume();
   }
 
   admit(): void {
@@ -276,115 +250,6 @@ export class Host implements CellHost, CallPort, QueueOwner {
     }
   }
 
-  run(event: CellEvent, cell: LiveCell): Promise<unknown> {
-    const { caller, what } = event;
-    const verb = event.verb ?? (what === "fetch" ? fetchOf(cell) : cell.kind.verbs.get(what));
-    if (verb === undefined) return Promise.reject(unknownVerb(cell.kind, what));
-    // What the caller has seen, whoever hears from this cell has seen too.
-    if (caller.lsn > cell.lsn) cell.lsn = caller.lsn;
-    let result: unknown;
-    try {
-      result = cell.invoke(what, verb, event.args, event.give, caller.invocation, event.fail);
-    } catch (error) {
-      result = Promise.reject(error);
-    }
-    if (!(result instanceof Promise)) {
-      const closed = heard(caller, cell);
-      return closed === undefined ? Promise.resolve(result) : closed.then(() => result);
-    }
-    return result.then(
-      (value: unknown) => {
-        const closed = heard(caller, cell);
-        return closed === undefined ? value : closed.then(() => value);
-      },
-      async (error: unknown) => {
-        await heard(caller, cell);
-        throw error;
-      },
-    );
-  }
-
-  #send(event: CellEvent, invocation: Invocation | undefined): Promise<unknown> {
-    if (invocation === undefined) return this.#enter(event);
-    // What the fields of a given-up instance hold may never have happened: it tells nobody.
-    const failure = invocation.failed ?? (invocation.done ? undefined : invocation.cell.broken);
-    if (failure !== undefined) return Promise.reject(failure);
-    // A cell must not run in the middle of another's stretch.
-    if (invocation.cell.holdsCalls(invocation)) return this.#hold(event, invocation);
-    return new Promise((resolve, reject) => {
-      event.fail = reject;
-      soon(() => resolve(this.#enter(event)));
-    });
-  }
-
-  /** Keeps a call until the transaction it was made in is committed. */
-  #hold(event: CellEvent, invocation: Invocation): Promise<unknown> {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    event.fail = reject;
-    invocation.held ??= [];
-    invocation.held.push({
-      leave: () => soon(() => resolve(this.#enter(event))),
-      drop: () => {
-        // Nobody has to await it: what made the roll-back is told by the verb.
-        promise.catch(() => {});
-        const { kind, name, what } = event;
-        const why = "the transaction it was made in was rolled back";
-        reject(new FrondError("TX_ABORTED", `the call of ${what} on ${kind.kind}/${name} was dropped: ${why}`));
-      },
-    });
-    return promise;
-  }
-
-  #enter(event: CellEvent, attempt = 0): Promise<unknown> {
-    try {
-      const cell = this.#open.get(event.kind, event.name);
-      if (cell?.settle() && !cell.queued && cell.busy === undefined) return this.run(event, cell);
-      return this.#later(event);
-    } catch (error) {
-      // Nothing has happened: for a moment the caller is spared the trouble of trying again.
-      if (isFrondError(error, "QUEUE_FULL") && attempt < QUEUE_FULL_RETRIES) return this.#again(event, attempt);
-      return Promise.reject(error);
-    }
-  }
-
-  #later(event: CellEvent): Promise<unknown> {
-    const address = rootAddress(event.kind.kind, event.name);
-    // Behind those that wait already, the obstacle is theirs.
-    if (this.queues.has(address)) return this.queues.add(event, address, Promise.resolve());
-    const cell = this.ready(event, address);
-    return cell instanceof Promise ? this.queues.add(event, address, cell) : this.run(event, cell);
-  }
-
-  #again(event: CellEvent, attempt: number): Promise<unknown> {
-    return new Promise((resolve) => {
-      this.clock.after(QUEUE_FULL_WAIT_MS * 2 ** attempt, () => resolve(this.#enter(event, attempt + 1)));
-    });
-  }
-
-  /** An answer under the options of its stub. */
-  async #bounded(event: CellEvent, options: CallOptions, answer: Promise<unknown>): Promise<unknown> {
-    const { caller, kind, name, what } = event;
-    const { durability, timeoutMs } = options;
-    const { promise: passed, reject } = Promise.withResolvers<never>();
-    const cancel =
-      timeoutMs === undefined
-        ? undefined
-        : this.clock.after(timeoutMs, () => {
-            const message = `${what} of ${kind.kind}/${name} gave no answer within ${timeoutMs} ms`;
-            reject(new FrondError("OUTCOME_UNKNOWN", `${message}; it may have happened, or happen yet`));
-          });
-    try {
-      return await Promise.race([answer, passed]);
-    } finally {
-      cancel?.();
-      if (durability === "disk") {
-        // Where the cell was closed, all of it is on the disk; where it was given up, it may be the last in the log.
-        const lsn = this.#open.get(kind, name)?.lastLsn ?? this.committer.log.appended;
-        if (lsn > caller.lsn) caller.lsn = lsn;
-      }
-    }
-  }
-
   /** Calls of this cell wait until everything logged so far is durable, and the file of `retired` is closed. */
   #waitForLog(address: Address, retired?: LiveCell): Promise<void> {
     const flushed = this.committer.log.flushed();
@@ -410,7 +275,7 @@ export class Host implements CellHost, CallPort, QueueOwner {
     const durability = kind.durability ?? this.#o.durability;
     const given = { kind, name, address, slot, durability, db, entry, template, raw: kind.raw };
     const cell = activate(this, given, parent);
-    cell.queued = this.queues.has(address);
+    cell.queued = this.calls.queues.has(address);
     this.#open.add(cell);
     return cell;
   }
@@ -442,21 +307,6 @@ interface Wait {
   readonly over: () => void;
 }
 
-/** The caller hears what the cell knows, by an answer and by an error alike. Returns what it has to wait for. */
-function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
-  if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
-  const { invocation } = caller;
-  return invocation?.cell.closedTo(invocation);
-}
-
-async function heardToo(caller: Caller, invocation: Invocation, answer: Promise<unknown>): Promise<unknown> {
-  try {
-    return await answer;
-  } finally {
-    if (invocation.lsn > caller.lsn) caller.lsn = invocation.lsn;
-  }
-}
-
 function eventOf(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): CellEvent {
   const verb: Verb = () => run(invocations.getStore()?.cell as LiveCell);
   return { caller: new Session(), kind, name, what, verb, args: [], give: giveAsIs, fail: undefined };
@@ -466,18 +316,10 @@ function withoutCode(kind: CellKind): CellKind {
   return { ...kind, type: class extends Cell {}, migrations: [], raw: true };
 }
 
-function giveCopy(value: unknown, invocation: Invocation): unknown {
-  return cloneResult(value, invocation.verb);
-}
-
 function giveAsIs(value: unknown): unknown {
   return value;
 }
 
 function stopping(): FrondError {
   return new FrondError("STOPPING", "the node is stopping; try again on its successor");
-}
-
-function fetchOf(cell: LiveCell): Verb | undefined {
-  return cell.instance.fetch as Verb | undefined;
 }

@@ -158,7 +158,7 @@ export class Node {
     return {
       app,
       open: () => new Session(this.#gate),
-      call: (session, kind, name, verb, args) => this.host.call(session, kind, name, verb, args),
+      call: (session, kind, name, verb, args) => this.host.calls.call(session, kind, name, verb, args),
       getFor: (session) => this.host.stubs.getFor(session),
       refuse: () => this.state().refuse,
       log: this.#log,
@@ -219,7 +219,7 @@ export class Node {
   /** Starts what the app runs beside its front door, then the alarms. */
   async startServices(): Promise<void> {
     const { app, log, dataDirectory } = this.options;
-    const get = gatedGet(app, this.host, this.#gate);
+    const get = gatedGet(app, this.host.calls, this.#gate);
     this.#stopService = await app.definition.start?.({ get, log, dataDirectory });
     if (this.#stopping === undefined) this.alarms.start();
   }

@@ -96,7 +96,7 @@ export function controlOf(node: Node): NodeControl {
         return await new Promise((resolve, reject) => {
           // A verb that is ended by force settles nothing and takes the frames below it along: `fail` tells, these are spared.
           session.fail = reject;
-          soon(() => resolve(host.call(session, kind, pair.name, verb, args)));
+          soon(() => resolve(host.calls.call(session, kind, pair.name, verb, args)));
         });
       } finally {
         await commitLog.flushed();

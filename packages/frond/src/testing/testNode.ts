@@ -62,7 +62,7 @@ export class TestNode implements AsyncDisposable {
     const fake = clock === false ? undefined : new FakeClock(clock === true ? undefined : clock);
     this.#clock = fake ?? systemClock;
     this.#endClock = fake && useClock(fake);
-    this.get = gatedGet(app, { call: (...call) => this.#node.host.call(...call) }, this.#gate);
+    this.get = gatedGet(app, { call: (...call) => this.#node.host.calls.call(...call) }, this.#gate);
   }
 
   /** For {@link testNode} only. */

@@ -10,7 +10,7 @@ import { InputGate } from "../cell/gate.ts";
 import { type Caller, invocations } from "../cell/invocation.ts";
 import { LiveCell } from "../cell/live.ts";
 import { Transactions } from "../cell/transactions.ts";
-import { Host } from "../server/host.ts";
+import { Calls } from "../server/calls.ts";
 import type { Lsn } from "../types.ts";
 import type { Breakage } from "./breakage.ts";
 
@@ -30,11 +30,11 @@ function deaf(real: Caller, lsn: Lsn): Caller & { heard: Lsn } {
   };
 }
 
-const { run } = Host.prototype;
+const { run } = Calls.prototype;
 
 /** An answer that is an error leaves at once. */
 function errorsAreNotGated(): void {
-  Host.prototype.run = async function (event, cell) {
+  Calls.prototype.run = async function (event, cell) {
     const caller = deaf(event.caller, event.caller.lsn);
     const value = await run.call(this, { ...event, caller }, cell);
     if (caller.heard > event.caller.lsn) event.caller.lsn = caller.heard;
@@ -44,7 +44,7 @@ function errorsAreNotGated(): void {
 
 /** An answer waits for the commits of the cell that gives it, and not for what that cell has heard of. */
 function watermarksAreNotMerged(): void {
-  Host.prototype.run = function (event, cell) {
+  Calls.prototype.run = function (event, cell) {
     if (event.caller.invocation === undefined) return run.call(this, event, cell);
     return run.call(this, { ...event, caller: deaf(event.caller, 0 as Lsn) }, cell);
   };
