@@ -22,6 +22,8 @@ export async function openBrowser(executable: string): Promise<TrappedBrowser> {
   await new Promise<void>((resolve) => trap.listen(0, "127.0.0.1", resolve));
   const { port } = trap.address() as AddressInfo;
   const browser = await chromium.launch({
+    // Without a locale Chromium calls a file whose name is not ASCII "download".
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
     executablePath: executable,
     args: ["--no-sandbox", "--disable-gpu", `--host-resolver-rules=MAP * 127.0.0.1:${port}, EXCLUDE 127.0.0.1`],
   });
