@@ -42,17 +42,23 @@ function withCell<T>(
 ): Promise<T> {
   const asking = cell.known();
   const { gate } = cell;
-  if (cell.tx.exclusive === asking) {
-    if (long) throw nested(cell, asking);
+  const nestedIn = cell.tx.exclusive === asking;
+  if (nestedIn && long) throw nested(cell, asking);
+  const wish = wishFor(cell, what);
+  if (nestedIn) {
     // Its transaction has the cell for itself already.
-    return Promise.resolve(asking).then(work);
+    wish.told = Promise.resolve().then(() => {
+      if (wish.dropped !== undefined) throw wish.dropped;
+      return work(asking);
+    });
+    return wish.told as Promise<T>;
   }
   const scope = new Invocation(cell, what, false, asking);
   const inside = gate.holder !== undefined && isWithin(asking, gate.holder);
-  const turn = inside ? Promise.resolve() : gate.acquire(scope);
+  const turn = inside ? Promise.resolve() : gate.acquire(scope, cell.queued);
   let free: Promise<void> | undefined;
   const done = turn
-    .then(() => run(cell, { asking, scope, long, inside }, work))
+    .then(() => run(cell, { asking, scope, long, inside, wish }, work))
     .finally(() => {
       // What it left to waitUntil goes on by stretches; behind a transaction nothing does.
       if (scope.pending > 0 && !long) scope.answered = true;
@@ -68,7 +74,7 @@ function withCell<T>(
     () => {},
     (err: unknown) => {
       // What a constructor began is told to those who wait for the cell.
-      if (long || activating || !asking.answered) return;
+      if (long || activating || !asking.answered || wish.dropped !== undefined) return;
       const fields = { address: cell.address, verb: asking.verb, err };
       cell.host.warn(fields, `a ${what} failed that its verb had not awaited: the instance was given up`);
     },
@@ -81,12 +87,32 @@ function withCell<T>(
   return told;
 }
 
+interface Wish {
+  dropped: FrondError | undefined;
+  /** What who asked was given. */
+  told: Promise<unknown> | undefined;
+}
+
+/** That a scope be. What was asked for in a transaction that is rolled back never happens, as with a call. */
+function wishFor(cell: LiveCell, what: string): Wish {
+  const wish: Wish = { dropped: undefined, told: undefined };
+  const drop = (): void => {
+    const why = "the transaction it was asked for in was rolled back";
+    wish.dropped = new FrondError("TX_ABORTED", `a ${what} of ${cell.address} did not begin: ${why}`);
+    // Nobody has to await it.
+    wish.told?.catch(() => {});
+  };
+  cell.whenCommitted(() => {}, drop);
+  return wish;
+}
+
 interface Scope {
   readonly asking: Invocation;
   readonly scope: Invocation;
   readonly long: boolean;
   /** It is a part of the scope that has the cell. */
   readonly inside: boolean;
+  readonly wish: Wish;
 }
 
 async function run<T>(cell: LiveCell, how: Scope, work: (scope: Invocation) => T | Promise<T>): Promise<T> {
@@ -114,13 +140,20 @@ async function run<T>(cell: LiveCell, how: Scope, work: (scope: Invocation) => T
 }
 
 /** Has the cell for the scope alone. */
-async function begin(cell: LiveCell, { asking, scope, long, inside }: Scope, freed: Promise<void>): Promise<void> {
+async function begin(
+  cell: LiveCell,
+  { asking, scope, long, inside, wish }: Scope,
+  freed: Promise<void>,
+): Promise<void> {
   const { tx } = cell;
   // Verbs whose answers came before the gate was closed come to their next await first: their statements would be refused.
-  if (!inside && cell.running > ASKING_AND_SCOPE) await new Promise((resolve) => setImmediate(resolve));
+  // The scope is counted, and the verb that asked if it has no answer yet.
+  const own = asking.answered ? 1 : 2;
+  if (!inside && cell.running > own) await new Promise((resolve) => setImmediate(resolve));
   tx.commitOpenStretch();
   if (asking.failed !== undefined) throw asking.failed;
   if (cell.broken !== undefined) throw cell.broken;
+  if (wish.dropped !== undefined) throw wish.dropped;
   scope.long = long;
   if (!long) return;
   // Scopes inside of one scope do not wait for each other at the gate.
@@ -128,9 +161,6 @@ async function begin(cell: LiveCell, { asking, scope, long, inside }: Scope, fre
   tx.exclusive = scope;
   tx.freed = freed;
 }
-
-/** The verb that asked for a scope runs, and its scope. Count. */
-const ASKING_AND_SCOPE = 2;
 
 /** The work, and the asynchronous operations that it began and did not await. */
 async function whole<T>(scope: Invocation, work: (scope: Invocation) => T | Promise<T>): Promise<T> {

@@ -21,13 +21,21 @@ export class InputGate {
   /** Ends when nobody has a turn any more. */
   #turn: PromiseWithResolvers<void> | undefined;
   #turnOf: Invocation | undefined;
+  /** The turn is for those who come on after a scope. */
+  #answering = false;
   #turnNumber = 0;
   #turns: { invocation: Invocation; go: () => void }[] = [];
   readonly #waiting: { scope: Invocation; go: () => void }[] = [];
 
-  /** Resolves when the scope has the cell. The gate is closed at once. */
-  acquire(scope: Invocation): Promise<void> {
+  /**
+   * Resolves when the scope has the cell. The gate is closed at once, but for those who come on after a scope and want the
+   * next one while events wait (`awaited`): those have their turn first, else a verb that goes from one to the next would
+   * keep them waiting for as long as it runs.
+   */
+  acquire(scope: Invocation, awaited: boolean): Promise<void> {
     if (this.holder === undefined) {
+      if (awaited && this.#answering && this.#turnOf !== scope.parent && this.#turn !== undefined)
+        return this.#turn.promise.then(() => this.acquire(scope, false));
       this.#give(scope);
       return Promise.resolve();
     }
@@ -119,6 +127,7 @@ export class InputGate {
     const answers = this.#answers;
     if (answers === undefined) return;
     this.#answers = undefined;
+    this.#answering = true;
     if (this.#turn === undefined) {
       this.#turnOf = ended;
       this.#turn = Promise.withResolvers();
@@ -137,6 +146,7 @@ export class InputGate {
 
   #nextTurn(): void {
     const next = this.#turns[0]?.invocation;
+    this.#answering = false;
     this.#turnOf = next;
     if (next === undefined) {
       const turn = this.#turn;

@@ -98,6 +98,8 @@ export class LiveCell {
   /** The failure for which the instance was given up. */
   broken: FrondError | undefined;
   #brokenBy: Invocation | undefined;
+  /** It was closed, and not given up: what its fields hold has happened. */
+  closed = false;
   /** Its code held the event loop for too long and is being ended: nothing of it is committed any more. */
   condemned: FrondError | undefined;
   /** For the LRU of the host: called since the last look. */
@@ -276,6 +278,15 @@ export class LiveCell {
     const open = invocation.sync || this.tx.owner === invocation || (untilEnd && invocation.long);
     if (open) (invocation.held ??= []).push({ leave, drop });
     else leave();
+  }
+
+  /**
+   * What keeps this code from telling anybody anything: the fields of a given-up instance may hold what never happened. Code
+   * that a closed one has left behind may go on.
+   */
+  silence(invocation: Invocation | undefined): unknown {
+    const leftover = invocation === undefined || invocation.done;
+    return invocation?.failed ?? (leftover && this.closed ? undefined : this.broken);
   }
 
   /** What the answer to a call made by `invocation` has to wait for: a scope that has the cell for itself, another's turn. */

@@ -41,13 +41,15 @@ export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: R
     const { exclusive, freed } = cell.tx;
     if (exclusive !== undefined && exclusive !== asking && freed !== undefined)
       return freed.then(() => fetchOut(cell, input, init));
-    try {
-      mayTell(cell, asking);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  }
+  try {
+    mayTell(cell, asking);
+  } catch (error) {
+    return Promise.reject(error);
   }
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const closed = (): Promise<void> | undefined => (asking?.cell === cell ? cell.closedTo(asking) : undefined);
+  const answer = promise.then(gated).finally(closed);
   const go = (): void => resolve(globalThis.fetch(input, init));
   cell.whenCommitted(
     () => {
@@ -56,21 +58,37 @@ export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: R
     },
     () => {
       // Nobody has to await it: what made the roll-back is told by the verb.
-      promise.catch(() => {});
+      answer.catch(() => {});
       const what = `a request of ${cell.address} was not sent`;
       reject(new FrondError("TX_ABORTED", `${what}: the transaction it was made in was rolled back`));
     },
   );
-  if (asking === undefined || asking.cell !== cell) return promise;
-  return promise.finally(() => cell.closedTo(asking));
+  return answer;
+}
+
+const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
+
+/** A body that is read whole is an answer too: who reads it goes on when no scope has the cell. */
+function gated(response: Response): Response {
+  // Tests of an app may have put something else in its place.
+  if (!(response instanceof Response)) return response;
+  for (const name of READERS) {
+    const read = response[name].bind(response) as () => Promise<unknown>;
+    const value = (): Promise<unknown> => {
+      const reading = invocations.getStore();
+      return reading === undefined ? read() : read().finally(() => reading.cell.closedTo(reading));
+    };
+    Object.defineProperty(response, name, { value, configurable: true, writable: true });
+  }
+  return response;
 }
 
 /** Throws where nothing may leave: what this code knows was taken back, or would leave before the commit it is part of. */
-function mayTell(cell: LiveCell, asking: Invocation): void {
+function mayTell(cell: LiveCell, asking: Invocation | undefined): void {
   refuseInTransaction(cell, "ctx.fetch", "fetch");
   // What another verb has set in fields must be in the log before it is told.
   if (cell.tx.owner !== asking) cell.settle();
-  const failure = asking.failed ?? cell.broken;
+  const failure = cell.silence(asking);
   if (failure !== undefined) throw failure;
 }
 

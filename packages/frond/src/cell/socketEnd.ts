@@ -220,6 +220,9 @@ export function atCommit(gate: SocketGate, leave: (lsn: Lsn) => void, drop: () =
   if (invocation === undefined || invocation.done) {
     // A timer, or what a verb has left behind: it can know everything there is, once the stretches that run have ended.
     begin();
+    const cell = invocation?.cell;
+    // Of an instance that was given up nothing is told. Thrown into a timer, it would be the end of the process.
+    if (cell?.broken !== undefined && !cell.closed) return drop();
     setImmediate(() => leave(gate.appended));
     return;
   }

@@ -205,7 +205,15 @@ export class CellStorage extends AsyncKeyValues {
    * `work` happens whole or not at all, over its awaits; no other event of the cell begins meanwhile. It begins when the
    * stretch that asks has ended. Rejects with what it throws, and with ABORTED when it takes longer than MAX_BLOCK_MS.
    */
-  async transaction<T>(work: (transaction: StorageTransaction) => T | Promise<T>): Promise<T> {
+  transaction<T>(work: (transaction: StorageTransaction) => T | Promise<T>): Promise<T> {
+    const done = this.#transact(work);
+    // Where what asked is rolled back, nobody has to await it.
+    const drop = (): void => void done.catch(() => {});
+    this.#cell.whenCommitted(() => {}, drop);
+    return done;
+  }
+
+  async #transact<T>(work: (transaction: StorageTransaction) => T | Promise<T>): Promise<T> {
     const cell = this.#cell;
     if (typeof work !== "function") {
       throw new FrondError("BAD_OPTION", `storage.transaction takes a function, not ${typeof work}`);

@@ -38,6 +38,8 @@ function followed(
     resolve();
   };
   cell.extend(invocation, ended);
+  // Its caller has the answer, which this would hold: a body that nobody reads could never be collected.
+  invocation.fail = undefined;
   const heard = (): void => {
     cell.tx.commitOpenStretch();
     if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;

@@ -63,12 +63,15 @@ export class Calls implements CallPort {
     const invocation = invocations.getStore() ?? caller.invocation;
     const from = invocation ?? caller;
     const give = verb === "fetch" ? giveResponse(from) : giveCopy;
-    const event = { caller: from, kind, name, what: verb, verb: undefined, args: copies, give, fail: from.fail };
+    const { fail } = from;
+    const event: CellEvent = { caller: from, kind, name, what: verb, verb: undefined, args: copies, give, fail };
     const sent = this.#send(event, invocation);
     // Somebody outside whose stub is used by code that runs in a cell hears of the answer too.
     const isInside = invocation === undefined || caller.invocation !== undefined;
     const answer = isInside ? sent : heardToo(caller, invocation, sent);
-    return options === undefined ? answer : this.#bounded(event, options, answer);
+    const given = options === undefined ? answer : this.#bounded(event, options, answer);
+    if (given !== sent) event.answer = given;
+    return given;
   }
 
   /** Runs an event in a cell that is open to it. */
@@ -103,7 +106,7 @@ export class Calls implements CallPort {
   #send(event: CellEvent, invocation: Invocation | undefined): Promise<unknown> {
     if (invocation === undefined) return this.enter(event);
     // What the fields of a given-up instance hold may never have happened: it tells nobody.
-    const failure = invocation.failed ?? (invocation.done ? undefined : invocation.cell.broken);
+    const failure = invocation.cell.silence(invocation);
     if (failure !== undefined) return Promise.reject(failure);
     // A cell must not run in the middle of another's stretch.
     if (invocation.cell.holdsCalls(invocation)) return this.#hold(event, invocation);
@@ -122,7 +125,7 @@ export class Calls implements CallPort {
       leave: () => soon(() => resolve(this.enter(event))),
       drop: () => {
         // Nobody has to await it: what made the roll-back is told by the verb.
-        promise.catch(() => {});
+        (event.answer ?? promise).catch(() => {});
         const { kind, name, what } = event;
         const why = "the transaction it was made in was rolled back";
         reject(new FrondError("TX_ABORTED", `the call of ${what} on ${kind.kind}/${name} was dropped: ${why}`));

@@ -283,6 +283,7 @@ export class Host implements CellHost, CallsHost {
   #close(cell: LiveCell): void {
     this.#forget(cell);
     // For verbs that outlasted the grace of a stop; of a cell that is closed for room none runs, and nothing closes it again.
+    cell.closed = cell.broken === undefined;
     cell.broken ??= stopping();
     this.#closeFile(cell);
   }

@@ -28,6 +28,8 @@ export interface CellEvent {
   readonly give: (value: unknown, invocation: Invocation) => unknown;
   /** Ends the wait of whoever waits for the answer. */
   fail: Fail | undefined;
+  /** What its caller was given, where that is not the answer itself. */
+  answer?: Promise<unknown>;
 }
 
 interface Waiting {

@@ -37,9 +37,15 @@ export function gatedGet(app: App, port: CallPort, gate: Gate): Get {
       const session = new Session(gate);
       return new Promise((resolve, reject) => {
         session.fail = reject;
+        // What is left of a call, a body that is being read, must not hold its answer.
+        const told = (tell: () => void): void =>
+          void session.told().then(() => {
+            tell();
+            session.fail = undefined;
+          });
         port.call(session, kind, name, verb, args, options).then(
-          (value) => void session.told().then(() => resolve(value)),
-          (error: unknown) => void session.told().then(() => reject(error)),
+          (value) => told(() => resolve(value)),
+          (error: unknown) => told(() => reject(error)),
         );
       });
     },

@@ -66,7 +66,16 @@ class Book extends Cell {
     });
   }
   async startTimer() {
-    outsider = AsyncResource.bind(() => void note(this.get(Book, "other").put("from a timer")));
+    outsider = AsyncResource.bind(() => {
+      void note(this.get(Book, "other").put("from a timer"));
+      void note(this.ctx.fetch(url).then((response) => response.text()));
+    });
+  }
+  tellAndThrow() {
+    this.put("taken back");
+    void this.ctx.fetch(url);
+    void this.get(Book, "other", { timeoutMs: 1000 }).put("taken back");
+    throw new Error("no");
   }
 }
 
@@ -111,6 +120,23 @@ test("an instance that was given up tells nobody anything: its calls and request
   await telling;
   expect(outcomes).toEqual(["ABORTED", "ABORTED"]);
   expect(await get(Book, "other").all()).toEqual([]);
+});
+
+test("nor does what it has left behind", async () => {
+  const { a, get } = await books();
+  await a.startTimer();
+  expect(await codeOf(a.setAndAbort())).toBe("ABORTED");
+  outsider();
+  await turns();
+  expect(outcomes).toEqual(["ABORTED", "ABORTED"]);
+  expect(await get(Book, "other").all()).toEqual([]);
+});
+
+test("nobody has to await a call with options or a request that a roll-back has dropped", async () => {
+  const { a, unhandled } = await books();
+  await expect(a.tellAndThrow()).rejects.toThrow("no");
+  await turns();
+  expect(unhandled).toEqual([]);
 });
 
 test("ctx.fetch of a verb whose commit failed fails with it", async () => {
@@ -163,7 +189,7 @@ test("a cell that was closed for room is not closed again, whatever its instance
   expect(await a.all()).toEqual(["x"]);
   // Calls are no statements: those of a timer go on.
   outsider();
-  await expect.poll(() => outcomes).toEqual(["from a timer"]);
+  await expect.poll(() => outcomes).toEqual(["from a timer", "hello"]);
 });
 
 test("a transaction over awaits that outlasts the grace of a stop is undone", async () => {

@@ -7,11 +7,14 @@ import v8 from "node:v8";
 import vm from "node:vm";
 import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
+import type { Get } from "../../src/cell/stub.ts";
 import { createLogger } from "../../src/server/logger.ts";
 import { listenHttp } from "../../src/server/http.ts";
 import { failureOf, isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
 
 let next: PromiseWithResolvers<void> = Promise.withResolvers();
+/** The transaction of a test has begun: what it meets may come. */
+let answered: PromiseWithResolvers<void> = Promise.withResolvers();
 
 class Writer extends Cell {
   static override migrations = ["CREATE TABLE t (v TEXT) STRICT"];
@@ -69,6 +72,22 @@ class Writer extends Cell {
     this.put("kept");
     void this.ctx.fetch(url);
   }
+  async askAndPut(url: string) {
+    const response = await this.ctx.fetch(url);
+    next.resolve();
+    this.put(await response.text());
+  }
+  async transact() {
+    await this.ctx.storage.transaction(async () => {
+      this.put("begins");
+      answered.resolve();
+      await settledLater();
+      this.put("ends");
+    });
+  }
+  all() {
+    return this.sql.all<{ v: string }>`SELECT v FROM t ORDER BY rowid`.map((row) => row.v);
+  }
   override fetch(): Response {
     const { put } = this;
     const write = put.bind(this);
@@ -96,6 +115,17 @@ class Orphan extends Cell {
     return new Response(new ReadableStream({ pull() {} }, { highWaterMark: 0 }));
   }
 }
+
+/** Answers with a stream that nobody reads, at once or after an await; or looks at the answer of another one. */
+class Stream extends Cell {
+  override async fetch(request: Request): Promise<Response> {
+    if (request.url.endsWith("/look"))
+      return new Response(String((await this.get(Stream, "other").fetch(look)).status));
+    await turns(1);
+    return new Response(new ReadableStream({ pull() {} }, { highWaterMark: 0 }));
+  }
+}
+const look = new Request("http://test/");
 
 /** Answers with a stream after an await; the commit of what the second chunk tells fails. */
 class Late extends Cell {
@@ -168,6 +198,24 @@ test("ctx.fetch leaves when what the cell has seen is on the disk", async () => 
   disk.release();
   expect(await answer).toBe("hello");
   expect(hits()).toBe(1);
+});
+
+test("a body of ctx.fetch that comes during another verb's transaction is given after it", async () => {
+  const { get } = await openCells({ writer: Writer });
+  answered = Promise.withResolvers();
+  const server = createServer((_request, response) => {
+    response.write("hel");
+    void answered.promise.then(() => response.end("lo"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  next = Promise.withResolvers();
+  const cell = get(Writer, "a");
+  const asked = cell.askAndPut(url);
+  await next.promise;
+  await Promise.all([asked, cell.transact()]);
+  expect(await cell.all()).toEqual(["begins", "ends", "hello"]);
 });
 
 test("ctx.fetch tells nothing of another verb's stretch before its commit", async () => {
@@ -270,6 +318,21 @@ test("a body that was thrown away unread ends, also that of a verb whose commit 
     return node.host.loads().map((load) => load.running);
   };
   await expect.poll(running).toEqual([0, 0]);
+});
+
+test("so does one that was thrown away by a cell or a service", async () => {
+  v8.setFlagsFromString("--expose-gc");
+  const collect = vm.runInNewContext("gc") as () => void;
+  let get: Get | undefined;
+  const { node } = await openCells({ stream: Stream }, { start: (service) => void (get = service.get) });
+  await node.startServices();
+  expect(await (await (get as Get)(Stream, "a").fetch(new Request("http://test/look"))).text()).toBe("200");
+  expect((await (get as Get)(Stream, "b").fetch(look)).status).toBe(200);
+  const running = () => {
+    collect();
+    return node.host.loads().map((load) => load.running);
+  };
+  await expect.poll(running).toEqual([0, 0, 0]);
 });
 
 test("a chunk whose commit fails is not told, also of a body that came after an await", async () => {

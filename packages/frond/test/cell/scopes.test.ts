@@ -53,6 +53,38 @@ class Book extends Cell {
   async askOften(times: number) {
     for (let i = 0; i < times; i++) await this.get(Book, "other").rest(1);
   }
+  async transactOften(times: number) {
+    for (let i = 0; i < times; i++) await this.ctx.storage.transaction(() => turns(1));
+    noted.push("no more of them");
+  }
+  async held() {
+    await hold.promise;
+  }
+  async askHeld() {
+    await this.get(Book, "other").held();
+    this.put("after the answer");
+  }
+  leaveTransaction() {
+    void this.transact("left");
+  }
+  scopesAndThrow() {
+    void this.transact("never");
+    void this.ctx.blockConcurrencyWhile(async () => this.put("never"));
+    throw new Error("no");
+  }
+  async scopeInPart() {
+    const part = (): void => {
+      void this.ctx.blockConcurrencyWhile(async () => this.put("never"));
+      throw new Error("no");
+    };
+    await this.ctx.storage.transaction(async () => {
+      this.put("kept");
+      expect(() => this.transaction(part)).toThrow("no");
+      await turns(1);
+    });
+    expect(() => this.transaction(part)).toThrow("no");
+    await turns(4);
+  }
   async leaveWork() {
     await this.ctx.blockConcurrencyWhile(async () => {
       const left = async (): Promise<void> => {
@@ -158,6 +190,45 @@ test("answers go before the events that wait, so that a verb comes on however ma
   await asking;
   expect(count).toBeLessThan(300);
   await Promise.all(events);
+});
+
+test("events come on, too, beside a verb that goes from one transaction to the next", async () => {
+  const { a } = await book();
+  const verb = a.transactOften(200);
+  await turns(3);
+  await a.put("an event").then(() => noted.push("an event"));
+  await verb;
+  expect(noted).toEqual(["an event", "no more of them"]);
+});
+
+test("a verb whose answer came just before goes on before the transaction of a verb that has ended", async () => {
+  const { a, get } = await book();
+  await Promise.all([a.all(), get(Book, "other").all()]);
+  // The call begins at one of the steps in which the answer is on its way.
+  for (let steps = 0; steps < 12; steps++) {
+    hold = Promise.withResolvers();
+    const asked = a.askHeld();
+    await turns(3);
+    const left = hold.promise.then(async () => {
+      for (let i = 0; i < steps; i++) await undefined;
+      await a.leaveTransaction();
+    });
+    hold.resolve();
+    await Promise.all([asked, left]);
+    await a.all();
+  }
+});
+
+test("a scope that was asked for in what is rolled back does not begin, and nobody has to await it", async () => {
+  const unhandled: unknown[] = [];
+  const listen = (error: unknown): void => void unhandled.push(error);
+  process.on("unhandledRejection", listen);
+  onTestFinished(() => void process.off("unhandledRejection", listen));
+  const { a, lines } = await book();
+  await expect(a.scopesAndThrow()).rejects.toThrow("no");
+  await a.scopeInPart();
+  expect(await a.all()).toEqual(["kept"]);
+  expect([noted, lines, unhandled]).toEqual([[], [], []]);
 });
 
 test("what a blockConcurrencyWhile leaves to waitUntil goes on after it", async () => {

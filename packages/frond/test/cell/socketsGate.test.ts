@@ -201,6 +201,26 @@ describe("frames", () => {
     ended.resolve();
   });
 
+  test("what a timer of an instance that was given up sends is dropped", async () => {
+    let tick = (): void => {};
+    class Ticker extends Book {
+      override webSocketMessage(ws: Socket, message: Message): void {
+        if (message === "abort") this.ctx.abort("no");
+        if (message === "start") tick = AsyncResource.bind(() => ws.send("of what never happened"));
+        else ws.send("new");
+      }
+    }
+    const rooms = await openRooms({ ticker: Ticker });
+    const client = await join(rooms, "/ticker/a");
+    client.send("start");
+    client.send("abort");
+    const { host } = rooms.node;
+    await until(() => host.openCell("ticker/a" as Address) === undefined);
+    tick();
+    client.send("go on");
+    expect(await client.got(1)).toEqual(["new"]);
+  });
+
   test("what a timer sends after its verb waits for everything that was written", async () => {
     let written = false;
     class Ticker extends Book {
