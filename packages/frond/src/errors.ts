@@ -70,11 +70,17 @@ export const ERROR_CODES = {
   LISTEN_FAILED: {},
   FILE_EXISTS: {},
   LOG_FAILED: {},
+  // The bucket
+  BUCKET_FAILED: { retryable: true },
+  BUCKET_DENIED: {},
+  BUCKET_REFUSED: {},
   // Bytes that are not what they should be
   WAL_DAMAGED: {},
   RECORD_DAMAGED: {},
   RECORD_NEWER: {},
   LOG_DAMAGED: {},
+  OBJECT_DAMAGED: {},
+  OBJECT_NEWER: {},
 } as const satisfies Record<string, ErrorTraits>;
 
 /** One of the stable codes of {@link ERROR_CODES}. */

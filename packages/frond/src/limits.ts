@@ -172,3 +172,8 @@ export const SOCKET_CLOSE_MS = 5_000;
 /** WebSockets: pause before an event that was refused because of load is tried again, in ms, and for how long, in ms. */
 export const SOCKET_RETRY_MS = 100;
 export const SOCKET_RETRY_FOR_MS = 30_000;
+
+/** Bucket: time that one call may take unless it states another, in ms. */
+export const BUCKET_DEADLINE_MS = 10_000;
+/** Bucket: longest key below the prefix, in bytes: S3 has 1,024 for both together. */
+export const MAX_BUCKET_KEY_BYTES = 768;

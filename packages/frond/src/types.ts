@@ -27,8 +27,13 @@ export interface Position {
   readonly txid: Txid;
 }
 
-/** Where a commit must be before anyone hears of it. `bucket` is part of the format and comes with the bucket. */
-export type Durability = "memory" | "disk";
+/** Number of a segment in its run's log in the bucket. Rises by one, from 1. */
+export type Seq = Brand<number, "Seq">;
+/** The name of a run in the bucket: 32 hexadecimal digits, never used twice anywhere. */
+export type RunId = Brand<string, "RunId">;
+
+/** Where a commit must be before anyone hears of it, from the weakest to the strongest. */
+export type Durability = "memory" | "disk" | "bucket";
 
 /** The order of positions: negative, zero or positive, epoch first. */
 export function comparePositions(a: Position, b: Position): number {

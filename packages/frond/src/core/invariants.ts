@@ -46,12 +46,13 @@ export interface Shown {
   readonly wrong: readonly string[];
 }
 
-/** What happened between the writes and the look: a clean stop, the death of the process, a loss of power. */
-export type Fault = "stop" | "kill" | "power";
+/** What happened between the writes and the look: a clean stop, the death of the process, a loss of power, of the disk. */
+export type Fault = "stop" | "kill" | "power" | "disk-lost";
 
 const SURVIVES: Readonly<Record<Durability, readonly Fault[]>> = {
   memory: ["stop"],
   disk: ["stop", "kill", "power"],
+  bucket: ["stop", "kill", "power", "disk-lost"],
 };
 
 /** I2: an acknowledged write survives every fault that its level covers, and it is there once. */
