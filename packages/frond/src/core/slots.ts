@@ -22,6 +22,7 @@ export class SlotTable {
   readonly #epochs = new Array<number>(SLOTS).fill(0);
   readonly #txids = new Array<number>(SLOTS).fill(0);
   readonly #claimed = new Uint8Array(SLOTS);
+  readonly #open = new Uint8Array(SLOTS);
 
   /** Takes over what is known of the past of a slot, before the run claims anything. */
   load(slot: Slot, position: Position): void {
@@ -41,7 +42,34 @@ export class SlotTable {
     return this.#txids[slot] as Txid;
   }
 
-  /** This run has claimed the slot. */
+  /** The run owns the slot and serves it. */
+  isOpen(slot: Slot): boolean {
+    return this.#open[slot] === 1;
+  }
+
+  /**
+   * The bucket says that the run owns the slot in `epoch`, and `txid` is the last one that survives of the epochs before. From
+   * here on the slot is served; the claim stands in the log before its first record.
+   */
+  opened(slot: Slot, epoch: Epoch, txid: Txid): void {
+    assert(this.#open[slot] === 0 && this.#claimed[slot] === 0, "a run opens a slot once");
+    assert(epoch > this.epoch(slot), "an epoch rises at every claim");
+    this.#epochs[slot] = epoch - 1;
+    this.#txids[slot] = txid;
+    this.#open[slot] = 1;
+  }
+
+  /** A further run begins in this process: it owns nothing yet, and knows what the one before knew. */
+  newRun(): void {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      // An epoch that was opened without a record is spent all the same.
+      if (this.#open[slot] === 1 && this.#claimed[slot] === 0) this.#epochs[slot] = (this.#epochs[slot] as number) + 1;
+    }
+    this.#open.fill(0);
+    this.#claimed.fill(0);
+  }
+
+  /** This run has claimed the slot in its log. */
   isClaimed(slot: Slot): boolean {
     return this.#claimed[slot] === 1;
   }

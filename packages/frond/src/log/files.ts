@@ -5,7 +5,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import type { RunNumber } from "../types.ts";
+import type { RunId, RunNumber } from "../types.ts";
 
 /** One log file as found on disk. */
 export interface LogFileEntry {
@@ -15,6 +15,7 @@ export interface LogFileEntry {
 }
 
 const RUN_FOLDER = /^(\d{10})$/;
+const RUN_ID = /^[0-9a-f]{32}$/;
 const SPARE = /^spare-\d+$/;
 const LOG_FILE = /^(\d{10})\.log$/;
 
@@ -49,6 +50,20 @@ export function listRuns(logFolder: string): RunNumber[] {
     .filter((match) => match !== undefined)
     .map((match) => Number(match) as RunNumber)
     .sort((a, b) => a - b);
+}
+
+/** The file in a run's folder that holds its name in the bucket. */
+export const ID_FILE = "id";
+
+/** The name of a run in the bucket; undefined where its folder does not tell. */
+export function runIdOf(logFolder: string, run: RunNumber): RunId | undefined {
+  try {
+    const text = fs.readFileSync(path.join(runFolder(logFolder, run), ID_FILE), "utf8").trim();
+    return RUN_ID.test(text) ? (text as RunId) : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Name of the space that a run allocates before it needs it. */

@@ -13,12 +13,12 @@ import type { DecodedRecord } from "../codec/record.ts";
 import { doubtfulThrough, isMissing, planTail } from "../core/recovery.ts";
 import { SlotTable } from "../core/slots.ts";
 import { FrondError } from "../errors.ts";
-import { type LogFileEntry, listLogFiles, listRuns, runFolder } from "../log/files.ts";
+import { ID_FILE, type LogFileEntry, listLogFiles, listRuns, runFolder, runIdOf } from "../log/files.ts";
 import { type FileScan, scanLogFile } from "../log/scan.ts";
 import type { Catalog, RunRow, SlotRow } from "../store/catalog.ts";
 import { type LogPlace, placeFile, placeOffset, type RunNumber } from "../types.ts";
 import { Applier } from "./applier.ts";
-import { syncFile, syncFolder } from "./durably.ts";
+import { syncFile, syncFolder, writeDurably } from "./durably.ts";
 import { removeSpares, type Report, reportOf, settleTail } from "./settle.ts";
 
 /** What the new run starts with. */
@@ -47,13 +47,17 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
   );
   const previous = runs.at(-1);
   for (const row of runs) if (row.ended === null) catalog.putRun({ ...row, ended: "unclean" });
+  nameUnknownRuns(
+    logFolder,
+    catalog,
+    runs.map((row) => row.run),
+  );
   const run = (Math.max(0, ...listRuns(logFolder), ...runs.map((row) => row.run)) + 1) as RunNumber;
   const runId = randomBytes(16);
-  const row = { run, id: runId.toString("hex"), boot, startedMs: Date.now(), ended: null, synced: false };
+  const row: RunRow = { run, id: runId.toString("hex"), boot, startedMs: Date.now(), ...UNENDED };
   catalog.putRun(row);
   removeSpares(logFolder);
-  fs.mkdirSync(runFolder(logFolder, run), { mode: 0o700 });
-  syncFolder(logFolder);
+  makeRunFolder(logFolder, run, row.id);
 
   const slots = new SlotTable();
   for (const known of catalog.slots()) slots.load(known.slot, known);
@@ -67,6 +71,36 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
     unclean: previous !== undefined && previous.ended !== "clean",
     records: read.records,
   };
+}
+
+const UNENDED = { ended: null, synced: false, sealed: false };
+
+/** Runs of which only the log is left: a catalog that is new has yet to know them, for what they wrote may not be in the bucket. */
+function nameUnknownRuns(logFolder: string, catalog: Catalog, known: readonly RunNumber[]): void {
+  for (const run of listRuns(logFolder)) {
+    const id = known.includes(run) ? undefined : (runIdOf(logFolder, run) ?? claimedBy(logFolder, run));
+    if (id !== undefined) catalog.putRun({ run, id, boot: "", startedMs: 0, ...UNENDED, ended: "unclean" });
+  }
+}
+
+/** The name that a run gave itself in its first claim; undefined where it wrote nothing. */
+function claimedBy(logFolder: string, run: RunNumber): string | undefined {
+  let id: string | undefined;
+  for (const entry of listLogFiles(logFolder)) {
+    if (entry.run !== run || id !== undefined) continue;
+    scanLogFile(entry, undefined, (record) => {
+      if (record.type === "claim") id ??= Buffer.from(record.runId).toString("hex");
+    });
+  }
+  return id;
+}
+
+/** The run's name is in its folder too, for a start without a catalog. */
+function makeRunFolder(logFolder: string, run: RunNumber, id: string): void {
+  const folder = runFolder(logFolder, run);
+  fs.mkdirSync(folder, { mode: 0o700 });
+  writeDurably(path.join(folder, ID_FILE), Buffer.from(`${id}\n`));
+  syncFolder(logFolder);
 }
 
 interface LogRead {

@@ -51,6 +51,8 @@ export interface RunRow {
   readonly ended: "clean" | "unclean" | null;
   /** A clean stop also brought every cell's file to stable storage. */
   readonly synced: boolean;
+  /** Its log in the bucket is whole and has ended for ever. */
+  readonly sealed: boolean;
 }
 
 /** Epoch and last txid of a slot. */
@@ -60,14 +62,17 @@ export interface SlotRow {
   readonly txid: Txid;
 }
 
-const FORMAT = 3;
+const FORMAT = 4;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS run (
-    run INTEGER PRIMARY KEY, id TEXT NOT NULL, boot TEXT NOT NULL, started INTEGER NOT NULL, ended TEXT, synced INTEGER NOT NULL
+    run INTEGER PRIMARY KEY, id TEXT NOT NULL, boot TEXT NOT NULL, started INTEGER NOT NULL, ended TEXT, synced INTEGER NOT NULL,
+    sealed INTEGER NOT NULL DEFAULT 0
   ) STRICT;
-  CREATE TABLE IF NOT EXISTS slot (slot INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, txid INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS slot (
+    slot INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, txid INTEGER NOT NULL, opened INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS cell (
     address TEXT PRIMARY KEY, slot INTEGER NOT NULL, epoch INTEGER NOT NULL, txid INTEGER NOT NULL,
     created INTEGER NOT NULL, changed INTEGER NOT NULL, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL,
@@ -81,12 +86,17 @@ const INDEXES = `
   CREATE INDEX IF NOT EXISTS cell_alarm ON cell (alarm, address) WHERE alarm > 0;
   CREATE INDEX IF NOT EXISTS cell_failed ON cell (address) WHERE failed_alarms > 0;`;
 
-/** What brings a catalog to the next format: in 1 nothing had alarms, in 2 nobody knew the ids of cells that were deleted. */
+/**
+ * What brings a catalog to the next format: in 1 nothing had alarms, in 2 nobody knew the ids of cells that were deleted, in
+ * 3 there was no bucket.
+ */
 const UPGRADES = [
   "",
   `ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0;`,
   "ALTER TABLE cell ADD COLUMN last_id INTEGER NOT NULL DEFAULT 0;",
+  `ALTER TABLE run ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE slot ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 type Row = Record<string, number | string | null>;
@@ -120,7 +130,7 @@ export class Catalog {
       "SELECT * FROM cell WHERE failed_alarms > 0 AND address > ? ORDER BY address LIMIT ?",
     );
     this.#putSlot = this.#db.prepare(
-      `INSERT INTO slot VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid
+      `INSERT INTO slot (slot, epoch, txid) VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET epoch = excluded.epoch, txid = excluded.txid
        WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND excluded.txid >= txid)`,
     );
   }
@@ -181,6 +191,7 @@ export class Catalog {
       startedMs: row["started"] as number,
       ended: row["ended"] as RunRow["ended"],
       synced: row["synced"] === 1,
+      sealed: row["sealed"] === 1,
     }));
   }
 
@@ -188,8 +199,8 @@ export class Catalog {
   putRun(row: RunRow): void {
     this.#db.exec("PRAGMA synchronous = FULL");
     this.#db
-      .prepare("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)")
-      .run(row.run, row.id, row.boot, row.startedMs, row.ended, row.synced ? 1 : 0);
+      .prepare("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)")
+      .run(row.run, row.id, row.boot, row.startedMs, row.ended, row.synced ? 1 : 0, row.sealed ? 1 : 0);
     this.#db.exec("PRAGMA synchronous = NORMAL");
   }
 
@@ -239,6 +250,22 @@ export class Catalog {
 
   putSlot(row: SlotRow): void {
     this.#putSlot.run(row.slot, row.epoch, row.txid);
+  }
+
+  /** The run in which the rows of a slot were last brought up to what the bucket says; 0 = never. */
+  openedIn(slot: Slot): RunNumber {
+    const row = this.#db.prepare("SELECT opened FROM slot WHERE slot = ?").get(slot) as { opened: number } | undefined;
+    return (row?.opened ?? 0) as RunNumber;
+  }
+
+  /** The rows of a slot are what the bucket says, as of the moment at which `run` opened it. */
+  putOpened({ slot, epoch, txid }: SlotRow, run: RunNumber): void {
+    this.#db.prepare("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)").run(slot, epoch, txid, run);
+  }
+
+  /** Forgets the cells of a slot. */
+  forgetSlot(slot: Slot): void {
+    this.#db.prepare("DELETE FROM cell WHERE slot = ?").run(slot);
   }
 
   /** States that every record in files before `file` is in the catalog; `highest` raises {@link highestPlace}. */
