@@ -1,7 +1,8 @@
 // The files of cells: found, believed or made anew from the log, and opened.
 //
 // Rule: a file is a cache of the log. It is used when the run that made it cannot have left something in it that the log
-// has not, and after its WAL was cut back to what the log says; any other is rebuilt.
+// has not, and after its WAL was cut back to what the log says; any other is made anew: from the log of this disk, which
+// is at hand, where that holds all of it, else from the bucket.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -23,6 +24,8 @@ export interface FilesOptions {
   /** A file was made anew: its row of the catalog has changed. */
   readonly rebuilt: (entry: CellEntry) => void;
   readonly warn: (fields: object, message: string) => void;
+  /** Makes a file anew from the bucket; undefined: there is none. */
+  readonly fetch: ((entry: CellEntry, file: string) => Promise<void>) | undefined;
 }
 
 /** See the head of the file. One per node. */
@@ -30,6 +33,7 @@ export class CellFiles {
   readonly #o: FilesOptions;
   /** Slots whose folder is there. */
   readonly #folders = new Set<Slot>();
+  readonly #fetching = new Map<Address, Promise<void>>();
 
   constructor(options: FilesOptions) {
     this.#o = options;
@@ -44,8 +48,8 @@ export class CellFiles {
     return CellDatabase.open(file, kind.pageSize);
   }
 
-  /** The file of a cell that exists, as the log has it. */
-  open(entry: CellEntry): CellDatabase {
+  /** The file of a cell that exists, as the log has it; or when to ask again, while it comes from the bucket. */
+  open(entry: CellEntry): CellDatabase | Promise<void> {
     const { address, slot } = entry;
     const file = this.#fileOf(slot, address);
     if (this.#usable(entry, file)) {
@@ -56,8 +60,7 @@ export class CellFiles {
         this.#o.warn({ address, file, err: error }, "a cell's file was damaged; it is made anew from the log");
       }
     }
-    this.#rebuild(entry, file);
-    return CellDatabase.open(file, entry.pageSize);
+    return this.#rebuild(entry, file) ?? CellDatabase.open(file, entry.pageSize);
   }
 
   #fileOf(slot: Slot, address: Address): string {
@@ -75,9 +78,39 @@ export class CellFiles {
     return cutWal(file, entry) !== "short";
   }
 
-  #rebuild(entry: CellEntry, file: string): void {
-    const content = readChain(this.#o.pathOfLogFile, entry.address, entry.place);
-    writeCell(file, content.pageSize, content.pageCount, (number) => content.pages.get(number));
+  #rebuild(entry: CellEntry, file: string): Promise<void> | undefined {
+    const fetching = this.#fetching.get(entry.address);
+    if (fetching !== undefined) return fetching;
+    const { fetch } = this.#o;
+    try {
+      // A cell that came from the bucket has nothing in the log of this disk.
+      if (entry.place === 0 && fetch !== undefined) return this.#fetch(fetch, entry, file);
+      const content = readChain(this.#o.pathOfLogFile, entry.address, entry.place);
+      writeCell(file, content.pageSize, content.pageCount, (number) => content.pages.get(number));
+      this.#made(entry);
+      return undefined;
+    } catch (error) {
+      if (fetch === undefined || !isFrondError(error, "CELL_DAMAGED")) throw error;
+      return this.#fetch(fetch, entry, file);
+    }
+  }
+
+  async #fetch(
+    fetch: (entry: CellEntry, file: string) => Promise<void>,
+    entry: CellEntry,
+    file: string,
+  ): Promise<void> {
+    const fetched = fetch(entry, file);
+    this.#fetching.set(entry.address, fetched);
+    try {
+      await fetched;
+      this.#made(entry);
+    } finally {
+      this.#fetching.delete(entry.address);
+    }
+  }
+
+  #made(entry: CellEntry): void {
     entry.fileRun = this.#o.run;
     this.#o.rebuilt(entry);
   }

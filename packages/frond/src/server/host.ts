@@ -17,10 +17,12 @@ import { Stubs } from "../cell/stub.ts";
 import { Templates } from "../cell/template.ts";
 import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
+import type { CellEntry } from "../store/catalog.ts";
+import type { CellDatabase } from "../store/database.ts";
 import type { Marker } from "../store/marker.ts";
-import type { Address, Durability, Lsn, RunNumber } from "../types.ts";
+import type { Address, Durability, Lsn, RunNumber, Slot } from "../types.ts";
 import { Calls, type CallsHost } from "./calls.ts";
-import { CellFiles } from "./cellFiles.ts";
+import { CellFiles, type FilesOptions } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CellLoad } from "./nodeControl.ts";
 import { OpenCells, type OpenLimits } from "./openCells.ts";
@@ -44,8 +46,19 @@ export interface HostOptions extends OpenLimits {
   readonly marker: Marker;
   readonly strikes: Strikes;
   readonly pathOfLogFile: (file: number) => string | undefined;
+  /** Without it the node has no bucket: it owns every slot, and cells are made anew from the log of this disk alone. */
+  readonly slots: SlotDoor | undefined;
   readonly warn: (fields: object, message: string) => void;
   readonly fatal: (error: unknown) => void;
+}
+
+/** Which slots the node serves, and where the cells in them come from. */
+export interface SlotDoor {
+  isOpen(slot: Slot): boolean;
+  /** Resolves when the slot is served. Rejects with what keeps it from that. */
+  open(slot: Slot): Promise<void>;
+  /** Makes the file of a cell anew from the bucket. Rejects with what keeps it from that. */
+  fetch(entry: CellEntry, file: string): Promise<void>;
 }
 
 /** See the head of the file. One per node. */
@@ -81,7 +94,9 @@ export class Host implements CellHost, CallsHost {
     this.#templates = new Templates(path.join(options.directory, "tmp"));
     const { directory, run, doubtfulThrough, pathOfLogFile, warn, ledger } = options;
     const rebuilt: Ledger["touch"] = (entry) => ledger.touch(entry);
-    this.#files = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt });
+    const fetch: FilesOptions["fetch"] =
+      options.slots && ((entry, file) => (options.slots as SlotDoor).fetch(entry, file));
+    this.#files = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt, fetch });
     this.#open = new OpenCells(options.app, options, (cell) => this.#close(cell));
   }
 
@@ -235,6 +250,8 @@ export class Host implements CellHost, CallsHost {
     if (this.stopping) throw stopping();
     const where = address ?? rootAddress(kind.kind, name);
     if (!kind.raw) this.#o.strikes.check(where);
+    const slot = slotOf(where);
+    if (this.#o.slots?.isOpen(slot) === false) return this.#o.slots.open(slot);
     const wait = this.#waits.get(where)?.flushed ?? (this.#open.makeRoom() ? undefined : this.#waitForLog(where));
     if (wait !== undefined) return wait;
     if (this.#open.full) {
@@ -243,8 +260,8 @@ export class Host implements CellHost, CallsHost {
     }
     this.opening = event;
     try {
-      const opened = this.#activate(kind, name, where, event.caller.invocation);
-      return opened.busy ?? opened;
+      const opened = this.#activate(kind, name, where, slot, event.caller.invocation);
+      return opened instanceof Promise ? opened : (opened.busy ?? opened);
     } finally {
       this.opening = undefined;
     }
@@ -266,12 +283,20 @@ export class Host implements CellHost, CallsHost {
     return flushed;
   }
 
-  #activate(kind: CellKind, name: string, address: Address, parent: Invocation | undefined): LiveCell {
-    const slot = slotOf(address);
+  #activate(
+    kind: CellKind,
+    name: string,
+    address: Address,
+    slot: Slot,
+    parent: Invocation | undefined,
+  ): LiveCell | Promise<void> {
     const entry = this.#o.ledger.find(address);
     const fresh = entry === undefined || entry.deleted;
     const template = fresh ? this.#templates.of(kind) : undefined;
-    const db = fresh ? this.#files.create(kind, slot, address, template) : this.#files.open(entry);
+    const db: CellDatabase | Promise<void> = fresh
+      ? this.#files.create(kind, slot, address, template)
+      : this.#files.open(entry);
+    if (db instanceof Promise) return db;
     const durability = kind.durability ?? this.#o.durability;
     const given = { kind, name, address, slot, durability, db, entry, template, raw: kind.raw };
     const cell = activate(this, given, parent);

@@ -134,6 +134,7 @@ export class Node {
       marker: this.marker,
       strikes: this.strikes,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
+      slots: undefined,
       warn,
       fatal: onFailed,
     });
