@@ -95,19 +95,12 @@ export class CellFiles {
     }
   }
 
-  async #fetch(
-    fetch: (entry: CellEntry, file: string) => Promise<void>,
-    entry: CellEntry,
-    file: string,
-  ): Promise<void> {
-    const fetched = fetch(entry, file);
+  #fetch(fetch: (entry: CellEntry, file: string) => Promise<void>, entry: CellEntry, file: string): Promise<void> {
+    const fetched = fetch(entry, file)
+      .then(() => this.#made(entry))
+      .finally(() => this.#fetching.delete(entry.address));
     this.#fetching.set(entry.address, fetched);
-    try {
-      await fetched;
-      this.#made(entry);
-    } finally {
-      this.#fetching.delete(entry.address);
-    }
+    return fetched;
   }
 
   #made(entry: CellEntry): void {
