@@ -1,0 +1,180 @@
+// The JSON documents of the bucket: what the cluster is, who lives, who owns a slot.
+//
+// Rule: a reader takes over only what it has checked, and throws OBJECT_DAMAGED naming the key for anything else, OBJECT_NEWER
+// for a format that it does not know. `intent` stands first, so that the first bytes of a document tell whose it is.
+// Why JSON: they are small and few, and somebody who looks into a bucket at night must be able to read them.
+// Fields that a reader does not know are passed over: a newer node of the same format may say more.
+
+import { FrondError } from "../errors.ts";
+import { SLOTS } from "../limits.ts";
+import type { Epoch, RunId, Seq, Slot, Txid } from "../types.ts";
+
+/** The format of all documents. */
+export const DOCUMENT_FORMAT = 1;
+
+/** What was frozen when the cluster was created. */
+export interface ClusterDocument {
+  readonly intent: string;
+  /** Name of the cluster, 32 hexadecimal digits: a data directory belongs to one. */
+  readonly id: string;
+  readonly slots: number;
+  readonly hash: string;
+  readonly createdMs: number;
+}
+
+/** A run lives, and says so by writing this again with a higher counter. */
+export interface LeaseDocument {
+  readonly run: RunId;
+  readonly counter: number;
+  /** How long the run counts as alive after it was seen to change, in ms. */
+  readonly ttlMs: number;
+  readonly startedMs: number;
+  readonly writtenMs: number;
+  /** Where the run is, for people. */
+  readonly host: string;
+  readonly pid: number;
+  /** The data directory's own name, so that who holds its disk knows the run as its own. */
+  readonly version: string;
+}
+
+/** A part of a run's log in the bucket: its numbers from `from` up to but without `to`. */
+export interface LogRange {
+  readonly run: RunId;
+  readonly from: Seq;
+  readonly to: Seq;
+}
+
+/** A run owns a slot, from here on until a record of a higher epoch. */
+export interface SlotDocument {
+  readonly intent: string;
+  readonly slot: Slot;
+  readonly epoch: Epoch;
+  readonly run: RunId;
+  /** The first number of the run's log that can hold records of this epoch. */
+  readonly from: Seq;
+  readonly appVersion: string;
+  /** The epoch before, and its last surviving txid. */
+  readonly before: { readonly epoch: Epoch; readonly txid: Txid };
+  /** Where the history of the slot lies, oldest first: what no checkpoint covers yet. */
+  readonly sources: readonly LogRange[];
+}
+
+/** The document as bytes. `intent` comes first. */
+export function encodeDocument(document: ClusterDocument | LeaseDocument | SlotDocument): Buffer {
+  const { intent, ...rest } = { intent: "", ...document };
+  return Buffer.from(`${JSON.stringify({ ...(intent !== "" && { intent }), format: DOCUMENT_FORMAT, ...rest })}\n`);
+}
+
+export function decodeCluster(bytes: Uint8Array, key: string): ClusterDocument {
+  const at = open(bytes, key);
+  return {
+    intent: at.text("intent"),
+    id: at.hex("id"),
+    slots: at.whole("slots", 1),
+    hash: at.text("hash"),
+    createdMs: at.whole("createdMs"),
+  };
+}
+
+export function decodeLease(bytes: Uint8Array, key: string): LeaseDocument {
+  const at = open(bytes, key);
+  return {
+    run: at.hex("run") as RunId,
+    counter: at.whole("counter"),
+    ttlMs: at.whole("ttlMs", 1),
+    startedMs: at.whole("startedMs"),
+    writtenMs: at.whole("writtenMs"),
+    host: at.text("host"),
+    pid: at.whole("pid"),
+    version: at.text("version"),
+  };
+}
+
+export function decodeSlot(bytes: Uint8Array, key: string): SlotDocument {
+  const at = open(bytes, key);
+  const slot = at.whole("slot");
+  if (slot >= SLOTS) throw at.damaged("slot");
+  const epoch = at.whole("epoch", 1) as Epoch;
+  const before = at.inner("before");
+  const previous = before.whole("epoch") as Epoch;
+  if (previous >= epoch) throw at.damaged("before.epoch");
+  return {
+    intent: at.text("intent"),
+    slot: slot as Slot,
+    epoch,
+    run: at.hex("run") as RunId,
+    from: at.whole("from", 1) as Seq,
+    appVersion: at.text("appVersion"),
+    before: { epoch: previous, txid: before.whole("txid") as Txid },
+    sources: at.list("sources").map(decodeRange),
+  };
+}
+
+function decodeRange(at: Reader): LogRange {
+  const range = { run: at.hex("run") as RunId, from: at.whole("from", 1) as Seq, to: at.whole("to", 1) as Seq };
+  if (range.to < range.from) throw at.damaged("to");
+  return range;
+}
+
+function open(bytes: Uint8Array, key: string): Reader {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new FrondError("OBJECT_DAMAGED", `${key} in the bucket is not JSON: ${(error as Error).message}`);
+  }
+  const at = new Reader(value, key, "");
+  const format = at.whole("format", 1);
+  if (format > DOCUMENT_FORMAT) {
+    const what = `${key} in the bucket has format ${format}; this frond knows ${DOCUMENT_FORMAT}`;
+    throw new FrondError("OBJECT_NEWER", `${what}. Start the newer version`);
+  }
+  return at;
+}
+
+/** One object of a document, its fields checked as they are read. */
+class Reader {
+  readonly #value: Readonly<Record<string, unknown>>;
+  readonly #key: string;
+  readonly #path: string;
+
+  constructor(value: unknown, key: string, path: string) {
+    this.#key = key;
+    this.#path = path;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.damaged("");
+    this.#value = value as Readonly<Record<string, unknown>>;
+  }
+
+  text(name: string): string {
+    const value = this.#value[name];
+    if (typeof value !== "string") throw this.damaged(name);
+    return value;
+  }
+
+  hex(name: string): string {
+    const value = this.text(name);
+    if (!/^[0-9a-f]{32}$/.test(value)) throw this.damaged(name);
+    return value;
+  }
+
+  whole(name: string, least = 0): number {
+    const value = this.#value[name];
+    if (!Number.isSafeInteger(value) || (value as number) < least) throw this.damaged(name);
+    return value as number;
+  }
+
+  inner(name: string): Reader {
+    return new Reader(this.#value[name], this.#key, `${this.#path}${name}.`);
+  }
+
+  list(name: string): Reader[] {
+    const value = this.#value[name];
+    if (!Array.isArray(value)) throw this.damaged(name);
+    return value.map((item, i) => new Reader(item, this.#key, `${this.#path}${name}[${i}].`));
+  }
+
+  damaged(name: string): FrondError {
+    const what = `${this.#path}${name}`.replace(/\.$/, "") || "it";
+    return new FrondError("OBJECT_DAMAGED", `${this.#key} in the bucket is no document of frond: ${what} is wrong`);
+  }
+}
