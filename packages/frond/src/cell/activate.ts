@@ -10,7 +10,7 @@ import type { Address, Durability, Slot } from "../types.ts";
 import type { CellKind } from "./app.ts";
 import { CellContext } from "./context.ts";
 import { Invocation } from "./invocation.ts";
-import { type CellHost, LiveCell } from "./live.ts";
+import { type CellHost, LiveCell, type Unconfirmed } from "./live.ts";
 import { write } from "./statements.ts";
 import { migrate } from "./migrate.ts";
 
@@ -23,6 +23,8 @@ export interface Activation {
   readonly durability: Durability;
   readonly db: CellDatabase;
   readonly entry: CellEntry | undefined;
+  /** What the instance before it has left to wait for. */
+  readonly unconfirmed: Unconfirmed | undefined;
   /** What the new file was made of, when it was: its migrations have run. */
   readonly template: Uint8Array | undefined;
   /** Leave the schema alone: for tools that open a cell without its class. */
@@ -36,6 +38,7 @@ export interface Activation {
 export function activate(host: CellHost, a: Activation, parent?: Invocation): LiveCell {
   const cell = new LiveCell(host, a.kind, a.name, a.address, a.slot, a.durability, a.db, a.entry);
   const fresh = !cell.exists;
+  if (a.unconfirmed !== undefined) cell.takeOver(a.unconfirmed);
   if (a.template !== undefined) cell.beginWith(a.template);
   const invocation = new Invocation(cell, "constructor", true, parent);
   try {

@@ -23,6 +23,7 @@ import {
   type OnlyKnown,
 } from "./expose.ts";
 import type { Get } from "./stub.ts";
+import { checkLevel } from "./watermarks.ts";
 
 /** What `fetch` of an app gets beside the request. */
 export interface FetchContext {
@@ -91,7 +92,6 @@ export interface CellKind {
 
 export type Verb = (this: Cell, ...args: unknown[]) => unknown;
 
-const DURABILITIES: readonly string[] = ["memory", "disk"] satisfies Durability[];
 // Called by the runtime only; `fetch` is reachable as a call with a Request.
 const HOOKS = new Set(["constructor", "fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"]);
 
@@ -170,12 +170,7 @@ function describe(kind: string, type: CellClass): Omit<CellKind, "raw"> {
   if (!Array.isArray(migrations) || migrations.some((sql) => typeof sql !== "string" || sql.trim() === "")) {
     throw new FrondError("BAD_OPTION", `${type.name}.migrations is not a list of SQL texts`);
   }
-  if (durability !== undefined && !DURABILITIES.includes(durability)) {
-    throw new FrondError(
-      "BAD_OPTION",
-      `${type.name}.durability is ${JSON.stringify(durability)}; it can be "memory" or "disk"`,
-    );
-  }
+  if (durability !== undefined) checkLevel(`${type.name}.durability`, durability);
   if (!Number.isInteger(pageSize) || pageSize < 512 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) {
     throw new FrondError("BAD_OPTION", `${type.name}.pageSize is ${pageSize}; it is a power of two from 512 to 65536`);
   }

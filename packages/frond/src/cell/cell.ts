@@ -66,11 +66,12 @@ export abstract class Cell {
   }
 
   /**
-   * Resolves when everything that this cell has committed or heard of is as durable as its class asks: to be awaited before
-   * something is sent by other means than calls, answers, sockets and `ctx.fetch`, which wait by themselves.
+   * Resolves when everything that this cell has committed or heard of is as durable as its class asks, and at `level`: to be
+   * awaited before something is sent by other means than calls, answers, sockets and `ctx.fetch`, which wait by themselves.
+   * Rejects with BAD_OPTION for what is no level, and with TX_ABORTED in a transaction over awaits that has written.
    */
-  durable(): Promise<void> {
-    return durable(CellContext.cellOf(this.ctx));
+  durable(level?: Durability): Promise<void> {
+    return durable(CellContext.cellOf(this.ctx), level);
   }
 
   /**

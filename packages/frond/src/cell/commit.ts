@@ -19,7 +19,7 @@ import type { SlotTable } from "../core/slots.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
-import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, Lsn, RunNumber, Slot, Txid } from "../types.ts";
 
 const NO_PAGES = new PageSet();
 const NO_BYTES = new Uint8Array(0);
@@ -32,6 +32,8 @@ export class Committer {
   readonly #onDirty: (entry: CellEntry) => void;
   /** Told of each entry whose next alarm is another one now. */
   onAlarm: (entry: CellEntry) => void = () => {};
+  /** Behind the last commit that waits for the bucket, of whichever cell: for who may have heard of any. */
+  bucketLsn = 0 as Lsn;
   readonly #image: Writable<CellImage>;
   readonly #record: { slot: Slot; epoch: Epoch; txid: Txid; time: number; cells: CellImage[]; changes: IndexChange[] };
 

@@ -12,14 +12,13 @@ import type { Lsn } from "../types.ts";
 import type { Verb } from "./app.ts";
 import type { Cell } from "./cell.ts";
 import type { LiveCell } from "./live.ts";
+import type { Watermarks } from "./watermarks.ts";
 
 /** Ends the wait of a caller whose answer will never come by itself. */
 export type Fail = (error: unknown) => void;
 
-/** Whoever calls a verb: a request at the front door, a service of the app, or another cell. */
-export interface Caller {
-  /** What the caller has seen: its answers leave the node only when this lsn is durable. */
-  lsn: Lsn;
+/** Whoever calls a verb: a request at the front door, a service of the app, or another cell; and what it has seen. */
+export interface Caller extends Watermarks {
   /** The calling invocation, when a cell calls. */
   readonly invocation: Invocation | undefined;
   /** Ends the caller's own wait, for a caller outside of cells. */
@@ -72,6 +71,14 @@ export class Invocation implements Caller {
 
   set lsn(lsn: Lsn) {
     this.cell.lsn = lsn;
+  }
+
+  get bucketLsn(): Lsn {
+    return this.cell.bucketLsn;
+  }
+
+  set bucketLsn(lsn: Lsn) {
+    this.cell.bucketLsn = lsn;
   }
 
   get invocation(): Invocation {

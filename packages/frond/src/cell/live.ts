@@ -26,6 +26,7 @@ import type { SocketRegistry } from "./sockets.ts";
 import { closed, erased, stray } from "./misuse.ts";
 import type { Stubs } from "./stub.ts";
 import { Transactions } from "./transactions.ts";
+import type { Watermarks } from "./watermarks.ts";
 
 /** What a live cell needs of its node. */
 export interface CellHost {
@@ -43,8 +44,8 @@ export interface CellHost {
   running: Invocation | undefined;
   /** Throws where no write should be begun: DISK_FULL, OVERLOADED, STOPPING. */
   admit(): void;
-  /** Calls `done` once everything before `lsn` may be told. */
-  whenTold(lsn: Lsn, done: () => void): void;
+  /** Calls `done` once what has these watermarks may be told. */
+  whenTold(lsn: Lsn, bucketLsn: Lsn, done: () => void): void;
   /** The cell's file must not be used again: forget it and make it anew from the log. */
   discard(cell: LiveCell): void;
   /** The instance must not be used again; its file is as the log has it. */
@@ -57,11 +58,14 @@ export interface CellHost {
 /** One invocation of eight is measured. */
 const SAMPLE_MASK = 7;
 
+/** What a cell that is closed has heard of or written, and the bucket has not. */
+export type Unconfirmed = Pick<LiveCell, "bucketLsn" | "lastLsn">;
+
 /** What becomes of the result of an invocation before it is given away. Throws when it cannot be given. */
 export type Give = (value: unknown, invocation: Invocation) => unknown;
 
 /** See the head of the file. Owned by the host of the node, from activation to deactivation. */
-export class LiveCell {
+export class LiveCell implements Watermarks {
   readonly kind: CellKind;
   readonly name: string;
   readonly address: Address;
@@ -81,8 +85,10 @@ export class LiveCell {
   instance!: Cell;
   /** Migrations and the constructor are running: what they write waits for the first record of a verb. */
   activating = true;
-  /** The watermark at `disk`: whoever hears from this cell waits for this lsn. */
+  /** Whoever hears from this cell waits until everything before this is on the disk. */
   lsn = 0 as Lsn;
+  /** And until everything before this is in the bucket. */
+  bucketLsn = 0 as Lsn;
   /** Behind the last record, whatever its durability: the file is closed or checkpointed only after it. */
   lastLsn = 0 as Lsn;
   /** The size of the WAL, in bytes, from which it is moved into the file. */
@@ -135,6 +141,12 @@ export class LiveCell {
     return this.entry !== undefined && !this.entry.deleted;
   }
 
+  /** Goes on with what the instance before this one knew, as far as it is not in the bucket. */
+  takeOver({ bucketLsn, lastLsn }: Unconfirmed): void {
+    this.lsn = this.bucketLsn = bucketLsn;
+    this.lastLsn = lastLsn;
+  }
+
   /** The new file is a copy of `image`, no commit of which was captured. */
   beginWith(image: Uint8Array): void {
     assert(this.tx.pending !== undefined, "only a cell without a record begins with a template");
@@ -148,7 +160,8 @@ export class LiveCell {
       !this.queued &&
       this.gate.obstacle === undefined &&
       this.tx.owner === undefined &&
-      // What it heard of from others, too: the next instance would not know that it has to wait for that.
+      // What it heard of from others, too: the next instance would not know that it has to wait for that. What has to
+      // wait for the bucket is handed on to it.
       this.lastLsn <= this.host.committer.log.durable &&
       this.lsn <= this.host.committer.log.durable
     );
@@ -328,7 +341,9 @@ export class LiveCell {
   /** Everything up to `lsn` is of this cell. */
   logged(lsn: Lsn): void {
     this.lastLsn = lsn;
-    if (this.durability !== "memory") this.lsn = lsn;
+    if (this.durability === "memory") return;
+    this.lsn = lsn;
+    if (this.durability === "bucket") this.bucketLsn = this.host.committer.bucketLsn = lsn;
   }
 
   /** Rolls back, gives the instance up and makes `error` the end of whatever runs in it. */

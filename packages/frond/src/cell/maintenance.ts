@@ -133,7 +133,7 @@ const GOING_AWAY = 1001;
  */
 export function eraseFromOutside(cell: LiveCell): void {
   eraseNow(cell, cell.enter());
-  cell.host.sockets.of(cell).dismiss(GOING_AWAY, "this cell was deleted", cell.lastLsn);
+  cell.host.sockets.of(cell).dismiss(GOING_AWAY, "this cell was deleted", cell.lastLsn, cell.bucketLsn);
   cell.reset(new FrondError("ABORTED", `${cell.address} was deleted by its operator`));
 }
 

@@ -1,35 +1,43 @@
-// What leaves a cell other than its answers: requests to other servers, and the wait for the disk.
+// What leaves a cell other than its answers: requests to other servers, and the wait for the disk or the bucket.
 //
 // Rule (law 5): nothing leaves before the commits that it may tell of are as durable as was asked; what a rolled-back
 // transaction wanted to send never leaves. What other packages send is not seen by frond: `await this.durable()` first.
 
 import { FrondError } from "../errors.ts";
-import type { Lsn } from "../types.ts";
+import type { Durability } from "../types.ts";
 import { type Invocation, invocations } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
+import { checkLevel, raise } from "./watermarks.ts";
 
 /**
- * Resolves when everything that the cell has committed or heard of so far is as durable as its class asks. Rejects with
- * TX_ABORTED in a transaction over awaits that has written, since what that knows is durable after its end.
+ * Resolves when everything that the cell has committed or heard of so far is as durable as its class asks, and at `level`.
+ * Rejects with TX_ABORTED in a transaction over awaits that has written, since what that knows is durable after its end, and
+ * with BAD_OPTION.
  */
-export async function durable(cell: LiveCell): Promise<void> {
+export async function durable(cell: LiveCell, level?: Durability): Promise<void> {
+  if (level !== undefined) checkLevel("the level of durable()", level);
   refuseInTransaction(cell, "durable()", "call it");
-  return told(cell, () => cell.lsn);
+  return told(cell, level);
 }
 
-/** Resolves when everything that the cell has committed so far is on the disk, whatever its class asks. */
+/** Resolves when everything that the cell has committed so far is as durable as its class asks, at least on the disk. */
 export function synced(cell: LiveCell): Promise<void> {
-  return told(cell, () => (cell.lastLsn > cell.lsn ? cell.lastLsn : cell.lsn));
+  return told(cell, "disk");
 }
 
-async function told(cell: LiveCell, lsnOf: () => Lsn): Promise<void> {
+async function told(cell: LiveCell, level: Durability | undefined): Promise<void> {
   const asking = cell.enter();
   // The stretch that asks ends first: what it wrote counts.
   await undefined;
   if (!cell.tx.isMidway) cell.tx.commitOpenStretch();
   if (asking.failed !== undefined) throw asking.failed;
-  const lsn = lsnOf();
-  if (lsn > cell.host.committer.log.durable) await new Promise<void>((resolve) => cell.host.whenTold(lsn, resolve));
+  const { lsn, bucketLsn } = cell;
+  const known = { lsn, bucketLsn };
+  // What it heard of lies before `lsn`, as what it wrote lies before `lastLsn`.
+  raise(known, level, cell.lastLsn > lsn ? cell.lastLsn : lsn);
+  const { host } = cell;
+  if (!host.committer.log.covers(known.lsn, known.bucketLsn))
+    await new Promise<void>((resolve) => host.whenTold(known.lsn, known.bucketLsn, resolve));
   await cell.closedTo(asking);
 }
 
@@ -53,8 +61,9 @@ export function fetchOut(cell: LiveCell, input: string | URL | Request, init?: R
   const go = (): void => resolve(globalThis.fetch(input, init));
   cell.whenCommitted(
     () => {
-      if (cell.lsn > cell.host.committer.log.durable) cell.host.whenTold(cell.lsn, go);
-      else go();
+      const { lsn, bucketLsn, host } = cell;
+      if (host.committer.log.covers(lsn, bucketLsn)) go();
+      else host.whenTold(lsn, bucketLsn, go);
     },
     () => {
       // Nobody has to await it: what made the roll-back is told by the verb.

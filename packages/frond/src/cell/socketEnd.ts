@@ -1,7 +1,7 @@
 // The inner end of a WebSocket: what its cell has sent, in order, until it may leave.
 //
 // Rule (law 5): a frame leaves when the transaction in which it was sent has committed and everything that its cell knew
-// then is durable; when that transaction is rolled back, the frame was never sent. Frames of a socket leave in the order
+// then is as durable as was asked; when that transaction is rolled back, the frame was never sent. Frames of a socket leave in the order
 // in which they were sent, a close frame among them.
 // An end belongs to the process and not to the instance of its cell, which may be closed, discarded and opened again.
 // What waits for a client is bounded: one that does not read is cut, since a close frame would stand behind what it does
@@ -17,11 +17,13 @@ import type { CellSockets } from "./sockets.ts";
 
 /** Where frames wait: the log of the node. */
 export interface SocketGate {
-  /** Behind everything that was written so far. */
-  readonly appended: Lsn;
-  readonly durable: Lsn;
-  /** Calls `done` once everything before `lsn` is durable, at once when it is. */
-  wait(lsn: Lsn, done: () => void): void;
+  /** The watermarks of everything that was written so far. */
+  readonly lsn: Lsn;
+  readonly bucketLsn: Lsn;
+  /** What has these watermarks may be told now. */
+  covers(lsn: Lsn, bucketLsn: Lsn): boolean;
+  /** Calls `done` once it may be told, at once when it may. */
+  wait(lsn: Lsn, bucketLsn: Lsn, done: () => void): void;
 }
 
 /** The connection behind a socket. Implemented by the server. */
@@ -44,13 +46,15 @@ interface Frame {
   readonly text: boolean;
   readonly code: number | undefined;
   readonly reason: string | undefined;
-  /** What has to be durable before it leaves; undefined: its transaction is open. */
+  /** Its watermarks; `lsn` undefined: its transaction is open. */
   lsn: Lsn | undefined;
+  bucketLsn: Lsn;
   dropped: boolean;
   next: Frame | undefined;
 }
 
-const CLOSE = { data: undefined, text: false, lsn: undefined, dropped: false, next: undefined };
+const NOW = 0 as Lsn;
+const CLOSE = { data: undefined, text: false, lsn: undefined, bucketLsn: NOW, dropped: false, next: undefined };
 
 /** See the head of the file. One per socket, from its acceptance to its end. */
 export class SocketEnd {
@@ -113,22 +117,23 @@ export class SocketEnd {
   }
 
   /** Sends for the runtime: no transaction has a part in it. */
-  sendKnown(data: Buffer, lsn: Lsn): void {
-    if (this.readyState === 1) this.#append({ ...CLOSE, data, text: true, code: undefined, reason: undefined, lsn });
+  sendKnown(data: Buffer, lsn: Lsn, bucketLsn: Lsn): void {
+    if (this.readyState !== 1) return;
+    this.#append({ ...CLOSE, data, text: true, code: undefined, reason: undefined, lsn, bucketLsn });
   }
 
   /** Closes for the runtime, behind what was sent. Where the cell has closed it, too: that may be taken back yet. */
-  closeKnown(code: number, reason: string, lsn = 0 as Lsn): void {
+  closeKnown(code: number, reason: string, lsn = NOW, bucketLsn = NOW): void {
     if (this.#ended || this.#cut || this.#closing === "runtime") return;
     this.#closing = "runtime";
-    this.#append({ ...CLOSE, code, reason, lsn });
+    this.#append({ ...CLOSE, code, reason, lsn, bucketLsn });
   }
 
   /** Closes for the runtime, and its cell never hears of it: it was deleted, and would begin anew for a farewell. */
-  dismiss(code: number, reason: string, lsn: Lsn): void {
+  dismiss(code: number, reason: string, lsn: Lsn, bucketLsn: Lsn): void {
     this.dismissed = true;
     this.set.remove(this);
-    this.closeKnown(code, reason, lsn);
+    this.closeKnown(code, reason, lsn, bucketLsn);
   }
 
   /** The handshake is done. */
@@ -149,8 +154,9 @@ export class SocketEnd {
   #hold(frame: Frame): void {
     atCommit(
       this.#gate,
-      (lsn) => {
+      (lsn, bucketLsn) => {
         frame.lsn = lsn;
+        frame.bucketLsn = bucketLsn;
         this.#drain();
       },
       () => {
@@ -188,7 +194,7 @@ export class SocketEnd {
     for (let frame = this.#head; frame !== undefined; frame = this.#head) {
       if (!frame.dropped) {
         if (frame.lsn === undefined || this.#waiting || this.#line === undefined) return;
-        if (frame.lsn > this.#gate.durable) return this.#wait(frame.lsn);
+        if (!this.#gate.covers(frame.lsn, frame.bucketLsn)) return this.#wait(frame.lsn, frame.bucketLsn);
       }
       this.#head = frame.next;
       if (this.#head === undefined) this.#tail = undefined;
@@ -197,9 +203,9 @@ export class SocketEnd {
     }
   }
 
-  #wait(lsn: Lsn): void {
+  #wait(lsn: Lsn, bucketLsn: Lsn): void {
     this.#waiting = true;
-    this.#gate.wait(lsn, () => {
+    this.#gate.wait(lsn, bucketLsn, () => {
       this.#waiting = false;
       this.#drain();
     });
@@ -212,10 +218,15 @@ export class SocketEnd {
 }
 
 /**
- * Runs `leave` with what has to be durable before anybody hears of what the running code does now, once that is committed,
- * or `drop` if it is rolled back; `begin` before either, unless the code may do nothing any more: then it throws.
+ * Runs `leave` with the watermarks that anybody who hears of what the running code does now has to wait for, once that is
+ * committed, or `drop` if it is rolled back; `begin` before either, unless the code may do nothing any more: then it throws.
  */
-export function atCommit(gate: SocketGate, leave: (lsn: Lsn) => void, drop: () => void, begin: () => void): void {
+export function atCommit(
+  gate: SocketGate,
+  leave: (lsn: Lsn, bucketLsn: Lsn) => void,
+  drop: () => void,
+  begin: () => void,
+): void {
   const invocation = invocations.getStore();
   if (invocation === undefined || invocation.done) {
     // A timer, or what a verb has left behind: it can know everything there is, once the stretches that run have ended.
@@ -223,11 +234,11 @@ export function atCommit(gate: SocketGate, leave: (lsn: Lsn) => void, drop: () =
     const cell = invocation?.cell;
     // Of an instance that was given up nothing is told. Thrown into a timer, it would be the end of the process.
     if (cell?.broken !== undefined && !cell.closed) return drop();
-    setImmediate(() => leave(gate.appended));
+    setImmediate(() => leave(gate.lsn, gate.bucketLsn));
     return;
   }
   // What another verb has set in the fields must be in the log before it is told.
   const { cell } = invocation.cell.enter();
   begin();
-  cell.whenCommitted(() => leave(cell.lsn), drop, true);
+  cell.whenCommitted(() => leave(cell.lsn, cell.bucketLsn), drop, true);
 }

@@ -70,8 +70,9 @@ export class WebSocketRequestResponsePair {
 
 interface AutoResponse {
   readonly pair: WebSocketRequestResponsePair;
-  /** What has to be durable before the answer may leave; undefined: the transaction that set it is open. */
+  /** Its watermarks, as `lsn` and `bucketLsn` of a cell; `lsn` undefined: the transaction that set it is open. */
   lsn: Lsn | undefined;
+  bucketLsn: Lsn;
 }
 
 /** The sockets of one address. */
@@ -102,8 +103,8 @@ export class CellSockets {
   }
 
   /** Closes all of them; the cell, which was deleted, hears nothing of it. */
-  dismiss(code: number, reason: string, lsn: Lsn): void {
-    for (const end of this.#all) end.dismiss(code, reason, lsn);
+  dismiss(code: number, reason: string, lsn: Lsn, bucketLsn: Lsn): void {
+    for (const end of this.#all) end.dismiss(code, reason, lsn, bucketLsn);
   }
 
   add(end: SocketEnd): void {
@@ -133,9 +134,9 @@ export class CellSockets {
 
   setAutoResponse(pair: WebSocketRequestResponsePair | undefined): void {
     const before = this.#auto;
-    const now: AutoResponse | undefined = pair && { pair, lsn: undefined };
+    const now: AutoResponse | undefined = pair && { pair, lsn: undefined, bucketLsn: 0 as Lsn };
     // The answer may tell of what the transaction that sets it has written.
-    const known = (lsn: Lsn): void => void (now && (now.lsn = lsn));
+    const known = (lsn: Lsn, bucketLsn: Lsn): void => void (now && Object.assign(now, { lsn, bucketLsn }));
     const undo = (): void => void (this.#auto === now && (this.#auto = before));
     atCommit(this.#registry.gate, known, undo, () => (this.#auto = now));
   }
@@ -145,7 +146,7 @@ export class CellSockets {
     const auto = this.#auto;
     if (auto?.lsn === undefined || message !== auto.pair.request) return false;
     end.autoRespondedMs = now();
-    end.sendKnown(encodeText(auto.pair.response), auto.lsn);
+    end.sendKnown(encodeText(auto.pair.response), auto.lsn, auto.bucketLsn);
     return true;
   }
 }

@@ -231,7 +231,7 @@ export class CellStorage extends AsyncKeyValues {
     }
   }
 
-  /** Resolves when everything that was committed so far is on the disk. */
+  /** Resolves when everything that was committed so far is as durable as the class asks, at least on the disk. */
   sync(): Promise<void> {
     return synced(this.#cell);
   }

@@ -12,6 +12,7 @@ import type { App, CellKind } from "./app.ts";
 import type { Cell, CellClass } from "./cell.ts";
 import type { Durability } from "../types.ts";
 import type { Caller } from "./invocation.ts";
+import { isLevel, LEVELS } from "./watermarks.ts";
 
 type Hook = "alarm" | "webSocketMessage" | "webSocketClose" | "webSocketError";
 
@@ -35,7 +36,10 @@ export type Stub<T extends Cell> = {
 
 /** How the calls of one stub are made. */
 export interface CallOptions {
-  /** Raises the level for the answers of these calls: they wait until what the called cell has committed is on the disk. */
+  /**
+   * Raises the level for the answers of these calls, and for their errors: they wait until what the called cell has committed
+   * is on the disk, or in the bucket. Never lowers that of its class.
+   */
   readonly durability?: Durability;
   /** The longest that an answer is waited for, in ms; then the call fails with OUTCOME_UNKNOWN: it may still happen. */
   readonly timeoutMs?: number;
@@ -87,9 +91,9 @@ export class Stubs {
 
 function checkOptions(options: CallOptions): void {
   for (const [name, value] of Object.entries(options)) {
-    if (name === "durability" && (value === undefined || value === "memory" || value === "disk")) continue;
+    if (name === "durability" && (value === undefined || isLevel(value))) continue;
     if (name === "timeoutMs" && (value === undefined || (Number.isFinite(value) && (value as number) > 0))) continue;
-    const known = `durability ("memory" or "disk") and timeoutMs (a number above 0)`;
+    const known = `durability (${LEVELS}) and timeoutMs (a number above 0)`;
     throw new FrondError("BAD_OPTION", `the options of get are ${known}, not ${name}: ${JSON.stringify(value)}`);
   }
 }

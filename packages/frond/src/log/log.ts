@@ -4,6 +4,8 @@
 // How: commits of one turn of the event loop share a batch; a batch is one write and one sync; two may be in flight,
 // the second one if it carries as many records as the first. Nothing waits for a timer: what waits leaves with the end of
 // a sync.
+// Where a bucket stands behind the node, whoever uploads the log says how far it got (`confirm`). Without one the disk is the
+// last place there is, and what is durable counts as confirmed.
 // A failed write or sync is final (`onFailed`): the kernel may already have dropped the dirty pages, so a retry that
 // "succeeds" proves nothing. The process ends and recovers from what is on disk.
 
@@ -27,6 +29,14 @@ export interface CommitLogOptions {
   onFailed: (error: FrondError) => void;
   io?: LogIo;
   fileBytes?: number;
+  /** A bucket stands behind the node: positions are confirmed by `confirm` alone. Default: `confirmed` follows `durable`. */
+  bucket?: boolean;
+}
+
+/** Somebody who waits for the bucket. */
+interface Waiter {
+  readonly lsn: Lsn;
+  readonly done: () => void;
 }
 
 /** Bytes that stay in reserve for commits already begun when the disk is found full. */
@@ -37,8 +47,14 @@ export class CommitLog {
   readonly run: RunNumber;
   /** Everything before this lsn is on stable storage. */
   durable = 0 as Lsn;
+  /** Everything before this lsn is in the bucket; never ahead of `durable`. */
+  confirmed = 0 as Lsn;
   /** Everything before this lsn was handed to the log. */
   appended = 0 as Lsn;
+  /** The highest lsn for which somebody has had to wait until it is in the bucket. */
+  wanted = 0 as Lsn;
+  /** Called when `wanted` has risen: the uploader does not leave a segment open for long. */
+  onWanted: (() => void) | undefined;
   /** Called when the log moved on to a further file. */
   onFile: () => void = () => {};
   readonly #io: LogIo;
@@ -49,8 +65,12 @@ export class CommitLog {
   /** Closed batches that wait for a free place among those in flight. */
   readonly #queue: Batch[] = [];
   readonly #flying: Batch[] = [];
+  /** Who waits for the bucket, in the order in which they came. */
+  #unconfirmed: Waiter[] = [];
+  readonly #bucket: boolean;
   #scheduled = false;
   #failed = false;
+  #closed = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
     // A second sync pays where it carries as much as the one under way; smaller ones wait for that and go together. A
@@ -63,6 +83,7 @@ export class CommitLog {
     this.run = options.run;
     this.#io = options.io ?? diskIo;
     this.#onFailed = options.onFailed;
+    this.#bucket = options.bucket === true;
     const fileBytes = options.fileBytes ?? LOG_FILE_BYTES;
     this.#space = new LogSpace(options.folder, options.run, options.firstFile, fileBytes, this.#io);
     this.#space.prepare();
@@ -97,7 +118,7 @@ export class CommitLog {
 
   /** Makes room for a record of `bytes` and returns its offset in `target`. Throws DISK_FULL without effect. */
   begin(bytes: number): number {
-    if (this.#failed) throw new FrondError("LOG_FAILED", "the commit log failed; the node is ending");
+    if (this.#failed || this.#closed) throw new FrondError("LOG_FAILED", "the commit log failed; the node is ending");
     const file = this.#file;
     const used =
       this.#open === undefined ? (file?.used ?? 0) + BATCH_HEADER_BYTES : this.#open.offset + this.#open.length;
@@ -126,18 +147,52 @@ export class CommitLog {
     this.#open.waiters.push(done);
   }
 
+  /** The uploader has everything before `lsn` in the bucket. It only rises, at most to `durable`. */
+  confirm(lsn: Lsn): void {
+    assert(this.#bucket, "without a bucket nothing is confirmed but by the disk");
+    assert(lsn <= this.durable, "what is uploaded was read from this disk");
+    // After a failure nobody is told anything any more.
+    if (this.#failed || lsn <= this.confirmed) return;
+    this.confirmed = lsn;
+    const waiting = this.#unconfirmed;
+    this.#unconfirmed = waiting.filter((waiter) => waiter.lsn > lsn);
+    for (const waiter of waiting) if (waiter.lsn <= lsn) waiter.done();
+  }
+
+  /** Calls `done` once everything before `lsn` is in the bucket; at once if it is. Never calls it after a failure. */
+  waitConfirmed(lsn: Lsn, done: () => void): void {
+    if (lsn <= this.confirmed) return done();
+    if (!this.#bucket) return this.wait(lsn, done);
+    assert(lsn <= this.appended, "nobody waits for what was never appended");
+    this.#unconfirmed.push({ lsn, done });
+    if (lsn <= this.wanted) return;
+    this.wanted = lsn;
+    this.onWanted?.();
+  }
+
+  /** Everything before `lsn` is durable, and everything before `bucketLsn` is in the bucket. */
+  covers(lsn: Lsn, bucketLsn: Lsn): boolean {
+    return lsn <= this.durable && bucketLsn <= this.confirmed;
+  }
+
+  /** Calls `done` once it `covers` both; at once if it does. Never calls it after a failure. */
+  waitCovered(lsn: Lsn, bucketLsn: Lsn, done: () => void): void {
+    if (bucketLsn <= this.confirmed) this.wait(lsn, done);
+    else this.waitConfirmed(bucketLsn, () => this.wait(lsn, done));
+  }
+
   /** Resolves once everything appended so far is durable. */
   flushed(): Promise<void> {
     return new Promise((resolve) => this.wait(this.appended, resolve));
   }
 
-  /** Flushes and closes. Nothing may be appended after. */
+  /** Flushes and closes. Nothing may be appended after; what is confirmed after is still told. */
   async close(): Promise<void> {
     await this.flushed();
     await this.#space.stop();
     if (this.#file !== undefined) this.#io.close(this.#file.fd);
     this.#file = undefined;
-    this.#failed = true;
+    this.#closed = true;
   }
 
   /** The number of the file in use and its size, or undefined before the first record. */
@@ -202,6 +257,7 @@ export class CommitLog {
       const first = this.#flying.shift() as Batch;
       assert(first.lsn === this.durable, "batches are acknowledged without gaps");
       this.durable = first.end;
+      if (!this.#bucket) this.confirmed = first.end;
       first.file.open -= 1;
       if (first.file.open === 0 && first.file !== this.#file) this.#io.close(first.file.fd);
       for (const done of first.waiters) done();

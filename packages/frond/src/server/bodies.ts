@@ -6,6 +6,7 @@
 
 import type { Caller, Invocation } from "../cell/invocation.ts";
 import { invocations, isWithin } from "../cell/invocation.ts";
+import { hear } from "../cell/watermarks.ts";
 import { hasStream, isResponse } from "./answer.ts";
 
 /**
@@ -42,7 +43,7 @@ function followed(
   invocation.fail = undefined;
   const heard = (): void => {
     cell.tx.commitOpenStretch();
-    if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+    hear(cell, caller);
   };
   // What was not committed is not told, and nothing of an instance that was given up.
   const check = (): void => {

@@ -1,6 +1,6 @@
 // Calls: how an event finds its cell, and what becomes of its answer.
 //
-// Rule: whoever hears an answer or an error has heard what the cell knew, so both leave with the cell's watermark.
+// Rule: whoever hears an answer or an error has heard what the cell knew, so both leave with the cell's watermarks.
 // Calls from the front door run at once, on the caller's stack; calls from inside a cell run in a turn of their own, so a
 // cell never runs in the middle of another's stretch. What cannot begin now waits in queues.ts.
 
@@ -11,6 +11,7 @@ import type { Committer } from "../cell/commit.ts";
 import { type Caller, type Invocation, invocations } from "../cell/invocation.ts";
 import type { LiveCell } from "../cell/live.ts";
 import { type CallOptions, type CallPort, unknownVerb } from "../cell/stub.ts";
+import { hear, raise } from "../cell/watermarks.ts";
 import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { QUEUE_FULL_RETRIES, QUEUE_FULL_WAIT_MS } from "../limits.ts";
@@ -80,7 +81,7 @@ export class Calls implements CallPort {
     const verb = event.verb ?? (what === "fetch" ? fetchOf(cell) : cell.kind.verbs.get(what));
     if (verb === undefined) return Promise.reject(unknownVerb(cell.kind, what));
     // What the caller has seen, whoever hears from this cell has seen too.
-    if (caller.lsn > cell.lsn) cell.lsn = caller.lsn;
+    hear(caller, cell);
     let result: unknown;
     try {
       result = cell.invoke(what, verb, event.args, event.give, caller.invocation, event.fail);
@@ -177,10 +178,13 @@ export class Calls implements CallPort {
       return await Promise.race([answer, passed]);
     } finally {
       cancel?.();
-      if (durability === "disk") {
+      if (durability !== undefined) {
+        const { committer } = this.#host;
         // Where the cell was closed, all of it is on the disk; where it was given up, it may be the last in the log.
-        const lsn = this.#host.openOf(kind, name)?.lastLsn ?? this.#host.committer.log.appended;
-        if (lsn > caller.lsn) caller.lsn = lsn;
+        const lsn = this.#host.openOf(kind, name)?.lastLsn ?? committer.log.appended;
+        raise(caller, durability, lsn);
+        // A timer of the caller may tell it, too.
+        if (durability === "bucket" && lsn > committer.bucketLsn) committer.bucketLsn = lsn;
       }
     }
   }
@@ -188,7 +192,7 @@ export class Calls implements CallPort {
 
 /** The caller hears what the cell knows, by an answer and by an error alike. Returns what it has to wait for. */
 function heard(caller: Caller, cell: LiveCell): Promise<void> | undefined {
-  if (cell.lsn > caller.lsn) caller.lsn = cell.lsn;
+  hear(cell, caller);
   const { invocation } = caller;
   return invocation?.cell.closedTo(invocation);
 }
@@ -197,7 +201,7 @@ async function heardToo(caller: Caller, invocation: Invocation, answer: Promise<
   try {
     return await answer;
   } finally {
-    if (invocation.lsn > caller.lsn) caller.lsn = invocation.lsn;
+    hear(invocation, caller);
   }
 }
 

@@ -15,6 +15,7 @@ import type { CellHost, LiveCell } from "../cell/live.ts";
 import type { SocketRegistry } from "../cell/sockets.ts";
 import { Stubs } from "../cell/stub.ts";
 import { Templates } from "../cell/template.ts";
+import { raise } from "../cell/watermarks.ts";
 import type { Clock } from "../clock.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -29,6 +30,7 @@ import { OpenCells, type OpenLimits } from "./openCells.ts";
 import { type CellEvent, soon } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
 import type { Strikes } from "./strikes.ts";
+import { Unconfirmed } from "./unconfirmed.ts";
 
 /** What the host is made of. */
 export interface HostOptions extends OpenLimits {
@@ -81,6 +83,7 @@ export class Host implements CellHost, CallsHost {
   readonly #files: CellFiles;
   /** Cells that must not be opened before the log has been written. */
   readonly #waits = new Map<Address, Wait>();
+  readonly #unconfirmed: Unconfirmed;
 
   constructor(options: HostOptions) {
     this.#o = options;
@@ -89,6 +92,7 @@ export class Host implements CellHost, CallsHost {
     this.sockets = options.sockets;
     this.dev = options.dev;
     this.marker = options.marker;
+    this.#unconfirmed = new Unconfirmed(options.committer.log);
     this.calls = new Calls(this);
     this.stubs = new Stubs(options.app, this.calls);
     this.#templates = new Templates(path.join(options.directory, "tmp"));
@@ -194,8 +198,14 @@ export class Host implements CellHost, CallsHost {
     this.committer.log.admit();
   }
 
-  whenTold(lsn: Lsn, done: () => void): void {
-    this.#o.gate(lsn, done);
+  whenTold(lsn: Lsn, bucketLsn: Lsn, done: () => void): void {
+    this.#o.gate(lsn, bucketLsn, done);
+  }
+
+  /** Resolves when everything that was written so far may be told, whoever has heard of it. */
+  allTold(): Promise<void> {
+    const { log, bucketLsn } = this.committer;
+    return new Promise((resolve) => this.whenTold(log.appended, bucketLsn, resolve));
   }
 
   warn(fields: object, message: string): void {
@@ -259,6 +269,8 @@ export class Host implements CellHost, CallsHost {
       throw new FrondError("OVERLOADED", `${where} cannot be opened: ${what}; try again later`);
     }
     this.opening = event;
+    // An instance that does not come about has looked into its file all the same.
+    raise(event.caller, "bucket", this.#unconfirmed.of(where)?.bucketLsn ?? (0 as Lsn));
     try {
       const opened = this.#activate(kind, name, where, slot, event.caller.invocation);
       return opened instanceof Promise ? opened : (opened.busy ?? opened);
@@ -298,7 +310,8 @@ export class Host implements CellHost, CallsHost {
       : this.#files.open(entry);
     if (db instanceof Promise) return db;
     const durability = kind.durability ?? this.#o.durability;
-    const given = { kind, name, address, slot, durability, db, entry, template, raw: kind.raw };
+    const unconfirmed = this.#unconfirmed.of(address);
+    const given = { kind, name, address, slot, durability, db, entry, unconfirmed, template, raw: kind.raw };
     const cell = activate(this, given, parent);
     cell.queued = this.calls.queues.has(address);
     this.#open.add(cell);
@@ -320,6 +333,7 @@ export class Host implements CellHost, CallsHost {
   }
 
   #forget(cell: LiveCell): void {
+    this.#unconfirmed.keep(cell);
     this.#open.remove(cell);
     this.marker.release(cell.mark);
     cell.mark = 0;

@@ -107,8 +107,9 @@ export class Node {
       onFailed,
       ...(options.io && { io: options.io }),
       ...(options.logFileBytes !== undefined && { fileBytes: options.logFileBytes }),
+      bucket: options.bucketLog === true,
     });
-    this.#gate = options.gate ?? ((lsn, done) => this.commitLog.wait(lsn, done));
+    this.#gate = options.gate ?? ((lsn, bucketLsn, done) => this.commitLog.waitCovered(lsn, bucketLsn, done));
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
     this.commitLog.onFile = () => void this.ledger.flush();
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
@@ -129,7 +130,7 @@ export class Node {
       maxRss: options.maxRssBytes ?? memoryShare(),
       clock: this.clock,
       gate: this.#gate,
-      sockets: this.#sockets(warn),
+      sockets: this.#sockets(committer, warn),
       dev: options.dev === true,
       marker: this.marker,
       strikes: this.strikes,
@@ -167,16 +168,17 @@ export class Node {
     };
   }
 
-  #sockets(warn: NodeLog["warn"]): SocketRegistry {
+  #sockets(committer: Committer, warn: NodeLog["warn"]): SocketRegistry {
     const { commitLog, clock, upgrades } = this;
     const events: CellEvents = { event: (...event) => this.host.event(...event) };
     const gate: SocketGate = {
-      get appended() {
+      get lsn() {
         return commitLog.appended;
       },
-      get durable() {
-        return commitLog.durable;
+      get bucketLsn() {
+        return committer.bucketLsn;
       },
+      covers: (lsn, bucketLsn) => commitLog.covers(lsn, bucketLsn),
       wait: this.#gate,
     };
     return new SocketRegistry(gate, new Gateway({ upgrades, events, clock, warn }), this.options.maxSocketsPerCell);
@@ -199,17 +201,20 @@ export class Node {
     const answer = response;
     return new Promise((resolve, reject) => {
       session.fail = reject;
-      const { commitLog } = this;
       answer.then(
-        (value) => (session.lsn > commitLog.durable ? void session.told().then(() => resolve(value)) : resolve(value)),
+        (value) => (this.#covers(session) ? resolve(value) : void session.told().then(() => resolve(value))),
         (error: unknown) => void session.told().then(() => reject(error)),
       );
     });
   }
 
   async #told(session: Session, answer: Response): Promise<Response> {
-    if (session.lsn > this.commitLog.durable) await session.told();
+    if (!this.#covers(session)) await session.told();
     return answer;
+  }
+
+  #covers({ lsn, bucketLsn }: Session): boolean {
+    return this.commitLog.covers(lsn, bucketLsn);
   }
 
   state(): NodeState {

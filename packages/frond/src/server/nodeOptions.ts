@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly io?: LogIo;
   readonly logFileBytes?: number;
   readonly boot?: string;
+  /** A bucket stands behind the node: `commitLog.confirm` is called as the log reaches it. */
+  readonly bucketLog?: boolean;
   /** For tests of the gate itself. */
   readonly gate?: Gate;
   /** The clock of alarms and waits; default: the machine's. */

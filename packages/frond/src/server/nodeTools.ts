@@ -18,7 +18,7 @@ import { Session } from "./session.ts";
 
 /** The operator's view of a node. */
 export function controlOf(node: Node): NodeControl {
-  const { host, options, commitLog } = node;
+  const { host, options } = node;
   const directory = options.dataDirectory;
   return {
     version: () => ({
@@ -56,7 +56,7 @@ export function controlOf(node: Node): NodeControl {
     async alarmsOf(address) {
       checkUsed(node);
       const rows = await host.withCell(address, (cell) => cell.alarms.rows());
-      await commitLog.flushed();
+      await host.allTold();
       return rows.map(detailOf);
     },
     async sql(address, sql, args, write) {
@@ -77,7 +77,7 @@ export function controlOf(node: Node): NodeControl {
           };
         });
       });
-      await commitLog.flushed();
+      await host.allTold();
       return result;
     },
     async call(address, verb, args) {
@@ -99,13 +99,13 @@ export function controlOf(node: Node): NodeControl {
           soon(() => resolve(host.calls.call(session, kind, pair.name, verb, args)));
         });
       } finally {
-        await commitLog.flushed();
+        await host.allTold();
       }
     },
     async delete(address) {
       checkUsed(node);
       await host.withCell(address, eraseFromOutside, true);
-      await commitLog.flushed();
+      await host.allTold();
       node.strikes.forget(formatAddress(parseAddress(address)));
     },
     async exportTo(address, file) {

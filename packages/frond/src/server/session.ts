@@ -8,12 +8,13 @@ import type { Caller, Fail } from "../cell/invocation.ts";
 import { type CallPort, type Get, Stubs } from "../cell/stub.ts";
 import type { Lsn } from "../types.ts";
 
-/** Calls `done` once everything before `lsn` is durable. */
-export type Gate = (lsn: Lsn, done: () => void) => void;
+/** Calls `done` once everything before `lsn` is on the disk, and everything before `bucketLsn` in the bucket. */
+export type Gate = (lsn: Lsn, bucketLsn: Lsn, done: () => void) => void;
 
 /** One request, or one call of a service. */
 export class Session implements Caller {
   lsn = 0 as Lsn;
+  bucketLsn = 0 as Lsn;
   readonly invocation = undefined;
   fail: Fail | undefined;
   readonly #gate: Gate | undefined;
@@ -26,7 +27,8 @@ export class Session implements Caller {
   /** Resolves when what was seen so far may be told. */
   told(): Promise<void> {
     const gate = this.#gate;
-    return gate === undefined ? Promise.resolve() : new Promise((resolve) => gate(this.lsn, resolve));
+    if (gate === undefined) return Promise.resolve();
+    return new Promise((resolve) => gate(this.lsn, this.bucketLsn, resolve));
   }
 }
 

@@ -18,7 +18,7 @@ import { type HttpFront, listenHttp } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
 import type { Node } from "../server/node.ts";
 import { openNode } from "../server/openNode.ts";
-import { gatedGet } from "../server/session.ts";
+import { gatedGet, type Gate } from "../server/session.ts";
 import type { Durability } from "../types.ts";
 import { useClock } from "./fakeDate.ts";
 
@@ -188,8 +188,7 @@ export class TestNode implements AsyncDisposable {
     }
   }
 
-  readonly #gate = (lsn: Parameters<Node["host"]["whenTold"]>[0], done: () => void): void =>
-    this.#node.host.whenTold(lsn, done);
+  readonly #gate: Gate = (...waits) => this.#node.host.whenTold(...waits);
 
   async #open(): Promise<void> {
     useLightGlobals();

@@ -9,6 +9,7 @@ export const BREAKAGES = [
   "ack-before-sync",
   "ungated-errors",
   "unmerged-watermarks",
+  "unmerged-bucket",
   "shared-stretches",
   "ungated-chunks",
   "no-tombstone",

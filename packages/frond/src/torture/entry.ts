@@ -45,7 +45,7 @@ function ioOf(config: EntryConfig): LogIo {
   return new make(new Random(config.seed), config.dieAt ?? Infinity, () => process.kill(process.pid, "SIGKILL"));
 }
 
-const neverWaits: Gate = (_lsn, done) => done();
+const neverWaits: Gate = (_lsn, _bucketLsn, done) => done();
 
 async function main(config: EntryConfig): Promise<void> {
   const tell = (message: EntryMessage): void => void process.send?.(message);

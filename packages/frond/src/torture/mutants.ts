@@ -10,34 +10,45 @@ import { InputGate } from "../cell/gate.ts";
 import { type Caller, invocations } from "../cell/invocation.ts";
 import { LiveCell } from "../cell/live.ts";
 import { Transactions } from "../cell/transactions.ts";
+import { hear, type Watermarks } from "../cell/watermarks.ts";
 import { Calls } from "../server/calls.ts";
 import type { Lsn } from "../types.ts";
 import type { Breakage } from "./breakage.ts";
 
-/** A caller that hears nothing of what `real` would have to wait for. */
-function deaf(real: Caller, lsn: Lsn): Caller & { heard: Lsn } {
+/** A caller that hears nothing of what `real` would have to wait for: it knows what is given, and keeps apart what it hears. */
+function deaf(real: Caller, { lsn, bucketLsn }: Watermarks): Caller & { readonly heard: Watermarks } {
   const { invocation, fail } = real;
+  const heard = { lsn: NOTHING, bucketLsn: NOTHING };
   return {
-    heard: 0 as Lsn,
+    heard,
     invocation,
     fail,
     get lsn() {
       return lsn;
     },
     set lsn(value: Lsn) {
-      this.heard = value;
+      heard.lsn = value;
+    },
+    get bucketLsn() {
+      return bucketLsn;
+    },
+    set bucketLsn(value: Lsn) {
+      heard.bucketLsn = value;
     },
   };
 }
+
+const NOTHING = 0 as Lsn;
+const IGNORANT: Watermarks = { lsn: NOTHING, bucketLsn: NOTHING };
 
 const { run } = Calls.prototype;
 
 /** An answer that is an error leaves at once. */
 function errorsAreNotGated(): void {
   Calls.prototype.run = async function (event, cell) {
-    const caller = deaf(event.caller, event.caller.lsn);
+    const caller = deaf(event.caller, event.caller);
     const value = await run.call(this, { ...event, caller }, cell);
-    if (caller.heard > event.caller.lsn) event.caller.lsn = caller.heard;
+    hear(caller.heard, event.caller);
     return value;
   };
 }
@@ -46,7 +57,19 @@ function errorsAreNotGated(): void {
 function watermarksAreNotMerged(): void {
   Calls.prototype.run = function (event, cell) {
     if (event.caller.invocation === undefined) return run.call(this, event, cell);
-    return run.call(this, { ...event, caller: deaf(event.caller, 0 as Lsn) }, cell);
+    return run.call(this, { ...event, caller: deaf(event.caller, IGNORANT) }, cell);
+  };
+}
+
+/** Between cells the watermark of the disk is merged, and that of the bucket forgotten. */
+function bucketIsNotMerged(): void {
+  Calls.prototype.run = function (event, cell) {
+    const { caller } = event;
+    if (caller.invocation === undefined) return run.call(this, event, cell);
+    const half = deaf(caller, { lsn: caller.lsn, bucketLsn: NOTHING });
+    return run.call(this, { ...event, caller: half }, cell).finally(() => {
+      hear({ ...half.heard, bucketLsn: NOTHING }, caller);
+    });
   };
 }
 
@@ -105,6 +128,7 @@ function longTransactionsLetIn(): void {
 const MUTANTS: Partial<Record<Breakage, () => void>> = {
   "ungated-errors": errorsAreNotGated,
   "unmerged-watermarks": watermarksAreNotMerged,
+  "unmerged-bucket": bucketIsNotMerged,
   "shared-stretches": stretchesAreShared,
   "no-tombstone": deletionsAreNotLogged,
   "open-transaction": longTransactionsLetIn,

@@ -252,7 +252,7 @@ describe("failures", () => {
     const { node } = await serveExposed(app);
     const target: CallTarget = {
       app,
-      open: () => new Session((_lsn, done) => done()),
+      open: () => new Session((_lsn, _bucketLsn, done) => done()),
       // As a watchdog that ends a loop: the promise of the verb is never settled.
       call: (session) => {
         setImmediate(() => session.fail?.(new FrondError("CELL_BUSY", "it ran for too long")));
