@@ -44,7 +44,7 @@ const RESERVE_BYTES = 256 * 1024;
 
 /** See the head of the file. One per node. */
 export class CommitLog {
-  readonly run: RunNumber;
+  run: RunNumber;
   /** Everything before this lsn is on stable storage. */
   durable = 0 as Lsn;
   /** Everything before this lsn is in the bucket; never ahead of `durable`. */
@@ -55,10 +55,14 @@ export class CommitLog {
   wanted = 0 as Lsn;
   /** Called when `wanted` has risen: the uploader does not leave a segment open for long. */
   onWanted: (() => void) | undefined;
+  /** Called when `durable` has risen. */
+  onDurable: (() => void) | undefined;
   /** Called when the log moved on to a further file. */
   onFile: () => void = () => {};
   readonly #io: LogIo;
-  readonly #space: LogSpace;
+  #space: LogSpace;
+  readonly #folder: string;
+  readonly #fileBytes: number;
   readonly #onFailed: (error: FrondError) => void;
   #file: LogFile | undefined;
   #open: Batch | undefined;
@@ -84,9 +88,9 @@ export class CommitLog {
     this.#io = options.io ?? diskIo;
     this.#onFailed = options.onFailed;
     this.#bucket = options.bucket === true;
-    const fileBytes = options.fileBytes ?? LOG_FILE_BYTES;
-    this.#space = new LogSpace(options.folder, options.run, options.firstFile, fileBytes, this.#io);
-    this.#space.prepare();
+    this.#folder = options.folder;
+    this.#fileBytes = options.fileBytes ?? LOG_FILE_BYTES;
+    this.#space = this.#spaceFor(options.run, options.firstFile);
   }
 
   /** Where the next record is encoded: valid between `begin` and `end`. */
@@ -263,6 +267,7 @@ export class CommitLog {
       for (const done of first.waiters) done();
       first.release();
     }
+    this.onDurable?.();
     this.#send();
   }
 

@@ -55,6 +55,11 @@ export class LogSpace {
     fs.mkdirSync(this.folder, { recursive: true, mode: 0o700 });
   }
 
+  /** Number of the next file. */
+  get next(): number {
+    return this.#nextFile;
+  }
+
   /** Starts the allocation of a spare file unless there is one. Never throws: a full disk sets `full`. */
   prepare(): void {
     if (this.#spare !== undefined || this.#allocating !== undefined || this.#stopped) return;

@@ -4,9 +4,9 @@
 // again after a start that was interrupted. Nothing that waits to be written holds on to the bytes of a log file.
 
 import { newEntry } from "../cell/commit.ts";
-import type { DecodedCommit, DecodedRecord } from "../codec/record.ts";
+import type { DecodedCell, DecodedCommit, DecodedRecord, IndexChange } from "../codec/record.ts";
 import type { Catalog, CellEntry } from "../store/catalog.ts";
-import type { Address, LogPlace, RunNumber } from "../types.ts";
+import type { LogPlace, RunNumber } from "../types.ts";
 
 /** Rows written as one transaction. Count. */
 const PIECE = 10_000;
@@ -39,20 +39,11 @@ export class Applier {
   }
 
   #applyCells(record: DecodedCommit, place: LogPlace, fileRun: RunNumber): void {
-    const { slot, epoch, txid, time } = record;
-    const created = changed(record, "created");
-    const deleted = changed(record, "deleted");
     for (const cell of record.cells) {
-      const { address, pageSize, pageCount, walSalt1, walSalt2, walEnd } = cell;
-      const at = { epoch, txid, changedMs: time, pageSize, pageCount, place, walSalt1, walSalt2, walEnd, fileRun };
+      const facts = factsOf(cell);
       this.#later(() => {
-        const before = this.#catalog.find(address);
-        const known = created.has(address) ? undefined : before;
-        const entry = { ...(known ?? newEntry(address, slot, pageSize)), ...at, deleted: deleted.has(address) };
-        if (known === undefined) entry.createdMs = time;
-        if (before !== undefined) entry.lastId = before.lastId;
-        applyAlarms(entry, record);
-        this.#catalog.put(entry);
+        const before = this.#catalog.find(facts.address);
+        this.#catalog.put({ ...entryAfter(before, record, facts), place, fileRun });
       });
     }
   }
@@ -61,6 +52,29 @@ export class Applier {
     this.#pending.push(write);
     if (this.#pending.length >= PIECE) this.flush();
   }
+}
+
+/** What an entry takes over from a cell of a record: no bytes of it. */
+export type CellFacts = Pick<CellEntry, "address" | "pageSize" | "pageCount" | "walSalt1" | "walSalt2" | "walEnd">;
+
+export function factsOf({ address, pageSize, pageCount, walSalt1, walSalt2, walEnd }: DecodedCell): CellFacts {
+  return { address, pageSize, pageCount, walSalt1, walSalt2, walEnd };
+}
+
+/** What is known of a cell after a record, given what was known before. Where its record and its file are is not in it. */
+export function entryAfter(before: CellEntry | undefined, record: DecodedCommit, facts: CellFacts): CellEntry {
+  const { slot, epoch, txid, time, changes } = record;
+  const says = (what: IndexChange["what"]): boolean =>
+    changes.some((change) => change.what === what && change.address === facts.address);
+  const known = says("created") ? undefined : before;
+  const entry = {
+    ...(known ?? newEntry(facts.address, slot, facts.pageSize)),
+    ...{ ...facts, epoch, txid, changedMs: time, deleted: says("deleted"), dirty: false },
+  };
+  if (known === undefined) entry.createdMs = time;
+  if (before !== undefined) entry.lastId = before.lastId;
+  applyAlarms(entry, record);
+  return entry;
 }
 
 /** What the record says of the alarms of a cell; one that is created or deleted in it has none before. */
@@ -75,8 +89,4 @@ function applyAlarms(entry: CellEntry, record: DecodedCommit): void {
     else if (what === "alarms-failed") entry.failedAlarms = value;
     else if (what === "deleted") entry.lastId = value;
   }
-}
-
-function changed(record: DecodedCommit, what: "created" | "deleted"): Set<Address> {
-  return new Set(record.changes.filter((change) => change.what === what).map((change) => change.address));
 }

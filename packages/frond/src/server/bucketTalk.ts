@@ -1,0 +1,119 @@
+// What the main thread and the bucket thread say to each other.
+//
+// Rule: questions have a number and are answered once; news are told unasked. Plain data only. What is looked at for every
+// request (is the lease believed?) or every commit (how far is the log?) stands in shared numbers, and costs no message.
+
+import type { BucketOptions } from "../bucket/open.ts";
+import type { CellEntry } from "../store/catalog.ts";
+import type { WantedCell } from "../store/fetch.ts";
+import type { Epoch, Lsn, RunId, RunNumber, Slot, Txid } from "../types.ts";
+
+/** A run of this data directory. */
+export interface OwnRun {
+  readonly run: RunNumber;
+  readonly runId: RunId;
+  /** The number of its first log file, or of one before it. */
+  readonly firstFile: number;
+  /** Where its first batch begins. */
+  readonly firstLsn: Lsn;
+}
+
+/** Which bucket it is. */
+export interface BucketSpec extends BucketOptions {
+  /** `dir:PATH` or `s3://BUCKET/PREFIX`. */
+  readonly url: string;
+}
+
+/** What the thread is started with. */
+export interface BucketSetup {
+  readonly bucket: BucketSpec;
+  /** The data directory. */
+  readonly directory: string;
+  /** The cluster that the directory belongs to, as far as it knows. */
+  readonly cluster: string | undefined;
+  readonly own: OwnRun;
+  /** Earlier runs of this directory whose log the bucket may not have whole, the oldest first. */
+  readonly unfinished: readonly OwnRun[];
+  readonly ttlMs: number;
+  readonly appVersion: string;
+  readonly numbers: SharedArrayBuffer;
+  /** The marks of the main thread; undefined: nobody looks whether it is alive. */
+  readonly marks: SharedArrayBuffer | undefined;
+  readonly maxSyncMs: number;
+}
+
+/** Places in the shared numbers: doubles, each with one writer. */
+export const NUMBER = {
+  /** Main thread: everything before this lsn is on the disk. */
+  durable: 0,
+  /** Main thread: the highest lsn that somebody waits for to be in the bucket. */
+  wanted: 1,
+  /** Bucket thread: until when the lease is believed, in ms of the monotonic clock of the process. */
+  believed: 2,
+  /** Bucket thread: 1 while it sleeps and is to be woken by a message; the main thread sets it back. */
+  asleep: 3,
+} as const;
+export const NUMBERS_BYTES = 8 * 8;
+
+/** The start of the thread is over: the run may serve. */
+export interface Started {
+  readonly cluster: string;
+  /** Runs of `unfinished` whose log in the bucket is now whole and sealed. */
+  readonly finished: readonly RunNumber[];
+  /** Slots that somebody has owned. */
+  readonly slots: readonly Slot[];
+  /** Runs of `unfinished` of which somebody else sealed the log before it was whole, and what is lost of each. */
+  readonly lost: readonly LostTail[];
+}
+
+/** The end of a run's log that came too late. */
+export interface LostTail {
+  readonly run: RunNumber;
+  /** From this lsn on nothing counts. */
+  readonly from: Lsn;
+}
+
+/** A slot is this run's. */
+export interface OpenedSlot {
+  readonly epoch: Epoch;
+  readonly txid: Txid;
+  /** What the bucket knows of its cells; undefined: what the directory knows is right. */
+  readonly cells: readonly CellEntry[] | undefined;
+}
+
+/** Questions to the thread, and their answers. */
+export interface BucketQuestions {
+  start(): Started;
+  /** Takes the slot. `knows`: the run in which the directory was last brought up to date, and the last txid it has. */
+  openSlot(question: { slot: Slot; knows: { run: RunId; epoch: Epoch; txid: Txid } | undefined }): OpenedSlot;
+  /** Makes the file of a cell anew, as of a position which is in the bucket. */
+  fetchCell(question: { entry: CellEntry; file: string }): { gets: number; bytes: number };
+  /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. */
+  finish(): void;
+  /** Goes on as a further run, after a lapse: the one before is finished first. */
+  renew(own: OwnRun): void;
+  counts(): BucketCounts;
+}
+
+/** What the bucket was asked for since the process started, and how far the log is. Counts; bytes. */
+export interface BucketCounts {
+  readonly requests: Readonly<Record<string, number>>;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly confirmed: Lsn;
+  readonly segments: number;
+}
+
+/** What is told unasked. */
+export type BucketNews =
+  | { readonly news: "confirmed"; readonly lsn: Lsn }
+  /** The lease has lapsed; the run ends. */
+  | { readonly news: "lapsed"; readonly why: string }
+  /** Somebody else has ended the log of the run. */
+  | { readonly news: "sealed"; readonly why: string }
+  /** More of the log waits for the bucket than may; or no more. */
+  | { readonly news: "queue"; readonly refuse: boolean }
+  | { readonly news: "warn"; readonly fields: object; readonly message: string };
+
+export type QuestionName = keyof BucketQuestions;
+export type { WantedCell };

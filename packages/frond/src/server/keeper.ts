@@ -1,0 +1,245 @@
+// The keeper: the main thread's side of the bucket.
+//
+// Rule: nothing that talks to the bucket runs in the main thread. What a request needs to know is a comparison of numbers: is the
+// lease believed, is the slot open, is the commit confirmed. The node serves a slot only after the bucket said whose it is,
+// and hears of a commit only while it believes its lease.
+// Rejected: the bucket's client in the main thread (compressing a segment, or one slow read of a file, would stand in the
+// way of every request).
+
+import { Worker } from "node:worker_threads";
+import { slotOf } from "../address.ts";
+import { assert } from "../assert.ts";
+import type { SlotTable } from "../core/slots.ts";
+import { FrondError } from "../errors.ts";
+import { FINISH_GRACE_MS } from "../limits.ts";
+import type { CommitLog } from "../log/log.ts";
+import type { Catalog, CellEntry } from "../store/catalog.ts";
+import type { Lsn, RunId, RunNumber, Slot } from "../types.ts";
+import {
+  type BucketCounts,
+  type BucketNews,
+  type BucketQuestions,
+  type BucketSetup,
+  type BucketSpec,
+  NUMBER,
+  NUMBERS_BYTES,
+  type OwnRun,
+  type Started,
+} from "./bucketTalk.ts";
+import type { SlotDoor } from "./host.ts";
+import type { NodeLog } from "./nodeOptions.ts";
+import { Asking } from "./threadCalls.ts";
+
+/** What a keeper is started with. */
+export interface KeeperOptions {
+  readonly bucket: BucketSpec;
+  readonly directory: string;
+  readonly cluster: string | undefined;
+  readonly own: OwnRun;
+  readonly unfinished: readonly OwnRun[];
+  readonly ttlMs: number;
+  readonly appVersion: string;
+  readonly marks: SharedArrayBuffer | undefined;
+  readonly maxSyncMs: number;
+  readonly catalog: Catalog;
+  readonly slots: SlotTable;
+  readonly log: NodeLog;
+}
+
+/** What the node does about what the keeper finds. */
+export interface KeeperHost {
+  readonly commitLog: CommitLog;
+  /** Cells that the directory did not know: their alarms. */
+  learned(entries: readonly CellEntry[]): void;
+  /** The run has ended; the node goes on as a further one, or ends. */
+  runEnded(how: "lapsed" | "sealed", why: string): void;
+}
+
+/** See the head of the file. One per node with a bucket. */
+export class Keeper implements SlotDoor {
+  readonly started: Started;
+  /** More of the log waits for the bucket than may. */
+  refuses = false;
+  readonly #o: KeeperOptions;
+  readonly #worker: Worker;
+  readonly #asking: Asking<BucketQuestions, BucketNews>;
+  readonly #numbers: Float64Array;
+  readonly #opening = new Map<Slot, Promise<void>>();
+  /** Of the run that goes on. */
+  #own: OwnRun;
+  #host: KeeperHost | undefined;
+  /** News that came before there was somebody to tell. */
+  #early: BucketNews[] = [];
+  #wake = false;
+
+  private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
+    this.#o = options;
+    this.#own = options.own;
+    this.#worker = worker;
+    this.#numbers = numbers;
+    this.#asking = new Asking(worker, (news: BucketNews) => this.#told(news));
+    this.started = undefined as unknown as Started;
+  }
+
+  /**
+   * Starts the thread, opens the bucket, finishes earlier runs of this directory, waits for others to be over, and takes a
+   * lease. Throws what keeps the node from serving: BUCKET_FAILED, BUCKET_DENIED, BUCKET_REFUSED, BUCKET_IN_USE, DATA_FOREIGN.
+   */
+  static async start(options: KeeperOptions): Promise<Keeper> {
+    const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
+    const { bucket, directory, cluster, own, unfinished, ttlMs, appVersion, marks, maxSyncMs } = options;
+    const setup: BucketSetup = {
+      ...{ bucket, directory, cluster, own, unfinished, ttlMs, appVersion, marks, maxSyncMs },
+      numbers,
+    };
+    const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
+      workerData: setup,
+      name: "frond bucket",
+      // Options of the main thread (--import, --test) are not for it.
+      execArgv: [],
+    });
+    const keeper = new Keeper(options, worker, new Float64Array(numbers));
+    try {
+      Object.assign(keeper, { started: await keeper.#asking.ask("start", undefined) });
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+    worker.unref();
+    return keeper;
+  }
+
+  /** The node is there: it is told what happens from here on. */
+  attach(host: KeeperHost): void {
+    this.#host = host;
+    const { commitLog } = host;
+    commitLog.onWanted = () => {
+      this.#numbers[NUMBER.wanted] = commitLog.wanted;
+      this.#rouse();
+    };
+    commitLog.onDurable = () => {
+      this.#numbers[NUMBER.durable] = commitLog.durable;
+      this.#rouse();
+    };
+    for (const news of this.#early.splice(0)) this.#told(news);
+  }
+
+  /** The run may serve: its lease was renewed lately enough. Looked at for every request. */
+  get believed(): boolean {
+    return monotonicMs() < (this.#numbers[NUMBER.believed] as number);
+  }
+
+  isOpen(slot: Slot): boolean {
+    return this.#o.slots.isOpen(slot);
+  }
+
+  /** See {@link SlotDoor}. Rejects with OVERLOADED while the bucket is away. */
+  open(slot: Slot): Promise<void> {
+    const opening = this.#opening.get(slot) ?? this.#open(slot).finally(() => this.#opening.delete(slot));
+    this.#opening.set(slot, opening);
+    return opening;
+  }
+
+  /** See {@link SlotDoor}. The bucket has to hold the cell's last record: it is waited for. */
+  async fetch(entry: CellEntry, file: string): Promise<void> {
+    const { commitLog } = this.#attached();
+    const slot = slotOf(entry.address);
+    if (entry.epoch === this.#o.slots.epoch(slot))
+      await new Promise<void>((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
+    await this.#asking.ask("fetchCell", { entry: { ...entry }, file });
+  }
+
+  /** What the bucket was asked for. */
+  counts(): Promise<BucketCounts> {
+    return this.#asking.ask("counts", undefined);
+  }
+
+  /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. False when the bucket did not do it in time. */
+  async finish(): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(false), FINISH_GRACE_MS);
+    try {
+      const finished = this.#asking.ask("finish", undefined).then(() => true);
+      return await Promise.race([finished, late]);
+    } catch (error) {
+      this.#o.log.warn({ err: error }, "the end of the log is not in the bucket yet; the next start uploads it");
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the thread. */
+  async stop(): Promise<void> {
+    this.#asking.end(new FrondError("STOPPING", "the node is stopping"));
+    await this.#worker.terminate();
+  }
+
+  async #open(slot: Slot): Promise<void> {
+    const { catalog, slots } = this.#o;
+    const opened = catalog.openedIn(slot);
+    const runId = this.#runId(opened);
+    const knows = runId && { run: runId, epoch: slots.epoch(slot), txid: slots.txid(slot) };
+    const own = this.#own;
+    const answer = await this.#asking.ask("openSlot", { slot, knows });
+    // The run has ended meanwhile: the slot is asked for again by who needs it.
+    if (own !== this.#own) throw overloaded();
+    const { epoch, txid, cells } = answer;
+    assert(cells !== undefined || txid === slots.txid(slot), "the bucket and the directory agree where a slot stands");
+    catalog.batch(() => {
+      if (cells !== undefined) {
+        catalog.forgetSlot(slot);
+        for (const entry of cells) catalog.put(entry);
+      }
+      catalog.putOpened({ slot, epoch, txid }, own.run);
+    });
+    slots.opened(slot, epoch, txid);
+    if (cells !== undefined) this.#attached().learned(cells);
+  }
+
+  #runId(run: RunNumber): RunId | undefined {
+    return this.#o.catalog.runs().find((row) => row.run === run)?.id as RunId | undefined;
+  }
+
+  #rouse(): void {
+    if (this.#numbers[NUMBER.asleep] !== 1 || this.#wake) return;
+    this.#wake = true;
+    // Once in a turn of the event loop: a message costs as much as a commit.
+    setImmediate(() => {
+      this.#wake = false;
+      this.#numbers[NUMBER.asleep] = 0;
+      this.#worker.postMessage("wake");
+    });
+  }
+
+  #told(news: BucketNews): void {
+    const host = this.#host;
+    if (news.news === "warn") return this.#o.log.warn(news.fields, news.message);
+    if (host === undefined) return void this.#early.push(news);
+    if (news.news === "confirmed") {
+      if (this.believed) host.commitLog.confirm(news.lsn as Lsn);
+      return;
+    }
+    if (news.news === "queue") this.refuses = news.refuse;
+    else host.runEnded(news.news, news.why);
+  }
+
+  #attached(): KeeperHost {
+    assert(this.#host !== undefined, "slots are opened when the node is there");
+    return this.#host;
+  }
+}
+
+/** The monotonic clock that all threads of a process share, in ms. */
+export function monotonicMs(): number {
+  return performance.now() + ORIGIN;
+}
+
+const ORIGIN = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+function overloaded(): FrondError {
+  return new FrondError("OVERLOADED", "the bucket cannot be reached; the node serves again when it can");
+}
+
+/** The workspace runs the sources, a published package what was compiled from them. */
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
