@@ -5,6 +5,7 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
+import { DURABILITIES } from "../cell/watermarks.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_SYNC_MS, MIN_SYNC_MS } from "../limits.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
@@ -96,10 +97,10 @@ export function parseHostName(value: string): string {
 export const durabilityOption = (): Option =>
   new Option(
     "--durability <level>",
-    "where a commit must be before anyone hears of it: memory or disk; classes may set their own",
+    "where a commit must be before anyone hears of it: memory, disk or bucket; classes may set their own",
   )
     .default("disk")
-    .argParser(oneOf(["memory", "disk"]));
+    .argParser(oneOf(DURABILITIES));
 
 export const maxSyncOption = (): Option =>
   new Option("--max-sync-ms <ms>", "how long code may hold the event loop before it is ended; 0: for ever")

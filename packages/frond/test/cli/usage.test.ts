@@ -2,6 +2,7 @@
 
 import { afterAll, describe, expect, test } from "vitest";
 import { nearest } from "../../src/nearest.ts";
+import { DURABILITIES } from "../../src/cell/watermarks.ts";
 import { listenFromEnvironment, parseListen } from "../../src/cli/options.ts";
 import { Folder, frond } from "./command.ts";
 
@@ -14,7 +15,7 @@ describe("a wrong command line is exit code 2, one line, and the right word", ()
     [["start", "app.ts", "--durabilty", "disk"], /unknown option '--durabilty' \(Did you mean --durability\?\)/],
     [
       ["start", "app.ts", "--durability", "dsk"],
-      /argument 'dsk' is invalid\. It can be memory or disk\. \(Did you mean disk\?\)/,
+      /argument 'dsk' is invalid\. It can be memory, disk or bucket\. \(Did you mean disk\?\)/,
     ],
     [["start", "app.ts", "--log-level", "infos"], /It can be silent, .* or trace\. \(Did you mean info\?\)/],
     [["start", "app.ts", "--listen", "*:80"], /HOST:PORT.*0\.0\.0\.0/],
@@ -106,10 +107,11 @@ test.each([
   ["mem", "memory"],
   ["DISK", "disk"],
   ["idsk", "disk"],
-  ["bucket", undefined],
+  ["bukcet", "bucket"],
+  ["network", undefined],
   ["", undefined],
 ])("the word nearest to %j is %j", (word, wanted) => {
-  expect(nearest(word, ["memory", "disk"])).toBe(wanted);
+  expect(nearest(word, DURABILITIES)).toBe(wanted);
 });
 
 test("addresses to listen on", () => {
