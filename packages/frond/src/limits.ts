@@ -177,3 +177,29 @@ export const SOCKET_RETRY_FOR_MS = 30_000;
 export const BUCKET_DEADLINE_MS = 10_000;
 /** Bucket: longest key below the prefix, in bytes: S3 has 1,024 for both together. */
 export const MAX_BUCKET_KEY_BYTES = 768;
+/** Bucket: parts into which a directory bucket escapes a key, in bytes each: file systems allow 255. */
+export const MAX_BUCKET_PART_BYTES = 200;
+/** Bucket: a temporary file in a directory bucket that has not been written for so long belongs to nobody, in ms. */
+export const BUCKET_TEMP_MS = 3_600_000;
+/** Bucket: objects in one listing unless the caller states another number: what S3 gives in one answer. Count. */
+export const BUCKET_LIST_LIMIT = 1_000;
+/** Bucket: first pause before a call is tried again, and the longest, in ms; doubled in between, with jitter. */
+export const BUCKET_RETRY_MS = 100;
+export const BUCKET_RETRY_MAX_MS = 10_000;
+/** Bucket: the beginning of an object that tells whose it is, in bytes: the id of its intent stands in it. */
+export const BUCKET_INTENT_BYTES = 256;
+
+/** Segments: records that one holds, in bytes; a larger record has a segment of its own. */
+export const SEGMENT_BYTES = 4 * 1024 * 1024;
+/** Objects: records that are compressed together, in bytes; a larger record has a block of its own. One is read with one GET. */
+export const OBJECT_BLOCK_RAW_BYTES = 64 * 1024;
+/** Objects: largest footer, in bytes before compression: half a million small records. Who merges packs stops below it. */
+export const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
+
+/** Bucket: bytes of one request of a restore, and requests under way at once: together what a restore holds in memory. Count. */
+export const FETCH_BYTES = 4 * 1024 * 1024;
+export const FETCHES_AT_ONCE = 8;
+/** Bucket: what is read of the end of an object to find its footer, in bytes: most footers are shorter. */
+export const FOOTER_READ_BYTES = 64 * 1024;
+/** Bucket: the longest that a stop waits until the end of the log is in the bucket, in ms; the next start does the rest. */
+export const FINISH_GRACE_MS = 10_000;

@@ -83,3 +83,48 @@ export const LOG_BATCH_HEADER = {
   run: 28,
   checksum: 36,
 } as const;
+
+/** Where the fields of the header of a binary object in the bucket start, in bytes. */
+export const OBJECT_HEADER = {
+  magic: 0,
+  version: 8,
+  kind: 10,
+  "reserved 1": 11,
+  "header bytes": 12,
+  intent: 16,
+  "run id": 32,
+  number: 48,
+  "reserved 2": 56,
+  checksum: 60,
+} as const;
+
+/** Where the fields at the beginning of an object's footer start, in bytes, and how many bytes they take. */
+export const OBJECT_FOOTER = {
+  header: 0,
+  "from lsn": 64,
+  "to lsn": 72,
+  created: 80,
+  blocks: 88,
+  records: 92,
+  first: 96,
+  last: 104,
+} as const;
+export const OBJECT_FOOTER_BYTES = 112;
+
+/** Where the fields of a block's entry in the footer start, in bytes, and how many bytes they take. */
+export const OBJECT_BLOCK = { offset: 0, stored: 8, raw: 12, checksum: 16 } as const;
+export const OBJECT_BLOCK_BYTES = 20;
+
+/** Where the fields of a record's entry in the footer start, in bytes. */
+export const OBJECT_RECORD = { block: 0, offset: 4, length: 8, "head bytes": 12, head: 16 } as const;
+
+/** Where the fields of an object's trailer start, in bytes. */
+export const OBJECT_TRAILER = {
+  footer: 0,
+  stored: 8,
+  raw: 12,
+  "footer checksum": 16,
+  reserved: 20,
+  checksum: 24,
+  magic: 28,
+} as const;

@@ -1,0 +1,60 @@
+// The head of a record: the same record without its pages, as it stands in the footer of an object.
+//
+// Rule: a head is made by copying bytes and reads back through decodeRecord: everything of the record is in it (slot,
+// epoch, txid, time, addresses, page counts, index changes, also sections that this version does not know), but no cell
+// has pages. A claim is its own head.
+// Rejected: to decode and encode again (every address is checked then: more work than all the rest of a segment).
+
+import { crc32 } from "node:zlib";
+import { assert } from "../assert.ts";
+import {
+  CELL_SECTION,
+  RECORD_CRC_BYTES,
+  RECORD_HEADER,
+  RECORD_HEADER_BYTES,
+  SECTION_CELL,
+  SECTION_HEADER,
+  SECTION_HEADER_BYTES,
+} from "./layout.ts";
+
+/** Bytes that the head of a sound record takes. */
+export function headLength(record: Buffer): number {
+  const end = record.length - RECORD_CRC_BYTES;
+  let length = record.length;
+  let at = RECORD_HEADER_BYTES;
+  for (; at < end; at = nextSection(record, at)) length -= pageBytes(record, at);
+  assert(at === end, "the sections of a record fill it");
+  return length;
+}
+
+/** Writes the head of a sound record at `target[at]`, where headLength() bytes must be left, and returns where it ends. */
+export function putHead(record: Buffer, target: Buffer, at: number): number {
+  const end = record.length - RECORD_CRC_BYTES;
+  let place = at + record.copy(target, at, 0, RECORD_HEADER_BYTES);
+  for (let section = RECORD_HEADER_BYTES; section < end;) {
+    const next = nextSection(record, section);
+    const pages = pageBytes(record, section);
+    const copied = record.copy(target, place, section, next - pages);
+    if (pages > 0) {
+      const payload = record.readUInt32LE(section + SECTION_HEADER.length) - pages;
+      target.writeUInt32LE(payload, place + SECTION_HEADER.length);
+      target.writeUInt32LE(0, place + SECTION_HEADER_BYTES + CELL_SECTION.pages);
+    }
+    place += copied;
+    section = next;
+  }
+  target.writeUInt32LE(place + RECORD_CRC_BYTES - at, at + RECORD_HEADER.length);
+  return target.writeUInt32LE(crc32(target.subarray(at, place)), place);
+}
+
+function nextSection(record: Buffer, at: number): number {
+  return at + SECTION_HEADER_BYTES + Math.ceil(record.readUInt32LE(at + SECTION_HEADER.length) / 4) * 4;
+}
+
+/** Bytes of the pages, with their numbers, at the end of the section at `at`. */
+function pageBytes(record: Buffer, at: number): number {
+  if (record.readUInt16LE(at + SECTION_HEADER.type) !== SECTION_CELL) return 0;
+  const payload = at + SECTION_HEADER_BYTES;
+  const pageSize = record.readUInt32LE(payload + CELL_SECTION["page size"]);
+  return record.readUInt32LE(payload + CELL_SECTION.pages) * (4 + pageSize);
+}
