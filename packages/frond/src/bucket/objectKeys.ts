@@ -1,49 +1,76 @@
-// Keys of objects: what may be one, and their order.
+// The keys of frond's objects: what stands where in the bucket.
 //
-// Rule: a key is text that every store, every file system and every listing in XML gives back as it was: parts between
-// slashes, none of them empty, `.` or `..`, without control characters, of bounded length. No key is the folder of another
-// (`a` and `a/b`): an object store would take both, a directory cannot.
-// The order of keys is that of their UTF-8 bytes, which is what S3 lists in; JavaScript compares UTF-16 units instead.
+// Rule: numbers have a fixed width, so the order of a listing is the order of the numbers; an address stands in a key only
+// escaped. A key that is not of this form is foreign: readers pass over it, and nothing ever removes it.
 
-import { FrondError } from "../errors.ts";
-import { MAX_BUCKET_KEY_BYTES } from "../limits.ts";
+import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 
-/** Control characters, and what is no character: neither survives a listing in XML. */
-const UNFIT = /[\u0000-\u001f\u007f\ufffe\uffff]/;
-/** From here on the order of UTF-16 units may differ from that of bytes. */
-const HIGH = /[\ud800-\uffff]/;
+const RUN_ID = /^[0-9a-f]{32}$/;
+const WIDTH = 10;
 
-/** Throws BAD_OPTION unless `key` can be the key of an object. */
-export function checkKey(key: string): void {
-  checkText(key, "a bucket key");
-  for (const part of key.split("/")) {
-    if (part === "") throw bad(key, "a bucket key", "has an empty part: it neither begins nor ends with a slash");
-    if (part === "." || part === "..") throw bad(key, "a bucket key", `has the part "${part}"`);
-  }
+/** What all nodes of the cluster agree on. */
+export const CLUSTER_KEY = "cluster";
+/** Leases. */
+export const NODE_PREFIX = "node/";
+export const SLOT_PREFIX = "slot/";
+
+/** The lease of a run. */
+export function leaseKey(run: RunId): string {
+  return `${NODE_PREFIX}${run}`;
 }
 
-/** Throws BAD_OPTION unless `prefix` can be the beginning of a key; the empty one is that of all. */
-export function checkPrefix(prefix: string): void {
-  checkText(prefix, "the prefix of a listing");
-  const folders = prefix.split("/").slice(0, -1);
-  if (folders.includes("")) throw bad(prefix, "the prefix of a listing", "has an empty part");
+/** The run whose lease stands at `key`. */
+export function runOfLease(key: string): RunId | undefined {
+  const run = key.slice(NODE_PREFIX.length);
+  return key.startsWith(NODE_PREFIX) && RUN_ID.test(run) ? (run as RunId) : undefined;
 }
 
-/** Less than, equal to or more than zero, as `a` stands before, at or behind `b` in the order of bytes. */
-export function compareKeys(a: string, b: string): number {
-  if (a === b) return 0;
-  if (HIGH.test(a) || HIGH.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
-  return a < b ? -1 : 1;
+/** Everything of a run's log: segments, its seal, its base. */
+export function logPrefix(run: RunId): string {
+  return `log/${run}/`;
 }
 
-function checkText(text: string, what: string): void {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_BUCKET_KEY_BYTES) throw bad(text, what, `has ${bytes} bytes, ${MAX_BUCKET_KEY_BYTES} are possible`);
-  if (UNFIT.test(text)) throw bad(text, what, "holds a control character");
-  if (!text.isWellFormed()) throw bad(text, what, "holds half of a surrogate pair");
+/** A segment of a run's log, or its seal. */
+export function logKey(run: RunId, seq: Seq): string {
+  return `${logPrefix(run)}${digits(seq)}`;
 }
 
-function bad(text: string, what: string, why: string): FrondError {
-  const shown = text.length > 100 ? `${text.slice(0, 100)}...` : text;
-  return new FrondError("BAD_OPTION", `${what} ${why}: ${JSON.stringify(shown)}`);
+/** States that clean-up has passed below `base`. */
+export function baseKey(run: RunId, base: Seq): string {
+  return `${logPrefix(run)}base-${digits(base)}`;
+}
+
+/** What stands at a key of a run's log: a number, a base, or undefined for what is foreign. */
+export function parseLogKey(run: RunId, key: string): { seq: Seq } | { base: Seq } | undefined {
+  const prefix = logPrefix(run);
+  if (!key.startsWith(prefix)) return undefined;
+  const match = /^(base-)?(\d{10})$/.exec(key.slice(prefix.length));
+  if (match === null) return undefined;
+  const number = Number(match[2]) as Seq;
+  return match[1] === undefined ? { seq: number } : { base: number };
+}
+
+/** Who has owned a slot. */
+export function slotPrefix(slot: Slot): string {
+  return `${SLOT_PREFIX}${String(slot).padStart(4, "0")}/`;
+}
+
+/** Who owned a slot in an epoch. */
+export function slotKey(slot: Slot, epoch: Epoch): string {
+  return `${slotPrefix(slot)}${digits(epoch)}`;
+}
+
+/** The slot and epoch of a key, or undefined for what is foreign. */
+export function parseSlotKey(key: string): { slot: Slot; epoch: Epoch } | undefined {
+  const match = /^slot\/(\d{4})\/(\d{10})$/.exec(key);
+  return match === null ? undefined : { slot: Number(match[1]) as Slot, epoch: Number(match[2]) as Epoch };
+}
+
+/** Records of a run merged by cell. */
+export function packKey(run: RunId, number: number): string {
+  return `pack/${run}/${digits(number)}`;
+}
+
+function digits(value: number): string {
+  return String(value).padStart(WIDTH, "0");
 }

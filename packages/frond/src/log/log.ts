@@ -190,6 +190,23 @@ export class CommitLog {
     return new Promise((resolve) => this.wait(this.appended, resolve));
   }
 
+  /** Goes on as a further run, in a file of its own; lsn go on too. Everything must be durable. */
+  async beginRun(run: RunNumber): Promise<void> {
+    assert(this.appended === this.durable && run > this.run, "a run begins behind the whole log of the one before");
+    const firstFile = this.#space.next;
+    await this.#space.stop();
+    if (this.#file !== undefined) this.#io.close(this.#file.fd);
+    this.#file = undefined;
+    this.run = run;
+    this.#space = this.#spaceFor(run, firstFile);
+  }
+
+  #spaceFor(run: RunNumber, firstFile: number): LogSpace {
+    const space = new LogSpace(this.#folder, run, firstFile, this.#fileBytes, this.#io);
+    space.prepare();
+    return space;
+  }
+
   /** Flushes and closes. Nothing may be appended after; what is confirmed after is still told. */
   async close(): Promise<void> {
     await this.flushed();
