@@ -203,3 +203,13 @@ export const FETCHES_AT_ONCE = 8;
 export const FOOTER_READ_BYTES = 64 * 1024;
 /** Bucket: the longest that a stop waits until the end of the log is in the bucket, in ms; the next start does the rest. */
 export const FINISH_GRACE_MS = 10_000;
+
+/** Upload: a segment closes so long after its first byte, in ms; sooner while somebody waits for `bucket`. */
+export const FLUSH_MS = 1_000;
+export const FLUSH_AWAITED_MS = 250;
+/** Upload: bytes that may wait on this disk for the bucket; beyond it writes are refused (OVERLOADED). */
+export const UPLOAD_QUEUE_BYTES = 1024 * 1024 * 1024;
+/** Lease: how long others wait for a sign of life from a run before they end it, in ms, unless the node states another. */
+export const LEASE_TTL_MS = 6_000;
+/** Lease: share of a TTL that watchers wait beyond it: clocks differ in rate, and a sleep of TTL/3 goes unnoticed. */
+export const WATCH_MARGIN = 1 / 6;

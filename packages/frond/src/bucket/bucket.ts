@@ -59,4 +59,6 @@ export interface Bucket {
   delete(keys: readonly string[], call?: BucketCall): Promise<void>;
   /** Ends what is under way and gives back connections. */
   close(): Promise<void>;
+  /** Requests that the store was sent since it was opened, where they are more than the calls: tries, parts, pages. Count. */
+  requests?(): number | undefined;
 }

@@ -9,7 +9,7 @@ import { FrondError } from "../errors.ts";
 import { MAX_BUCKET_KEY_BYTES } from "../limits.ts";
 
 /** Control characters, and what is no character: neither survives a listing in XML. */
-const UNFIT = /[\u0000-\u001f\u007f\ufffe\uffff]/;
+const UNFIT = /[\p{Cc}\ufffe\uffff]/u;
 /** From here on the order of UTF-16 units may differ from that of bytes. */
 const HIGH = /[\ud800-\uffff]/;
 
