@@ -74,6 +74,8 @@ export const ERROR_CODES = {
   BUCKET_FAILED: { retryable: true },
   BUCKET_DENIED: {},
   BUCKET_REFUSED: {},
+  SLOT_OWNED: { retryable: true },
+  DATA_FOREIGN: {},
   // Bytes that are not what they should be
   WAL_DAMAGED: {},
   RECORD_DAMAGED: {},

@@ -213,3 +213,7 @@ export const UPLOAD_QUEUE_BYTES = 1024 * 1024 * 1024;
 export const LEASE_TTL_MS = 6_000;
 /** Lease: share of a TTL that watchers wait beyond it: clocks differ in rate, and a sleep of TTL/3 goes unnoticed. */
 export const WATCH_MARGIN = 1 / 6;
+/** Bucket: places of records that the bucket thread remembers of slots it has read, over all. Count. */
+export const MAX_INDEXED_PLACES = 200_000;
+/** Bucket: records in the footers that it remembers. Count. */
+export const MAX_FOOTERS_RECORDS = 100_000;

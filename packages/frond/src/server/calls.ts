@@ -69,8 +69,8 @@ export class Calls implements CallPort {
     const sent = this.#send(event, invocation);
     // Somebody outside whose stub is used by code that runs in a cell hears of the answer too.
     const isInside = invocation === undefined || caller.invocation !== undefined;
-    const answer = isInside ? sent : heardToo(caller, invocation, sent);
-    const given = options === undefined ? answer : this.#bounded(event, options, answer);
+    const bounded = options === undefined ? sent : this.#bounded(event, options, sent);
+    const given = isInside ? bounded : heardToo(caller, invocation, bounded);
     if (given !== sent) event.answer = given;
     return given;
   }
