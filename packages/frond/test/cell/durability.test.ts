@@ -152,7 +152,8 @@ test("what another instance has written is not told before the bucket has it, by
   // A cell can be closed while the bucket is away.
   expect(await node.host.deactivate(address)).toBe(true);
   const read = service(Picky, "a").all();
-  expect(await isSettled(read)).toBe(false);
+  const again = service(Picky, "a").all();
+  expect([await isSettled(read), await isSettled(again)]).toEqual([false, false]);
   const end = failureOf(service(Picky, "a").giveUp());
   await turns();
   refuses = true;
@@ -215,10 +216,13 @@ test("ctx.fetch of a cell at bucket, and of one that has heard from it, leaves w
   await turns();
   await flushed();
   await get(Plain, "c").putAndAsk(`${url}/apart`);
+  // Of what is on the disk already, too.
+  const late = get(Plain, "d").lookAndAsk("safe/a", `${url}/late`);
+  await turns(20);
   expect(seen).toEqual(["/apart"]);
   await confirm();
-  expect(await Promise.all([ask, heard])).toEqual(["ok", "ok"]);
-  expect(seen.toSorted()).toEqual(["/apart", "/heard", "/own"]);
+  expect(await Promise.all([ask, heard, late])).toEqual(["ok", "ok", "ok"]);
+  expect(seen.toSorted()).toEqual(["/apart", "/heard", "/late", "/own"]);
 });
 
 test("what an alarm has done is told when it is at the level of its cell", async () => {

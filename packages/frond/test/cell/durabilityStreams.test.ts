@@ -54,8 +54,13 @@ test("a frame waits for the bucket, and what is sent behind it: its own cell's l
   listener.send("hear");
   await begun(rooms, "listener/a", 3);
   await rooms.node.commitLog.flushed();
+  // What is on the disk when it is sent waits as well.
+  listener.send("hear");
+  await begun(rooms, "listener/a", 4);
   expect(await soFar(teller)).toEqual([]);
-  expect((await waitForBucket(rooms, listener, 2))[1]).toBe("sent hear");
+  expect(await soFar(listener)).toHaveLength(1);
+  await confirm(rooms);
+  expect((await listener.got(3)).slice(1)).toEqual(["sent hear", "sent hear"]);
   expect(await teller.got(1)).toEqual(["one 1"]);
   teller.send("two");
   await begun(rooms, "teller/t", 4);
@@ -112,8 +117,15 @@ test("the handshake, an automatic answer, a deleted cell's close and what a time
   tick = true;
   await new Promise((resolve) => setTimeout(resolve, 10));
   expect((await waitForBucket(rooms, client, 3))[2]).toBe("tick");
+  tick = false;
+  client.send("timer");
+  await begun(rooms, "various/a", 5);
+  await rooms.get(Plain, "p", { durability: "bucket" }).put("y");
+  tick = true;
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  expect((await waitForBucket(rooms, client, 4))[3]).toBe("tick");
   const deleted = rooms.node.control.delete("various/a");
-  expect((await waitForBucket(rooms, client, 4))[3]).toMatch(/^closed 1001/);
+  expect((await waitForBucket(rooms, client, 5))[4]).toMatch(/^closed 1001/);
   await deleted;
 });
 
