@@ -25,8 +25,13 @@ test("an answer of a cell at the level bucket is told when the bucket has it, an
   const error = failureOf(handed.request("safe/a/putAndThrow"));
   expect((await waitsForBucket(handed, error)).message).toBe("after the commit");
   expect(await waitsForBucket(handed, stubOf(handed.service, "safe/a").put("y"))).toBe(undefined);
-  // What the bucket has is told at once.
-  expect(await handed.request("safe/a/all")).toEqual(["x", "then an error", "y"]);
+  // What is on the disk alone is not told to anybody else either; what the bucket has is told at once.
+  void handed.request("safe/a/put/z");
+  await turns();
+  await handed.flushed();
+  const all = ["x", "then an error", "y", "z"];
+  expect(await waitsForBucket(handed, handed.request("safe/a/all"))).toEqual(all);
+  expect(await handed.request("safe/a/all")).toEqual(all);
 });
 
 test("at the level disk nothing waits for the bucket, unless the node was started with that level", async () => {
