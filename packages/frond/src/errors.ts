@@ -75,6 +75,7 @@ export const ERROR_CODES = {
   BUCKET_DENIED: {},
   BUCKET_REFUSED: {},
   SLOT_OWNED: { retryable: true },
+  BUCKET_IN_USE: {},
   DATA_FOREIGN: {},
   // Bytes that are not what they should be
   WAL_DAMAGED: {},

@@ -12,10 +12,14 @@ import type { Epoch, Lsn, RunId, RunNumber, Slot, Txid } from "../types.ts";
 export interface OwnRun {
   readonly run: RunNumber;
   readonly runId: RunId;
-  /** The number of its first log file, or of one before it. */
-  readonly firstFile: number;
   /** Where its first batch begins. */
   readonly firstLsn: Lsn;
+}
+
+/** A run that is over. */
+export interface UnfinishedRun extends OwnRun {
+  /** Where its log ends on this disk. */
+  readonly endLsn: Lsn;
 }
 
 /** Which bucket it is. */
@@ -33,7 +37,9 @@ export interface BucketSetup {
   readonly cluster: string | undefined;
   readonly own: OwnRun;
   /** Earlier runs of this directory whose log the bucket may not have whole, the oldest first. */
-  readonly unfinished: readonly OwnRun[];
+  readonly unfinished: readonly UnfinishedRun[];
+  /** Runs of this directory from before it had a bucket, the oldest first. */
+  readonly adopted: readonly RunId[];
   readonly ttlMs: number;
   readonly appVersion: string;
   readonly numbers: SharedArrayBuffer;
@@ -50,10 +56,14 @@ export const NUMBER = {
   wanted: 1,
   /** Bucket thread: until when the lease is believed, in ms of the monotonic clock of the process. */
   believed: 2,
-  /** Bucket thread: 1 while it sleeps and is to be woken by a message; the main thread sets it back. */
+  /** Bucket thread: AWAKE, or which news are to wake it by a message; the main thread sets it back. */
   asleep: 3,
 } as const;
 export const NUMBERS_BYTES = 8 * 8;
+/** Values of NUMBER.asleep. */
+export const AWAKE = 0;
+export const WAKE_FOR_BYTES = 1;
+export const WAKE_FOR_WAITERS = 2;
 
 /** The start of the thread is over: the run may serve. */
 export interface Started {
@@ -84,8 +94,8 @@ export interface OpenedSlot {
 /** Questions to the thread, and their answers. */
 export interface BucketQuestions {
   start(): Started;
-  /** Takes the slot. `knows`: the run in which the directory was last brought up to date, and the last txid it has. */
-  openSlot(question: { slot: Slot; knows: { run: RunId; epoch: Epoch; txid: Txid } | undefined }): OpenedSlot;
+  /** Takes the slot. `knows`: in which run the directory was last brought up to date, if ever, and where it stands. */
+  openSlot(question: { slot: Slot; knows: { run: RunId | undefined; epoch: Epoch; txid: Txid } }): OpenedSlot;
   /** Makes the file of a cell anew, as of a position which is in the bucket. */
   fetchCell(question: { entry: CellEntry; file: string }): { gets: number; bytes: number };
   /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. */
@@ -109,6 +119,8 @@ export type BucketNews =
   | { readonly news: "confirmed"; readonly lsn: Lsn }
   /** The lease has lapsed; the run ends. */
   | { readonly news: "lapsed"; readonly why: string }
+  /** The log cannot be uploaded: it is damaged, here or there. */
+  | { readonly news: "failed"; readonly why: string }
   /** Somebody else has ended the log of the run. */
   | { readonly news: "sealed"; readonly why: string }
   /** More of the log waits for the bucket than may; or no more. */

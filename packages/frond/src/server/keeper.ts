@@ -25,8 +25,12 @@ import {
   NUMBERS_BYTES,
   type OwnRun,
   type Started,
+  type UnfinishedRun,
+  WAKE_FOR_BYTES,
+  AWAKE,
 } from "./bucketTalk.ts";
 import type { SlotDoor } from "./host.ts";
+import { monotonicMs } from "./monotonic.ts";
 import type { NodeLog } from "./nodeOptions.ts";
 import { Asking } from "./threadCalls.ts";
 
@@ -36,7 +40,8 @@ export interface KeeperOptions {
   readonly directory: string;
   readonly cluster: string | undefined;
   readonly own: OwnRun;
-  readonly unfinished: readonly OwnRun[];
+  readonly unfinished: readonly UnfinishedRun[];
+  readonly adopted: readonly RunId[];
   readonly ttlMs: number;
   readonly appVersion: string;
   readonly marks: SharedArrayBuffer | undefined;
@@ -52,7 +57,7 @@ export interface KeeperHost {
   /** Cells that the directory did not know: their alarms. */
   learned(entries: readonly CellEntry[]): void;
   /** The run has ended; the node goes on as a further one, or ends. */
-  runEnded(how: "lapsed" | "sealed", why: string): void;
+  runEnded(how: "lapsed" | "sealed" | "failed", why: string): void;
 }
 
 /** See the head of the file. One per node with a bucket. */
@@ -87,9 +92,9 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, own, unfinished, ttlMs, appVersion, marks, maxSyncMs } = options;
+    const { bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, marks, maxSyncMs } = options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, own, unfinished, ttlMs, appVersion, marks, maxSyncMs },
+      ...{ bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, marks, maxSyncMs },
       numbers,
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
@@ -115,11 +120,11 @@ export class Keeper implements SlotDoor {
     const { commitLog } = host;
     commitLog.onWanted = () => {
       this.#numbers[NUMBER.wanted] = commitLog.wanted;
-      this.#rouse();
+      if (this.#numbers[NUMBER.asleep] !== AWAKE) this.#rouse();
     };
     commitLog.onDurable = () => {
       this.#numbers[NUMBER.durable] = commitLog.durable;
-      this.#rouse();
+      if (this.#numbers[NUMBER.asleep] === WAKE_FOR_BYTES) this.#rouse();
     };
     for (const news of this.#early.splice(0)) this.#told(news);
   }
@@ -179,7 +184,7 @@ export class Keeper implements SlotDoor {
     const { catalog, slots } = this.#o;
     const opened = catalog.openedIn(slot);
     const runId = this.#runId(opened);
-    const knows = runId && { run: runId, epoch: slots.epoch(slot), txid: slots.txid(slot) };
+    const knows = { run: runId, epoch: slots.epoch(slot), txid: slots.txid(slot) };
     const own = this.#own;
     const answer = await this.#asking.ask("openSlot", { slot, knows });
     // The run has ended meanwhile: the slot is asked for again by who needs it.
@@ -202,12 +207,12 @@ export class Keeper implements SlotDoor {
   }
 
   #rouse(): void {
-    if (this.#numbers[NUMBER.asleep] !== 1 || this.#wake) return;
+    if (this.#wake) return;
     this.#wake = true;
     // Once in a turn of the event loop: a message costs as much as a commit.
     setImmediate(() => {
       this.#wake = false;
-      this.#numbers[NUMBER.asleep] = 0;
+      this.#numbers[NUMBER.asleep] = AWAKE;
       this.#worker.postMessage("wake");
     });
   }
@@ -229,13 +234,6 @@ export class Keeper implements SlotDoor {
     return this.#host;
   }
 }
-
-/** The monotonic clock that all threads of a process share, in ms. */
-export function monotonicMs(): number {
-  return performance.now() + ORIGIN;
-}
-
-const ORIGIN = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 function overloaded(): FrondError {
   return new FrondError("OVERLOADED", "the bucket cannot be reached; the node serves again when it can");

@@ -20,8 +20,8 @@ import { SlotIndexes } from "./slotIndexes.ts";
 export interface ClaimOptions {
   readonly bucket: Bucket;
   readonly appVersion: string;
-  /** Parts of logs that the bucket has of runs which had none: this directory's, from before it had a bucket. */
-  readonly adopted: readonly LogRange[];
+  /** Runs of this directory from before it had a bucket, the oldest first: theirs is what no slot record tells of. */
+  readonly adopted: readonly RunId[];
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -50,12 +50,12 @@ export class SlotClaims {
   async open({ slot, knows }: Question, own: OwnLog): Promise<OpenedSlot> {
     const newest = await this.newest(slot);
     if (newest?.run === own.runId) return this.#again(newest, own, knows);
-    const sources = await this.#sources(newest);
-    const believed = newest === undefined || knows?.run === newest.run;
+    const sources = await this.#sources(newest, knows.txid);
+    const believed = newest === undefined || knows.run === newest.run;
     const index = believed ? undefined : await this.indexes.read(slot, sources);
     const before = {
-      epoch: Math.max(newest?.epoch ?? 0, knows?.epoch ?? 0) as Epoch,
-      txid: index === undefined ? (knows?.txid ?? (0 as Txid)) : index.at.txid,
+      epoch: Math.max(newest?.epoch ?? 0, knows.epoch) as Epoch,
+      txid: index === undefined ? knows.txid : index.at.txid,
     };
     const epoch = (before.epoch + 1) as Epoch;
     const document: SlotDocument = {
@@ -69,7 +69,7 @@ export class SlotClaims {
   /** The index of a slot that the own run has taken, with what the bucket has of this run too. */
   async indexOf(slot: Slot, own: OwnLog): Promise<SlotIndex> {
     const newest = await this.newest(slot);
-    const sources = newest === undefined ? this.#o.adopted : this.#withOwn(newest, own);
+    const sources = newest === undefined ? await this.#adopted() : this.#withOwn(newest, own);
     return this.indexes.read(slot, sources);
   }
 
@@ -101,7 +101,7 @@ export class SlotClaims {
   /** The run took the slot before, and the answer was lost on its way here. */
   async #again(newest: SlotDocument, own: OwnLog, knows: Question["knows"]): Promise<OpenedSlot> {
     const { slot, epoch, before } = newest;
-    if (knows?.epoch === before.epoch && knows.txid === before.txid) {
+    if (knows.epoch === before.epoch && knows.txid === before.txid) {
       return { epoch, txid: before.txid, cells: undefined };
     }
     const index = await this.indexes.read(slot, this.#withOwn(newest, own));
@@ -112,11 +112,21 @@ export class SlotClaims {
     return [...newest.sources, { run: own.runId, from: newest.from, to: own.nextSeq }];
   }
 
-  async #sources(newest: SlotDocument | undefined): Promise<LogRange[]> {
-    if (newest === undefined) return [...this.#o.adopted];
+  async #sources(newest: SlotDocument | undefined, txid: Txid): Promise<LogRange[]> {
+    if (newest === undefined) return txid === 0 ? [] : this.#adopted();
     const to = await this.sealOf(newest.run);
     const last = { run: newest.run, from: newest.from, to };
     return to > newest.from ? [...newest.sources, last] : [...newest.sources];
+  }
+
+  /** Where the history of slots lies that were never owned by a run with a bucket. */
+  async #adopted(): Promise<LogRange[]> {
+    const ranges: LogRange[] = [];
+    for (const run of this.#o.adopted) {
+      const to = await this.sealOf(run);
+      if (to > 1) ranges.push({ run, from: 1 as Seq, to });
+    }
+    return ranges;
   }
 
   async #create(document: SlotDocument): Promise<void> {

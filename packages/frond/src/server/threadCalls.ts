@@ -64,7 +64,8 @@ export class Asking<Q extends Questions<Q>, News> {
 
 /** The side that answers. */
 export function answerQuestions<Q extends Questions<Q>>(port: MessagePort, answers: Q): void {
-  port.on("message", (message: Question) => {
+  port.on("message", (message: Question | string) => {
+    if (typeof message === "string") return;
     const { id, name, question } = message;
     const answer = async (): Promise<void> => {
       try {

@@ -1,0 +1,275 @@
+// The side of the bucket: everything that a node does there, in one thread of its own.
+//
+// Rule: the order of a start is that of the protocol. Earlier runs of this directory are finished first, because their disk
+// is at hand: the rest of their log is uploaded, then it is sealed, then their lease goes. Runs of others are waited for
+// until they are dead, and sealed. Only then has this run a lease, and only with a lease does it take slots.
+// Nothing here is on the way of a request; what a request needs to know it finds in shared numbers.
+
+import path from "node:path";
+import { setTimeout as sleepFor } from "node:timers/promises";
+import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
+import { leaseKey } from "../bucket/objectKeys.ts";
+import { openBucket } from "../bucket/open.ts";
+import { UploadLimit } from "../core/flushRule.ts";
+import { FrondError } from "../errors.ts";
+import { LogHands } from "../log/logHands.ts";
+import { Upload } from "../log/upload.ts";
+import { fetchCell } from "../store/fetch.ts";
+import { MarkReader } from "../store/marker.ts";
+import type { Lsn, RunId, Seq, Slot } from "../types.ts";
+import {
+  AWAKE,
+  type BucketCounts,
+  type BucketNews,
+  type BucketQuestions,
+  type BucketSetup,
+  NUMBER,
+  type OpenedSlot,
+  type OwnRun,
+  type Started,
+  WAKE_FOR_BYTES,
+  WAKE_FOR_WAITERS,
+} from "./bucketTalk.ts";
+import { joinCluster } from "./cluster.ts";
+import { finishRuns } from "./finishRuns.ts";
+import { LeaseLoop } from "./leaseLoop.ts";
+import { monotonicMs } from "./monotonic.ts";
+import { SlotClaims } from "./slotClaims.ts";
+
+type Questions = { readonly [K in keyof BucketQuestions]: (question: Parameters<BucketQuestions[K]>[0]) => unknown };
+
+/** See the head of the file. One per node with a bucket. */
+export class BucketSide implements Questions {
+  readonly #setup: BucketSetup;
+  readonly #tell: (news: BucketNews) => void;
+  readonly #numbers: Float64Array;
+  readonly #marks: MarkReader | undefined;
+  readonly #ending = new AbortController();
+  readonly #limit = new UploadLimit();
+  #refuses = false;
+  #bucket: CountedBucket | undefined;
+  #claims: SlotClaims | undefined;
+  #run: LivingRun | undefined;
+  #segments = 0;
+  #beats = 0;
+  #mainSeen = monotonicMs();
+  #toldFailure = "";
+
+  constructor(setup: BucketSetup, tell: (news: BucketNews) => void) {
+    this.#setup = setup;
+    this.#tell = tell;
+    this.#numbers = new Float64Array(setup.numbers);
+    this.#marks = setup.marks && new MarkReader(setup.marks);
+  }
+
+  async start(): Promise<Started> {
+    const { bucket: spec, unfinished, adopted, appVersion, own, ttlMs } = this.#setup;
+    const { url, ...options } = spec;
+    const bucket = countedBucket(await openBucket(url, options));
+    this.#bucket = bucket;
+    const signal = this.#ending.signal;
+    const joined = await joinCluster(bucket, this.#setup, signal);
+    const finished = await finishRuns({
+      ...{ bucket, unfinished, ttlMs, signal, own: own.runId },
+      logFolder: path.join(this.#setup.directory, "log"),
+      handsOf: (runId) => this.#handsOf(runId),
+      warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
+    });
+    this.#claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal });
+    await this.#begin(own);
+    return { ...joined, ...finished };
+  }
+
+  async openSlot(question: Parameters<BucketQuestions["openSlot"]>[0]): Promise<OpenedSlot> {
+    const { runId, upload } = this.#living();
+    return this.#claiming().open(question, { runId, nextSeq: upload.seq });
+  }
+
+  async fetchCell({
+    entry,
+    file,
+  }: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<{ gets: number; bytes: number }> {
+    const { address, slot, epoch, txid, pageSize, pageCount } = entry;
+    const is = (held: ReturnType<SlotClaims["indexes"]["held"]>): boolean => {
+      const known = held?.cells.get(address)?.entry;
+      return known?.epoch === epoch && known.txid === txid;
+    };
+    const claims = this.#claiming();
+    let index = claims.indexes.held(slot as Slot);
+    if (!is(index)) {
+      const { runId, upload } = this.#living();
+      index = await claims.indexOf(slot as Slot, { runId, nextSeq: upload.seq });
+    }
+    const cell = index?.cells.get(address);
+    if (cell === undefined || !is(index)) {
+      const has = cell === undefined ? "nothing" : `${cell.entry.epoch}-${cell.entry.txid}`;
+      const what = `${this.#bucket?.url} has ${has} of it, and its last record is ${epoch}-${txid}`;
+      throw new FrondError("CELL_DAMAGED", `${address} cannot be made anew: ${what}`);
+    }
+    return fetchCell(this.#bucket as CountedBucket, { address, pageSize, pageCount, places: cell.places }, file);
+  }
+
+  /** Uploads the rest, seals the log, gives up the lease. */
+  async finish(): Promise<void> {
+    await this.#endRun(this.#living());
+    await this.#bucket?.close();
+  }
+
+  /** The run has lapsed: finishes it, as soon as the bucket is back, and begins another. */
+  async renew(own: OwnRun): Promise<void> {
+    await this.#endRun(this.#living());
+    await this.#begin(own);
+  }
+
+  counts(): BucketCounts {
+    const { bytesUp, bytesDown, ...requests } = this.#bucket?.counts() ?? { bytesUp: 0, bytesDown: 0 };
+    const upload = this.#run?.upload;
+    const segments = this.#segments + (upload?.segments ?? 0);
+    return { requests, bytesUp, bytesDown, segments, confirmed: upload?.confirmed ?? (0 as Lsn) };
+  }
+
+  /** There may be more to upload. */
+  wake(): void {
+    this.#run?.wake();
+  }
+
+  async #begin(own: OwnRun): Promise<void> {
+    const { ttlMs, maxSyncMs, directory } = this.#setup;
+    const hands = this.#handsOf(own.runId);
+    const bucket = this.#bucket as CountedBucket;
+    const lease = new LeaseLoop({
+      ...{ bucket, hands, runId: own.runId, ttlMs, maxSyncMs, signal: this.#ending.signal },
+      nextSeq: () => upload.seq,
+      mainSeen: () => this.#lookAtMain(),
+      publish: (until) => (this.#numbers[NUMBER.believed] = until),
+      lapsed: (why) => this.#tell({ news: why === "sealed" ? "sealed" : "lapsed", why }),
+      failed: (what, error) => this.#warnOnce(what, error),
+    });
+    const upload: Upload = new Upload({
+      ...{ hands, run: own.run, runId: own.runId, logFolder: path.join(directory, "log"), now: monotonicMs },
+      start: { seq: 1 as Seq, lsn: own.firstLsn, ttlMs, adopted: false },
+      wallNow: Date.now,
+      believed: () => lease.believed,
+      onConfirmed: (lsn) => this.#confirmed(lsn),
+    });
+    await lease.start();
+    const run = new LivingRun(own.runId, upload, lease);
+    this.#run = run;
+    run.work = this.#uploadOn(run);
+  }
+
+  async #uploadOn(run: LivingRun): Promise<void> {
+    const numbers = this.#numbers;
+    try {
+      while (!run.ending) {
+        const durable = numbers[NUMBER.durable] as Lsn;
+        const wanted = numbers[NUMBER.wanted] as Lsn;
+        const inMs = await run.upload.step(durable, wanted);
+        this.#checkQueue(run.upload);
+        if (run.upload.end !== undefined) {
+          if (!run.ending) this.#tell({ news: "sealed", why: "somebody else has sealed the log of this run" });
+          return;
+        }
+        numbers[NUMBER.asleep] = inMs === Infinity ? WAKE_FOR_BYTES : WAKE_FOR_WAITERS;
+        // What came between the look and this line woke nobody.
+        if (numbers[NUMBER.durable] !== durable && inMs === Infinity) continue;
+        if (numbers[NUMBER.wanted] !== wanted) continue;
+        await run.sleep(inMs);
+        numbers[NUMBER.asleep] = AWAKE;
+      }
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#tell({ news: "failed", why: (error as Error).message });
+    }
+  }
+
+  async #endRun(run: LivingRun): Promise<void> {
+    run.ending = true;
+    run.wake();
+    await run.work;
+    const end = await run.upload.finish(this.#numbers[NUMBER.durable] as Lsn);
+    run.lease.stop();
+    run.upload.close();
+    this.#segments += run.upload.segments;
+    if (!end.ours) throw new FrondError("DATA_FOREIGN", `somebody else has ended the log of run ${run.runId}`);
+    await this.#bucket?.delete([leaseKey(run.runId)]);
+  }
+
+  #confirmed(lsn: Lsn): void {
+    this.#toldFailure = "";
+    this.#tell({ news: "confirmed", lsn });
+  }
+
+  #checkQueue(upload: Upload): void {
+    const refuses = this.#limit.refuses((this.#numbers[NUMBER.durable] as number) - upload.uploaded);
+    if (refuses === this.#refuses) return;
+    this.#refuses = refuses;
+    this.#tell({ news: "queue", refuse: refuses });
+  }
+
+  #lookAtMain(): number {
+    const marks = this.#marks;
+    // Without marks nobody can tell; it counts as alive.
+    if (marks === undefined || marks.paused || marks.beats !== this.#beats) {
+      this.#beats = marks?.beats ?? 0;
+      this.#mainSeen = monotonicMs();
+    }
+    return this.#mainSeen;
+  }
+
+  #handsOf(runId: RunId): LogHands {
+    const signal = this.#ending.signal;
+    const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
+    return new LogHands({ bucket: this.#bucket as CountedBucket, runId, sleep, signal, failed });
+  }
+
+  /** The same trouble is told once, until something went well again. */
+  #warnOnce(what: string, error: unknown): void {
+    const message = `${what} failed and is tried again: ${(error as Error).message}`;
+    if (message === this.#toldFailure) return;
+    this.#toldFailure = message;
+    this.#tell({ news: "warn", fields: { bucket: this.#bucket?.url }, message });
+  }
+
+  #living(): LivingRun {
+    if (this.#run === undefined) throw new FrondError("STOPPING", "the node has no lease yet, or no longer");
+    return this.#run;
+  }
+
+  #claiming(): SlotClaims {
+    if (this.#claims === undefined) throw new FrondError("STOPPING", "the node has not started yet");
+    return this.#claims;
+  }
+}
+
+/** A run that has a lease, and what is done for it. */
+class LivingRun {
+  readonly runId: RunId;
+  readonly upload: Upload;
+  readonly lease: LeaseLoop;
+  ending = false;
+  work: Promise<void> = Promise.resolve();
+  #sleeping: PromiseWithResolvers<void> | undefined;
+
+  constructor(runId: RunId, upload: Upload, lease: LeaseLoop) {
+    this.runId = runId;
+    this.upload = upload;
+    this.lease = lease;
+  }
+
+  wake(): void {
+    this.#sleeping?.resolve();
+  }
+
+  async sleep(ms: number): Promise<void> {
+    const sleeping = Promise.withResolvers<void>();
+    this.#sleeping = sleeping;
+    const timer = ms === Infinity ? undefined : setTimeout(() => sleeping.resolve(), Math.max(1, ms));
+    await sleeping.promise;
+    clearTimeout(timer);
+    this.#sleeping = undefined;
+  }
+}
+
+async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  await sleepFor(ms, undefined, { ...(signal && { signal }) }).catch(() => {});
+}

@@ -1,0 +1,70 @@
+// Joining the cluster of a bucket: what was frozen when it was created, and whether this data directory belongs to it.
+//
+// Rule: the first node that comes creates the cluster; everybody else takes what is there or refuses. A directory belongs to
+// one cluster for ever: with another bucket its cells would get a second history.
+
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SLOT_HASH } from "../address.ts";
+import type { Bucket } from "../bucket/bucket.ts";
+import { createUntilKnown } from "../bucket/createUntilKnown.ts";
+import { CLUSTER_KEY, parseSlotKey, SLOT_PREFIX } from "../bucket/objectKeys.ts";
+import { type ClusterDocument, decodeCluster, encodeDocument } from "../codec/documents.ts";
+import { FrondError } from "../errors.ts";
+import { SLOTS } from "../limits.ts";
+import type { Slot } from "../types.ts";
+import type { BucketSetup, Started } from "./bucketTalk.ts";
+
+/** Joins, creating the cluster where there is none. Throws DATA_FOREIGN, and what the bucket throws. */
+export async function joinCluster(
+  bucket: Bucket,
+  { directory, cluster, adopted }: Pick<BucketSetup, "directory" | "cluster" | "adopted">,
+  signal: AbortSignal,
+): Promise<Pick<Started, "cluster" | "slots">> {
+  const found = (await read(bucket)) ?? (cluster === undefined ? await create(bucket, signal) : undefined);
+  if (found === undefined || (cluster !== undefined && found.id !== cluster)) {
+    const has = found === undefined ? "holds no cluster" : `holds cluster ${found.id}`;
+    const advice = "start it with its own bucket, or with another --data";
+    throw new FrondError(
+      "DATA_FOREIGN",
+      `${directory} belongs to cluster ${cluster}, and ${bucket.url} ${has}: ${advice}`,
+    );
+  }
+  if (found.slots !== SLOTS || found.hash !== SLOT_HASH) {
+    const what = `${found.slots} slots by ${found.hash}; this frond has ${SLOTS} by ${SLOT_HASH}`;
+    throw new FrondError("DATA_FOREIGN", `the cluster in ${bucket.url} was created with ${what}`);
+  }
+  const slots = await ownedSlots(bucket);
+  if (cluster === undefined && adopted.length > 0 && slots.length > 0) {
+    const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;
+    throw new FrondError("DATA_FOREIGN", `${what}: name an empty bucket, or another --data`);
+  }
+  return { cluster: found.id, slots };
+}
+
+async function read(bucket: Bucket): Promise<ClusterDocument | undefined> {
+  const found = await bucket.get(CLUSTER_KEY);
+  return found && decodeCluster(found.bytes, CLUSTER_KEY);
+}
+
+async function create(bucket: Bucket, signal: AbortSignal): Promise<ClusterDocument | undefined> {
+  const hex = (): string => randomBytes(16).toString("hex");
+  const document = { intent: hex(), id: hex(), slots: SLOTS, hash: SLOT_HASH, createdMs: Date.now() };
+  const pause = async (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
+  const { outcome } = await createUntilKnown(bucket, CLUSTER_KEY, encodeDocument(document), { sleep: pause, signal });
+  // Two first nodes: the other one was faster.
+  return outcome === "created" ? document : read(bucket);
+}
+
+async function ownedSlots(bucket: Bucket): Promise<Slot[]> {
+  const slots = new Set<Slot>();
+  for (let after: string | undefined; ;) {
+    const page = await bucket.list(SLOT_PREFIX, after);
+    for (const { key } of page) {
+      const found = parseSlotKey(key);
+      if (found !== undefined) slots.add(found.slot);
+    }
+    if (page.length < 1000) return [...slots];
+    after = page.at(-1)?.key;
+  }
+}

@@ -1,0 +1,200 @@
+// Finishing runs that are over: those of this directory, whose disk is at hand, and those of others that are dead.
+//
+// Rule: of a run of this directory the rest of the log is uploaded, then the log is sealed, then the lease goes: so its end is
+// whole, and nobody has to wait. Meanwhile its lease is renewed in its place, by marks that it never wrote, so that nobody
+// seals first. Where somebody did, what is behind the seal is lost to the cells; it is reported and kept.
+// Of another run nothing is at hand: it is waited for until it was seen to be dead for its TTL, and its log is sealed where
+// it ends.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Bucket } from "../bucket/bucket.ts";
+import { leaseKey, logKey, NODE_PREFIX, runOfLease } from "../bucket/objectKeys.ts";
+import { decodeLease, encodeDocument, type LeaseDocument } from "../codec/documents.ts";
+import { firstMissing } from "../core/runLog.ts";
+import { Watching } from "../core/watching.ts";
+import { FrondError } from "../errors.ts";
+import type { LogHands } from "../log/logHands.ts";
+import { listRunLog, readHeader } from "../log/runObjects.ts";
+import { sealRun } from "../log/sealRun.ts";
+import { Upload } from "../log/upload.ts";
+import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
+import { VERSION } from "../version.ts";
+import type { LostTail, Started, UnfinishedRun } from "./bucketTalk.ts";
+import { monotonicMs } from "./monotonic.ts";
+
+/** What runs are finished with. */
+export interface FinishOptions {
+  readonly bucket: Bucket;
+  /** The folder `log/` of the data directory. */
+  readonly logFolder: string;
+  readonly unfinished: readonly UnfinishedRun[];
+  /** The run that is about to begin. */
+  readonly own: RunId;
+  readonly ttlMs: number;
+  readonly signal: AbortSignal;
+  readonly handsOf: (runId: RunId) => LogHands;
+  readonly warn: (fields: object, message: string) => void;
+}
+
+/** A run that changes its lease so often while it is watched is alive. Count. */
+const SIGNS_OF_LIFE = 2;
+
+/** Finishes every run that is not the own one. Throws BUCKET_IN_USE while another node is alive. */
+export async function finishRuns(options: FinishOptions): Promise<Pick<Started, "finished" | "lost">> {
+  const finished: RunNumber[] = [];
+  const lost: LostTail[] = [];
+  for (const run of options.unfinished) {
+    const tail = await finishOwn(options, run);
+    if (tail !== undefined) lost.push(tail);
+    finished.push(run.run);
+  }
+  const others: RunId[] = [];
+  for (const { key } of await options.bucket.list(NODE_PREFIX)) {
+    const run = runOfLease(key);
+    if (run !== undefined && run !== options.own) others.push(run);
+  }
+  await Promise.all(others.map((run) => finishOther(options, run)));
+  return { finished, lost };
+}
+
+async function finishOwn(options: FinishOptions, run: UnfinishedRun): Promise<LostTail | undefined> {
+  const { bucket, logFolder, ttlMs, handsOf } = options;
+  const hands = handsOf(run.runId);
+  const lease = new StandIn(options, run.runId);
+  try {
+    const begin = await resume(hands, run);
+    let uploaded = begin.lsn;
+    if (begin.seal === undefined) {
+      const upload = new Upload({
+        ...{ hands, logFolder, run: run.run, runId: run.runId, now: monotonicMs, wallNow: Date.now },
+        start: { seq: begin.seq, lsn: begin.lsn, ttlMs, adopted: true },
+        believed: () => false,
+        onConfirmed: () => {},
+      });
+      await upload.finish(run.endLsn);
+      upload.close();
+      uploaded = upload.uploaded;
+    }
+    await lease.stop();
+    await bucket.delete([leaseKey(run.runId)]);
+    return uploaded < run.endLsn ? { run: run.run, from: uploaded } : undefined;
+  } finally {
+    await lease.stop();
+  }
+}
+
+/** Where the upload of a run of this directory goes on, or where its log is sealed already. */
+async function resume(hands: LogHands, run: UnfinishedRun): Promise<{ seq: Seq; lsn: Lsn; seal?: Seq }> {
+  for (let tries = 1; ; tries++) {
+    const listed = await hands.list();
+    if (listed.saw === "listing") {
+      const { listing } = listed;
+      const seq = firstMissing(listing);
+      if (seq === 1) return { seq, lsn: run.firstLsn };
+      let last = (seq - 1) as Seq;
+      let seen = await hands.read(last);
+      let seal: Seq | undefined;
+      if (seen.saw === "object" && seen.found.is === "seal") {
+        seal = last;
+        // In front of it stands the last segment, if there is one.
+        if (last <= listing.base) return { seq, lsn: last === 1 ? run.firstLsn : run.endLsn, seal };
+        last = (last - 1) as Seq;
+        seen = await hands.read(last);
+      }
+      if (seen.saw === "object" && seen.found.is === "segment") {
+        return { seq, lsn: seen.found.to, ...(seal !== undefined && { seal }) };
+      }
+      if (seen.saw === "object") {
+        throw new FrondError("OBJECT_DAMAGED", `${logKey(run.runId, last)} is no segment of run ${run.runId}`);
+      }
+    }
+    await hands.pause(tries);
+  }
+}
+
+async function finishOther(options: FinishOptions, run: RunId): Promise<void> {
+  const { bucket, handsOf, warn } = options;
+  if (!(await isSealed(bucket, run))) {
+    const seen = await waitUntilDead(options, run);
+    if (seen === "gone") return;
+    const seal = await sealRun(handsOf(run), run, Date.now());
+    warn(
+      { run, seal },
+      "another run had ended without a word: its log is sealed, what it had not uploaded is not there",
+    );
+  }
+  await bucket.delete([leaseKey(run)]);
+}
+
+async function isSealed(bucket: Bucket, run: RunId): Promise<boolean> {
+  const { seqs } = await listRunLog(bucket, run);
+  const last = seqs.at(-1);
+  return last !== undefined && (await readHeader(bucket, logKey(run, last)))?.kind === "seal";
+}
+
+/** Resolves when the run is dead; "gone": it has taken leave itself. Throws BUCKET_IN_USE when it lives. */
+async function waitUntilDead(options: FinishOptions, run: RunId): Promise<"dead" | "gone"> {
+  const { bucket, signal, warn } = options;
+  const key = leaseKey(run);
+  let watching: Watching | undefined;
+  let lease: LeaseDocument | undefined;
+  let changes = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    const sentAt = monotonicMs();
+    const found = await bucket.get(key).catch(() => "failed" as const);
+    const doneAt = monotonicMs();
+    if (found === undefined && (await isSealed(bucket, run))) return "gone";
+    const now = found === undefined || found === "failed" ? undefined : decodeLease(found.bytes, key);
+    if (lease !== undefined && now !== undefined && now.counter !== lease.counter) changes += 1;
+    if (changes >= SIGNS_OF_LIFE && now !== undefined) {
+      const who = `process ${now.pid} on ${now.host}`;
+      throw new FrondError("BUCKET_IN_USE", `${bucket.url} is served by another node, ${who}: one node at a time can`);
+    }
+    if (watching === undefined) {
+      watching = new Watching(now?.ttlMs ?? options.ttlMs);
+      if (now !== undefined) {
+        const seconds = Math.ceil(now.ttlMs / 1000);
+        warn({ run, host: now.host, pid: now.pid }, `another run may be alive: waiting ${seconds} s to be sure`);
+      }
+    }
+    lease = now ?? lease;
+    const mark = found === undefined ? "absent" : found === "failed" ? "failed" : { mark: String(now?.counter) };
+    if (watching.read(sentAt, doneAt, mark)) return "dead";
+    await sleep(watching.everyMs);
+  }
+}
+
+/** Renews the lease of a dead run whose disk is at hand, until its log is whole. */
+class StandIn {
+  readonly #o: FinishOptions;
+  readonly #run: RunId;
+  #counter = Date.now();
+  #timer: NodeJS.Timeout | undefined;
+  #putting: Promise<void> = Promise.resolve();
+
+  constructor(options: FinishOptions, run: RunId) {
+    this.#o = options;
+    this.#run = run;
+    this.#timer = setInterval(() => this.#put(), options.ttlMs / 3);
+    this.#put();
+  }
+
+  /** Nothing is put after this. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#putting;
+  }
+
+  #put(): void {
+    const { bucket, ttlMs } = this.#o;
+    const now = Date.now();
+    const lease: LeaseDocument = {
+      ...{ run: this.#run, counter: this.#counter++, ttlMs, startedMs: now, writtenMs: now },
+      ...{ host: "", pid: process.pid, version: VERSION },
+    };
+    // A failure is what the next one is for.
+    const put = bucket.put(leaseKey(this.#run), encodeDocument(lease), { deadlineMs: ttlMs }).catch(() => {});
+    this.#putting = this.#putting.then(() => put);
+  }
+}
