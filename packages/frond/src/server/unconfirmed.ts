@@ -28,7 +28,7 @@ export class Unconfirmed {
   }
 
   /** A cell is closed. */
-  keep({ address, bucketLsn, lastLsn }: LiveCell): void {
+  keep({ address, bucketLsn, lastLsn }: Left & Pick<LiveCell, "address">): void {
     const left = { bucketLsn, lastLsn };
     if (this.#confirmed(left)) return;
     this.#left.set(address, left);

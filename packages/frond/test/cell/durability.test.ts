@@ -266,7 +266,7 @@ test("a node that stops waits for the disk, and tells what the bucket has got un
   expect(await answer).toBe(null);
 });
 
-test("cells that were closed are forgotten when the bucket has what they wrote", async () => {
+test("a cell that was closed for room waits for what it knew itself, and no longer when the bucket has it", async () => {
   const { node, get, flushed, confirm } = await openHanded({ maxOpenCells: 4, mostOpenCells: 8 });
   const session = new Session();
   const stub = (name: string) => node.host.stubs.getFor(session)(Safe, name);
