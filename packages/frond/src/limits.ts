@@ -217,3 +217,6 @@ export const WATCH_MARGIN = 1 / 6;
 export const MAX_INDEXED_PLACES = 200_000;
 /** Bucket: records in the footers that it remembers. Count. */
 export const MAX_FOOTERS_RECORDS = 100_000;
+
+/** Lease: how long others wait after a sign of life of a run before they end it, in ms, unless the node states another. */
+export const TTL_MS = 6_000;

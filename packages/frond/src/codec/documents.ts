@@ -33,7 +33,6 @@ export interface LeaseDocument {
   /** Where the run is, for people. */
   readonly host: string;
   readonly pid: number;
-  /** The data directory's own name, so that who holds its disk knows the run as its own. */
   readonly version: string;
 }
 

@@ -59,6 +59,12 @@ export class SlotTable {
     this.#open[slot] = 1;
   }
 
+  /** Nothing that was loaded is true: the bucket will say. */
+  forget(): void {
+    this.#epochs.fill(0);
+    this.#txids.fill(0);
+  }
+
   /** A further run begins in this process: it owns nothing yet, and knows what the one before knew. */
   newRun(): void {
     for (let slot = 0; slot < SLOTS; slot++) {

@@ -35,6 +35,8 @@ export interface FileScan {
   readonly size: number;
   /** Bytes from the start of the file that hold whole records, up to the first damage. */
   readonly validBytes: number;
+  /** Where its first batch begins, as its header says; 0 when not even that could be read. */
+  readonly firstLsn: Lsn;
   /** The lsn behind the last record that was read; 0 when not even the header could be read. */
   readonly endLsn: Lsn;
   /** Records in `validBytes`. Count. */
@@ -56,6 +58,7 @@ export interface TornBatch {
 
 interface Cursor {
   at: number;
+  first: number;
   lsn: number;
   records: number;
   durable: number;
@@ -66,7 +69,8 @@ interface Cursor {
 }
 
 /**
- * Scans a log file; calls `onRecord` with every whole record and its place.
+ * Scans a log file; calls `onRecord` with every whole record, its place, and the lsn where it begins or shortly
+ * before.
  * `expectedLsn`: where the file before ended (undefined: take the header's word). `behind`: in a run that was settled
  * long ago, what stands behind damage was acknowledged, so the scan goes on with the next batch that can be read.
  * Throws only for a format that is newer than this program (DATA_NEWER, RECORD_NEWER).
@@ -74,11 +78,19 @@ interface Cursor {
 export function scanLogFile(
   entry: LogFileEntry,
   expectedLsn: number | undefined,
-  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+  onRecord: (record: DecodedRecord, place: LogPlace, lsn: Lsn) => void,
   behind: "stop" | "go on" = "stop",
 ): FileScan {
   const bytes = fs.readFileSync(entry.path);
-  const cursor: Cursor = { at: 0, lsn: expectedLsn ?? 0, records: 0, durable: 0, txids: new Map(), batch: undefined };
+  const cursor: Cursor = {
+    at: 0,
+    first: 0,
+    lsn: expectedLsn ?? 0,
+    records: 0,
+    durable: 0,
+    txids: new Map(),
+    batch: undefined,
+  };
   const damage = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
   const { at: validBytes, records } = cursor;
   const torn = damage === undefined ? undefined : tornBatch(cursor);
@@ -89,8 +101,18 @@ export function scanLogFile(
       next = scanBatches(entry, bytes, cursor, onRecord, expectedLsn);
     }
   }
-  const { lsn, durable } = cursor;
-  return { entry, size: bytes.length, validBytes, endLsn: lsn as Lsn, records, durable: durable as Lsn, damage, torn };
+  const { first, lsn, durable } = cursor;
+  return {
+    entry,
+    size: bytes.length,
+    validBytes,
+    firstLsn: first as Lsn,
+    endLsn: lsn as Lsn,
+    records,
+    durable: durable as Lsn,
+    damage,
+    torn,
+  };
 }
 
 /** Reads on from the cursor to the end of what was written, or to damage, which it returns. */
@@ -98,7 +120,7 @@ function scanBatches(
   entry: LogFileEntry,
   bytes: Buffer,
   cursor: Cursor,
-  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+  onRecord: (record: DecodedRecord, place: LogPlace, lsn: Lsn) => void,
   expectedLsn: number | undefined,
 ): LogDamage | undefined {
   try {
@@ -127,6 +149,7 @@ function readFileHeader(entry: LogFileEntry, bytes: Buffer, cursor: Cursor, expe
     throw damaged(entry, 0, `the file begins at lsn ${header.lsn}, the one before it ended at ${expectedLsn}`);
   }
   cursor.lsn = header.lsn;
+  cursor.first = header.lsn;
   cursor.at = FILE_HEADER_BYTES;
 }
 
@@ -135,7 +158,7 @@ function readBatch(
   entry: LogFileEntry,
   bytes: Buffer,
   cursor: Cursor,
-  onRecord: (record: DecodedRecord, place: LogPlace) => void,
+  onRecord: (record: DecodedRecord, place: LogPlace, lsn: Lsn) => void,
 ): boolean {
   const start = cursor.at;
   if (isZero(bytes, start, Math.min(bytes.length, start + BATCH_HEADER_BYTES))) {
@@ -157,7 +180,7 @@ function readBatch(
   for (let at = first; at < end;) {
     const record = decodeRecord(bytes, at, Math.min(end, bytes.length), entry.path);
     checkOrder(entry, record, at, cursor.txids);
-    onRecord(record, logPlace(entry.number, at));
+    onRecord(record, logPlace(entry.number, at), cursor.lsn as Lsn);
     at += record.length;
     cursor.lsn += at - cursor.at;
     cursor.at = at;

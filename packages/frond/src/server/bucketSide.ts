@@ -15,10 +15,10 @@ import { FrondError } from "../errors.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
 import { fetchCell } from "../store/fetch.ts";
-import { MarkReader } from "../store/marker.ts";
 import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import {
   AWAKE,
+  BEAT_PAUSED,
   type BucketCounts,
   type BucketNews,
   type BucketQuestions,
@@ -43,7 +43,6 @@ export class BucketSide implements Questions {
   readonly #setup: BucketSetup;
   readonly #tell: (news: BucketNews) => void;
   readonly #numbers: Float64Array;
-  readonly #marks: MarkReader | undefined;
   readonly #ending = new AbortController();
   readonly #limit = new UploadLimit();
   #refuses = false;
@@ -59,7 +58,6 @@ export class BucketSide implements Questions {
     this.#setup = setup;
     this.#tell = tell;
     this.#numbers = new Float64Array(setup.numbers);
-    this.#marks = setup.marks && new MarkReader(setup.marks);
   }
 
   async start(): Promise<Started> {
@@ -207,12 +205,9 @@ export class BucketSide implements Questions {
   }
 
   #lookAtMain(): number {
-    const marks = this.#marks;
-    // Without marks nobody can tell; it counts as alive.
-    if (marks === undefined || marks.paused || marks.beats !== this.#beats) {
-      this.#beats = marks?.beats ?? 0;
-      this.#mainSeen = monotonicMs();
-    }
+    const beats = this.#numbers[NUMBER.beat] as number;
+    if (beats === BEAT_PAUSED || beats !== this.#beats) this.#mainSeen = monotonicMs();
+    this.#beats = beats;
     return this.#mainSeen;
   }
 

@@ -43,8 +43,7 @@ export interface BucketSetup {
   readonly ttlMs: number;
   readonly appVersion: string;
   readonly numbers: SharedArrayBuffer;
-  /** The marks of the main thread; undefined: nobody looks whether it is alive. */
-  readonly marks: SharedArrayBuffer | undefined;
+  /** The longest that the main thread may be silent and the lease be renewed, in ms; 0 = for ever. */
   readonly maxSyncMs: number;
 }
 
@@ -58,8 +57,13 @@ export const NUMBER = {
   believed: 2,
   /** Bucket thread: AWAKE, or which news are to wake it by a message; the main thread sets it back. */
   asleep: 3,
+  /** Main thread: how often its event loop came by; BEAT_PAUSED while a debugger may stop it. */
+  beat: 4,
 } as const;
 export const NUMBERS_BYTES = 8 * 8;
+export const BEAT_PAUSED = -1;
+/** How often the main thread's event loop says that it comes by, in ms. */
+export const BEAT_MS = 250;
 /** Values of NUMBER.asleep. */
 export const AWAKE = 0;
 export const WAKE_FOR_BYTES = 1;

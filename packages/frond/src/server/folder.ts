@@ -11,13 +11,40 @@ import { SLOTS } from "../limits.ts";
 import { type DirectoryLock, lockDirectory } from "../store/lock.ts";
 import { fullDisk, syncFolder, writeDurably } from "./durably.ts";
 
-const FORMAT = 1;
+const FORMAT = 2;
+/** The format of a directory that has no bucket. */
+const FORMAT_WITHOUT_BUCKET = 1;
+const FROZEN = "frond.json";
 
 interface Frozen {
   format: number;
   slots: number;
   hash: string;
   createdMs: number;
+  /** The bucket behind the directory, and what was there before it. Absent: it has never had one. */
+  bucket?: FrozenBucket;
+}
+
+/** What a directory remembers of its bucket. */
+export interface FrozenBucket {
+  /** Where it was last; null: inside of the directory. It may have been moved; the cluster says whether it is the same. */
+  readonly url: string | null;
+  readonly cluster: string;
+  /** Names of the runs of this directory from before it had a bucket, the oldest first. */
+  readonly adopted: readonly string[];
+}
+
+/** What a directory remembers of its bucket; undefined: it has never had one. */
+export function frozenBucket(directory: string): FrozenBucket | undefined {
+  const file = path.join(directory, FROZEN);
+  return parse(file, fs.readFileSync(file, "utf8")).bucket;
+}
+
+/** Writes down which bucket a directory has, durably. From here on older programs refuse it. */
+export function freezeBucket(directory: string, bucket: FrozenBucket): void {
+  const file = path.join(directory, FROZEN);
+  const frozen: Frozen = { ...parse(file, fs.readFileSync(file, "utf8")), format: FORMAT, bucket };
+  writeDurably(file, Buffer.from(`${JSON.stringify(frozen)}\n`));
 }
 
 /** Creates the directory where there is none, and locks it. Throws DATA_LOCKED, DATA_NEWER, DATA_DAMAGED. */
@@ -39,7 +66,7 @@ export function openDirectory(directory: string): DirectoryLock {
 }
 
 function checkFrozen(directory: string): void {
-  const file = path.join(directory, "frond.json");
+  const file = path.join(directory, FROZEN);
   let text: string;
   try {
     text = fs.readFileSync(file, "utf8");
@@ -51,7 +78,7 @@ function checkFrozen(directory: string): void {
         `${directory} has a log but no frond.json: its format is unknown; restore that file`,
       );
     }
-    const frozen: Frozen = { format: FORMAT, slots: SLOTS, hash: SLOT_HASH, createdMs: Date.now() };
+    const frozen: Frozen = { format: FORMAT_WITHOUT_BUCKET, slots: SLOTS, hash: SLOT_HASH, createdMs: Date.now() };
     writeDurably(file, Buffer.from(`${JSON.stringify(frozen)}\n`));
     return;
   }

@@ -6,6 +6,7 @@
 // Rejected: the bucket's client in the main thread (compressing a segment, or one slow read of a file, would stand in the
 // way of every request).
 
+import { url as debuggerUrl } from "node:inspector";
 import { Worker } from "node:worker_threads";
 import { slotOf } from "../address.ts";
 import { assert } from "../assert.ts";
@@ -26,8 +27,10 @@ import {
   type OwnRun,
   type Started,
   type UnfinishedRun,
-  WAKE_FOR_BYTES,
   AWAKE,
+  BEAT_MS,
+  BEAT_PAUSED,
+  WAKE_FOR_BYTES,
 } from "./bucketTalk.ts";
 import type { SlotDoor } from "./host.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -44,7 +47,6 @@ export interface KeeperOptions {
   readonly adopted: readonly RunId[];
   readonly ttlMs: number;
   readonly appVersion: string;
-  readonly marks: SharedArrayBuffer | undefined;
   readonly maxSyncMs: number;
   readonly catalog: Catalog;
   readonly slots: SlotTable;
@@ -76,6 +78,8 @@ export class Keeper implements SlotDoor {
   /** News that came before there was somebody to tell. */
   #early: BucketNews[] = [];
   #wake = false;
+  #beats = 0;
+  readonly #timer = setInterval(() => this.#beat(), BEAT_MS).unref();
 
   private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
     this.#o = options;
@@ -92,9 +96,9 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, marks, maxSyncMs } = options;
+    const { bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, marks, maxSyncMs },
+      ...{ bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs },
       numbers,
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
@@ -107,7 +111,7 @@ export class Keeper implements SlotDoor {
     try {
       Object.assign(keeper, { started: await keeper.#asking.ask("start", undefined) });
     } catch (error) {
-      await worker.terminate();
+      await keeper.stop();
       throw error;
     }
     worker.unref();
@@ -176,6 +180,7 @@ export class Keeper implements SlotDoor {
 
   /** Ends the thread. */
   async stop(): Promise<void> {
+    clearInterval(this.#timer);
     this.#asking.end(new FrondError("STOPPING", "the node is stopping"));
     await this.#worker.terminate();
   }
@@ -204,6 +209,10 @@ export class Keeper implements SlotDoor {
 
   #runId(run: RunNumber): RunId | undefined {
     return this.#o.catalog.runs().find((row) => row.run === run)?.id as RunId | undefined;
+  }
+
+  #beat(): void {
+    this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? (this.#beats += 1) : BEAT_PAUSED;
   }
 
   #rouse(): void {

@@ -14,6 +14,7 @@ import type { SocketGate } from "../cell/socketEnd.ts";
 import { SocketRegistry } from "../cell/sockets.ts";
 import type { Get } from "../cell/stub.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
 import { CommitLog } from "../log/log.ts";
 import type { Catalog } from "../store/catalog.ts";
@@ -31,6 +32,7 @@ import { Host } from "./host.ts";
 import type { HttpHandler } from "./http.ts";
 import { Ledger } from "./ledger.ts";
 import { LogIndex } from "./logIndex.ts";
+import type { Keeper } from "./keeper.ts";
 import { controlOf } from "./nodeTools.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.ts";
@@ -74,6 +76,8 @@ export class Node {
   /** Where HTTP is answered, `HOST:PORT`; set by whoever listens. */
   listen: string | undefined;
   readonly marker: Marker;
+  /** The bucket; undefined: there is none. */
+  readonly keeper: Keeper | undefined;
   readonly strikes: Strikes;
   readonly #lock: DirectoryLock;
   readonly ledger: Ledger;
@@ -86,8 +90,15 @@ export class Node {
   #guard: Guard | undefined;
   #failed = false;
 
-  constructor(options: NodeOptions, lock: DirectoryLock, catalog: Catalog, recovered: Recovered) {
+  constructor(
+    options: NodeOptions,
+    lock: DirectoryLock,
+    catalog: Catalog,
+    recovered: Recovered,
+    keeper: Keeper | undefined,
+  ) {
     this.options = options;
+    this.keeper = keeper;
     this.clock = options.clock ?? systemClock;
     this.#lock = lock;
     this.catalog = catalog;
@@ -107,7 +118,7 @@ export class Node {
       onFailed,
       ...(options.io && { io: options.io }),
       ...(options.logFileBytes !== undefined && { fileBytes: options.logFileBytes }),
-      bucket: options.bucketLog === true,
+      bucket: keeper !== undefined || options.bucketLog === true,
     });
     this.#gate = options.gate ?? ((lsn, bucketLsn, done) => this.commitLog.waitCovered(lsn, bucketLsn, done));
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
@@ -135,7 +146,7 @@ export class Node {
       marker: this.marker,
       strikes: this.strikes,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
-      slots: undefined,
+      slots: keeper,
       warn,
       fatal: onFailed,
     });
@@ -143,6 +154,11 @@ export class Node {
     this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log: steady });
     committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
+    keeper?.attach({
+      commitLog: this.commitLog,
+      learned: (entries) => entries.forEach((entry) => this.alarms.changed(entry)),
+      runEnded: (how, why) => this.#runEnded(how, why),
+    });
     this.#exposed = app.exposure && new ExposedCalls(this.#callTarget(), app.exposure);
   }
 
@@ -219,7 +235,8 @@ export class Node {
 
   state(): NodeState {
     if (this.#stopping !== undefined || this.#failed) return { ready: false, refuse: "stopping" };
-    return this.commitLog.backlogged ? { ready: false, refuse: "overloaded" } : { ready: true };
+    const away = this.keeper?.believed === false;
+    return away || this.commitLog.backlogged ? { ready: false, refuse: "overloaded" } : { ready: true };
   }
 
   /** Starts what the app runs beside its front door, then the alarms. */
@@ -253,13 +270,18 @@ export class Node {
     await this.host.settle(graceMs);
     await this.#guard?.stop();
     // A log that failed never says that it is flushed; what is on disk is for the next start to find out.
-    if (this.#failed) return this.#release();
+    if (this.#failed) {
+      await this.keeper?.stop();
+      return this.#release();
+    }
     await this.commitLog.flushed();
     await this.ledger.flush();
     await this.commitLog.close();
+    const sealed = (await this.keeper?.finish()) === true;
+    await this.keeper?.stop();
     this.host.closeAll();
     const synced = await syncFileSystem(this.options.dataDirectory);
-    if (!this.#failed) this.#markClean(synced);
+    if (!this.#failed) this.#markClean(synced, sealed);
     this.#release();
   }
 
@@ -268,16 +290,21 @@ export class Node {
     this.#lock.release();
   }
 
-  #markClean(synced: boolean): void {
+  #markClean(synced: boolean, sealed: boolean): void {
     try {
       const row = this.catalog.runs().find((known) => known.run === this.recovered.run);
-      if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced });
+      if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced, sealed });
     } catch (error) {
       this.options.log.warn(
         { err: error },
         "the stop could not be marked clean; the next start recovers as after a crash",
       );
     }
+  }
+
+  #runEnded(how: "lapsed" | "sealed" | "failed", why: string): void {
+    if (this.#stopping !== undefined) return;
+    this.#fatal(new FrondError("OVERLOADED", `the run has ${how}: ${why}`));
   }
 
   #fatal(error: unknown): void {

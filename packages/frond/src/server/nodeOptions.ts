@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { LogIo } from "../log/io.ts";
 import type { Durability } from "../types.ts";
 import type { Audience } from "./answer.ts";
+import type { BucketSpec } from "./bucketTalk.ts";
 import type { Gate } from "./session.ts";
 
 /** The log of a node, as far as the node itself writes to it. */
@@ -30,7 +31,11 @@ export interface NodeOptions {
   readonly io?: LogIo;
   readonly logFileBytes?: number;
   readonly boot?: string;
-  /** A bucket stands behind the node: `commitLog.confirm` is called as the log reaches it. */
+  /** Where the log goes; default: nowhere, and what is on this disk is all there is. */
+  readonly bucket?: BucketSpec | "inside";
+  /** How long others wait after a sign of life of this node, in ms. */
+  readonly ttlMs?: number;
+  /** For tests of the level `bucket`: positions are confirmed by them alone. */
   readonly bucketLog?: boolean;
   /** For tests of the gate itself. */
   readonly gate?: Gate;

@@ -10,10 +10,12 @@ import { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
-import { openDirectory } from "./folder.ts";
+import { frozenBucket, openDirectory } from "./folder.ts";
+import type { Keeper } from "./keeper.ts";
 import { Node } from "./node.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import type { NodeOptions } from "./nodeOptions.ts";
+import { bucketOf, openKeeper } from "./openKeeper.ts";
 import { recover } from "./recover.ts";
 
 /**
@@ -43,7 +45,9 @@ export async function openOffline(options: { dataDirectory: string }): Promise<O
   // What recovery had to report must not pass unseen because a tool, and not a node, was first.
   const tell = (_fields: object, message: string): void => void process.stderr.write(`${message}\n`);
   const log = { info() {}, warn: tell, error: tell };
-  const node = openLocked(lock, { dataDirectory, log }, (catalog) => {
+  const known = frozenBucket(dataDirectory);
+  const bucket = known && (known.url === null ? ("inside" as const) : { url: known.url });
+  const node = await openLocked(lock, { dataDirectory, log, ...(bucket && { bucket }) }, (catalog) => {
     const app = App.withoutClasses(catalog.kinds());
     return { app, dataDirectory, log, durability: "disk", logFileBytes: OFFLINE_LOG_FILE_BYTES };
   });
@@ -53,20 +57,23 @@ export async function openOffline(options: { dataDirectory: string }): Promise<O
 /** A tool writes little: its run gets a small log file. */
 const OFFLINE_LOG_FILE_BYTES = 256 * 1024;
 
-function openLocked(
+async function openLocked(
   lock: DirectoryLock,
-  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot">,
+  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot" | "bucket" | "ttlMs" | "maxSyncMs">,
   complete: (catalog: Catalog) => NodeOptions,
-): Node {
+): Promise<Node> {
   let catalog: Catalog | undefined;
   try {
+    const bucket = bucketOf(options.dataDirectory, options.bucket);
     catalog = new Catalog(path.join(options.dataDirectory, "catalog.db"));
-    const recovered = recover(options.dataDirectory, catalog, options.boot ?? bootId());
+    let recovered = recover(options.dataDirectory, catalog, options.boot ?? bootId());
+    let keeper: Keeper | undefined;
+    if (bucket !== undefined) ({ keeper, recovered } = await openKeeper(bucket, options, catalog, recovered));
     for (const report of recovered.reports) {
       const level = report.kind === "damage" ? "error" : "warn";
       options.log[level]({ file: report.file, offset: report.offset }, report.text);
     }
-    return new Node(complete(catalog), lock, catalog, recovered);
+    return new Node(complete(catalog), lock, catalog, recovered, keeper);
   } catch (error) {
     catalog?.close();
     lock.release();

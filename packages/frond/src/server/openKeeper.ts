@@ -1,0 +1,112 @@
+// Opening the bucket of a data directory: what its start has to know of the past, and what it learns.
+//
+// Rule: what the bucket has now of earlier runs is written down before the run serves; and where somebody else has ended an
+// earlier run before its log was whole, what is lost is kept aside and the directory forgets all that it knows: its files
+// hold what never happened.
+
+import path from "node:path";
+import { SlotTable } from "../core/slots.ts";
+import { FrondError } from "../errors.ts";
+import { TTL_MS } from "../limits.ts";
+import { listLogFiles } from "../log/files.ts";
+import { scanLogFile } from "../log/scan.ts";
+import type { Catalog } from "../store/catalog.ts";
+import type { Lsn, RunId, RunNumber } from "../types.ts";
+import { VERSION } from "../version.ts";
+import type { BucketSpec, UnfinishedRun } from "./bucketTalk.ts";
+import { type FrozenBucket, freezeBucket, frozenBucket } from "./folder.ts";
+import { Keeper } from "./keeper.ts";
+import { keepLostTails } from "./lostTail.ts";
+import type { NodeOptions } from "./nodeOptions.ts";
+import type { Recovered } from "./recover.ts";
+
+/** The folder of a bucket inside of a data directory. */
+const INSIDE = "bucket";
+
+/** The bucket that a directory has, as options say or as it remembers; undefined: none. Throws BAD_OPTION where it must have one. */
+export function bucketOf(directory: string, asked: NodeOptions["bucket"]): BucketSpec | undefined {
+  const known = frozenBucket(directory);
+  if (asked === undefined && known !== undefined) {
+    const where = known.url ?? "inside of it";
+    throw new FrondError(
+      "BAD_OPTION",
+      `${directory} has a bucket (${where}): its log goes there; name it with --bucket`,
+    );
+  }
+  return asked === "inside" ? { url: urlInside(directory) } : asked;
+}
+
+/** Opens the bucket. Throws what Keeper.start throws. Returns what the node begins with, which may know less than before. */
+export async function openKeeper(
+  spec: BucketSpec,
+  options: Pick<NodeOptions, "dataDirectory" | "ttlMs" | "maxSyncMs" | "log">,
+  catalog: Catalog,
+  recovered: Recovered,
+): Promise<{ keeper: Keeper; recovered: Recovered }> {
+  const { dataDirectory, ttlMs = TTL_MS, maxSyncMs = 0, log } = options;
+  const known = frozenBucket(dataDirectory);
+  const { run } = recovered;
+  const unfinished = unfinishedRuns(dataDirectory, catalog, run);
+  const adopted = (known?.adopted as RunId[] | undefined) ?? unfinished.filter(isFull).map(({ runId }) => runId);
+  const slots = new SlotTable();
+  for (const row of catalog.slots()) slots.load(row.slot, row);
+  const keeper = await Keeper.start({
+    ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted, ttlMs, maxSyncMs },
+    ...{ catalog, slots, log, appVersion: VERSION },
+    own: { run, runId: recovered.runId.toString("hex") as RunId, firstLsn: 0 as Lsn },
+  });
+  try {
+    const { cluster, finished, lost } = keeper.started;
+    const url = spec.url === urlInside(dataDirectory) ? null : spec.url;
+    const frozen: FrozenBucket = { url, cluster, adopted };
+    if (known === undefined || known.url !== url) freezeBucket(dataDirectory, frozen);
+    if (lost.length > 0) {
+      // First: from here on nothing of the directory is believed, however often this start is interrupted.
+      catalog.batch(() => {
+        catalog.forget();
+        catalog.cover(recovered.firstFile);
+      });
+      slots.forget();
+    }
+    const reports = keepLostTails(dataDirectory, lost);
+    markFinished(catalog, finished);
+    const doubtfulThrough = lost.length === 0 ? recovered.doubtfulThrough : ((run - 1) as RunNumber);
+    return {
+      keeper,
+      recovered: { ...recovered, slots, doubtfulThrough, reports: [...recovered.reports, ...reports] },
+    };
+  } catch (error) {
+    await keeper.stop();
+    throw error;
+  }
+}
+
+function urlInside(directory: string): string {
+  return `dir:${path.resolve(directory, INSIDE)}`;
+}
+
+function isFull({ firstLsn, endLsn }: UnfinishedRun): boolean {
+  return endLsn > firstLsn;
+}
+
+/** Runs of the directory whose log the bucket may not have whole, with the extent of each. */
+function unfinishedRuns(directory: string, catalog: Catalog, own: RunNumber): UnfinishedRun[] {
+  const files = listLogFiles(path.join(directory, "log"));
+  const rows = catalog.runs().filter((row) => row.run < own && !row.sealed);
+  return rows.map(({ run, id }) => {
+    const extent = { firstLsn: 0 as Lsn, endLsn: 0 as Lsn };
+    for (const [i, entry] of files.filter((file) => file.run === run).entries()) {
+      const scan = scanLogFile(entry, undefined, () => {}, "go on");
+      if (scan.endLsn === 0) continue;
+      if (i === 0) extent.firstLsn = scan.firstLsn;
+      extent.endLsn = scan.endLsn;
+    }
+    return { run, runId: id as RunId, ...extent };
+  });
+}
+
+function markFinished(catalog: Catalog, finished: readonly RunNumber[]): void {
+  for (const row of catalog.runs()) {
+    if (finished.includes(row.run) && !row.sealed) catalog.putRun({ ...row, sealed: true });
+  }
+}

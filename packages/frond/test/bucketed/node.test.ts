@@ -1,0 +1,63 @@
+// A node with a bucket, from the outside: what is in the bucket is enough. Real threads, real directories.
+
+import fs from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { Cell } from "../../src/cell/cell.ts";
+import { openIn, temporaryDirectory } from "../cell/nodes.ts";
+
+class Note extends Cell {
+  static override migrations = ["CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"];
+  add(text: string): number {
+    return this.sql.one<{ id: number }>`INSERT INTO line (text) VALUES (${text}) RETURNING id`.id;
+  }
+  all(): string[] {
+    return this.sql.all<{ text: string }>`SELECT text FROM line ORDER BY id`.map(({ text }) => text);
+  }
+}
+
+class Safe extends Note {
+  static override durability = "bucket" as const;
+}
+
+const cells = { note: Note, safe: Safe };
+const TTL = 900;
+
+/** A node on a new disk, with this bucket. */
+function onNewDisk(bucket: string): ReturnType<typeof openIn> {
+  return openIn(temporaryDirectory(), cells, { bucket: { url: `dir:${bucket}` }, ttlMs: TTL });
+}
+
+test("after a clean stop an empty disk finds every cell in the bucket", async () => {
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const first = await onNewDisk(bucket);
+  for (const name of ["a", "b", "c"]) for (let i = 0; i < 3; i++) await first.get(Note, name).add(`${name}${i}`);
+  await first.node.stop();
+  fs.rmSync(first.directory, { recursive: true });
+
+  const second = await onNewDisk(bucket);
+  for (const name of ["a", "b", "c"])
+    expect(await second.get(Note, name).all()).toEqual([0, 1, 2].map((i) => name + i));
+  expect(await second.get(Note, "a").add("more")).toBe(4);
+  await second.node.stop();
+
+  const third = await onNewDisk(bucket);
+  expect(await third.get(Note, "a").all()).toEqual(["a0", "a1", "a2", "more"]);
+  expect(await third.get(Note, "c").all()).toEqual(["c0", "c1", "c2"]);
+});
+
+test("what was acknowledged at the level bucket survives the loss of the disk", async () => {
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const first = await onNewDisk(bucket);
+  const answer = await first.node.handle(new Request("http://x/"), { remoteAddress: "127.0.0.1" });
+  expect(answer.status).toBe(404);
+  await first.get(Safe, "a").add("kept");
+  await first.node.commitLog.flushed();
+  await new Promise<void>((resolve) => first.node.commitLog.waitConfirmed(first.node.commitLog.appended, resolve));
+  // The process is gone with its disk: nobody finishes its log.
+  await first.node.keeper?.stop();
+
+  const second = await onNewDisk(bucket);
+  expect(await second.get(Safe, "a").all()).toEqual(["kept"]);
+  expect(second.lines.join("\n")).toMatch(/another run may be alive/);
+});
