@@ -114,7 +114,6 @@ export class Keeper implements SlotDoor {
       await keeper.stop();
       throw error;
     }
-    worker.unref();
     return keeper;
   }
 

@@ -43,6 +43,8 @@ export class Asking<Q extends Questions<Q>, News> {
     const id = this.#next++;
     const waiting = Promise.withResolvers<unknown>();
     this.#waiting.set(id, waiting);
+    // Who waits keeps the process alive; a thread that nobody waits for does not.
+    this.#worker.ref();
     this.#worker.postMessage({ id, name, question } satisfies Question);
     return waiting.promise as Promise<Awaited<ReturnType<Q[K]>>>;
   }
@@ -57,6 +59,7 @@ export class Asking<Q extends Questions<Q>, News> {
   #answered(answer: Answer): void {
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
     if ("error" in answer) waiting?.reject(fromThread(answer.error));
     else waiting?.resolve(answer.value);
   }
