@@ -7,7 +7,7 @@ import { crc32, zstdCompressSync } from "node:zlib";
 import { AssertionError } from "../../src/assert.ts";
 import { PageSet } from "../../src/codec/pages.ts";
 import { decodeObjectHeader, encodeObjectHeader } from "../../src/codec/object.ts";
-import { footerIn, locateFooter, readBlock } from "../../src/codec/objectReader.ts";
+import { decodeFooter, footerIn, locateFooter, readBlock } from "../../src/codec/objectReader.ts";
 import { encodeSeal, encodeSegment, type ObjectStart, ObjectWriter } from "../../src/codec/objectWriter.ts";
 import type { CommitRecord, DecodedRecord } from "../../src/codec/record.ts";
 import { FrondError } from "../../src/errors.ts";
@@ -16,8 +16,8 @@ import type { Address, Slot, Txid } from "../../src/types.ts";
 import { KEY, rawFooter, readWhole, START, summedTrailer, withFooter } from "./objects.ts";
 import { anyClaim, anyCommit, cellOf, claimBytes, commitBytes, sampleClaim, sampleCommit } from "./samples.ts";
 
-const { fromLsn: _from, toLsn: _to, ...other } = START;
-const PACK: ObjectStart = { ...other, kind: "pack" };
+const { fromLsn: _from, toLsn: _to, ...UNNAMED } = START;
+const PACK: ObjectStart = { ...UNNAMED, kind: "pack" };
 
 interface Given {
   readonly bytes: Buffer;
@@ -140,14 +140,8 @@ describe("what was written comes back", () => {
     const half = OBJECT_BLOCK_RAW_BYTES / 2;
     const writer = new ObjectWriter(PACK);
     for (let txid = 1; txid <= 2; txid++) {
-      const cells = [
-        cellOf(
-          "book/a",
-          512,
-          62,
-          Array.from({ length: 62 }, (_, i) => i + 1),
-        ),
-      ];
+      const numbers = Array.from({ length: 63 }, (_, i) => i + 1);
+      const cells = [cellOf("book/a", 512, 63, numbers)];
       const whole = { ...sampleCommit(), txid: txid as Txid, cells, changes: [] };
       // One index change takes what is missing.
       const address = `book/${"a".repeat(half - commitBytes(whole).length - 25)}` as Address;
@@ -167,7 +161,7 @@ describe("what was written comes back", () => {
   });
 
   test("a seal", () => {
-    const { header, footer } = readWhole(encodeSeal(other));
+    const { header, footer } = readWhole(encodeSeal(UNNAMED));
     expect(header.kind).toBe("seal");
     expect(footer).toMatchObject({ ...header, createdMs: START.createdMs, blocks: [], entries: [] });
     expect(footer).toMatchObject({ fromLsn: 0, toLsn: 0, firstMs: 0, lastMs: 0 });
@@ -187,7 +181,7 @@ describe("what was written comes back", () => {
 });
 
 test("a writer refuses what no reader would take", () => {
-  const sealing = { ...other, kind: "seal" as const };
+  const sealing = { ...UNNAMED, kind: "seal" as const };
   expect(() => new ObjectWriter(PACK).finish()).toThrow(AssertionError);
   expect(() => new ObjectWriter(sealing).add(record(1, 1, 1).bytes)).toThrow(AssertionError);
   expect(() => new ObjectWriter({ ...START, toLsn: START.fromLsn as never })).toThrow(AssertionError);
@@ -198,7 +192,7 @@ test("a writer refuses what no reader would take", () => {
   expect(() => writer.add(record(3, 1, 1).bytes.subarray(4))).toThrow(AssertionError);
   writer.finish();
   expect(() => writer.finish()).toThrow(AssertionError);
-  expect(() => encodeObjectHeader({ ...other, runId: "AB".repeat(16) as never })).toThrow(AssertionError);
+  expect(() => encodeObjectHeader({ ...UNNAMED, runId: "AB".repeat(16) as never })).toThrow(AssertionError);
 });
 
 test("the footer ends at MAX_FOOTER_BYTES", () => {
@@ -218,7 +212,7 @@ test("the footer ends at MAX_FOOTER_BYTES", () => {
 describe("bytes that are not what was written", () => {
   test.each([
     ["a segment", SMALL],
-    ["a seal", encodeSeal(other)],
+    ["a seal", encodeSeal(UNNAMED)],
   ])("%s: every flipped byte and every truncation is damage that names the key", (_, object) => {
     for (let at = 0; at < object.length; at++) {
       const copy = Buffer.from(object);
@@ -310,10 +304,25 @@ describe("bytes that are not what was written", () => {
   });
 
   test("records or a part of the log in a seal", () => {
-    const seal = encodeSeal(other);
+    const seal = encodeSeal(UNNAMED);
     expect(forged((raw) => void raw.writeUInt32LE(1, 72), seal).message).toContain("the part of the log");
     expect(forged((raw) => void raw.writeUInt32LE(1, 92), seal).message).toContain("the number of records");
     expect(forged((raw) => Buffer.concat([raw, Buffer.alloc(20)]), seal).code).toBe("OBJECT_DAMAGED");
+  });
+
+  test("a footer and a block under another checksum, and of another length", () => {
+    const trailer = locateFooter(SMALL, SMALL.length, KEY);
+    const footer = footerIn(SMALL, SMALL.length, trailer) as Uint8Array;
+    const unsummed = { ...trailer, checksum: (trailer.checksum ^ 1) >>> 0 };
+    expect(failure(() => decodeFooter(footer, unsummed, KEY)).message).toContain("the checksum");
+    expect(failure(() => decodeFooter(footer.subarray(1), trailer, KEY)).message).toContain("the length");
+    const [block] = readWhole(SMALL).footer.blocks;
+    if (block === undefined) throw new Error("no block");
+    const stored = SMALL.subarray(64, 64 + block.stored);
+    expect(readBlock(stored, block, KEY)).toHaveLength(block.raw);
+    const other = { ...block, checksum: (block.checksum ^ 1) >>> 0 };
+    expect(failure(() => readBlock(stored, other, KEY)).message).toMatch(/log\/0123\/0000000012, byte 0: the checksum/);
+    expect(failure(() => readBlock(SMALL.subarray(64, 63 + block.stored), block, KEY)).message).toContain("the length");
   });
 
   test("a record of a newer version, in its block and as a head", () => {

@@ -8,8 +8,10 @@ import { readChain } from "../../src/log/chain.ts";
 import { scanLogFile } from "../../src/log/scan.ts";
 import type { Txid } from "../../src/types.ts";
 import { resummed } from "../codec/live.ts";
+import { READERS, summedTrailer } from "../codec/objects.ts";
 import { headersTarget } from "./headers.ts";
 import { logTarget } from "./logFiles.ts";
+import { objectsTarget } from "./objects.ts";
 import { recordTarget } from "./record.ts";
 import { catches, holds } from "./slice.ts";
 import { readByCodec, walTarget } from "./wal.ts";
@@ -93,7 +95,7 @@ describe("log files on a disk", () => {
     chain: readChain,
     scan: (entry, lsn, onRecord, behind) => {
       const seen: (() => void)[] = [];
-      const scan = scanLogFile(entry, lsn, (record, place) => seen.push(() => onRecord(record, place)), behind);
+      const scan = scanLogFile(entry, lsn, (...args) => seen.push(() => onRecord(...args)), behind);
       for (const give of scan.damage === undefined ? seen : [...seen, ...seen]) give();
       return scan;
     },
@@ -118,4 +120,34 @@ describe("log files on a disk", () => {
     },
   });
   catches("a rebuild with a page of an earlier commit", stale);
+});
+
+describe("objects of the bucket", () => {
+  holds(objectsTarget());
+
+  const { decodeObjectHeader, locateFooter, decodeFooter } = READERS;
+  const header: typeof decodeObjectHeader = (bytes, where) => {
+    const copy = Buffer.from(bytes);
+    if (copy.length >= 64) copy.writeUInt32LE(crc32(copy.subarray(0, 60)), 60);
+    return decodeObjectHeader(copy, where);
+  };
+  catches("a header whose checksum is not checked", objectsTarget({ ...READERS, decodeObjectHeader: header }));
+
+  const trailer: typeof locateFooter = (tail, size, where) => {
+    const end = Buffer.from(tail.subarray(-32));
+    return locateFooter(end.length < 32 ? end : summedTrailer(end), size, where);
+  };
+  catches("a trailer whose checksum is not checked", objectsTarget({ ...READERS, locateFooter: trailer }));
+
+  const over: typeof locateFooter = (tail, size, where) => {
+    Buffer.from(tail).readUInt32LE(tail.length - 32);
+    return locateFooter(tail, size, where);
+  };
+  catches("a reader that does not look where the bytes begin", objectsTarget({ ...READERS, locateFooter: over }));
+
+  const misread: typeof decodeFooter = (stored, stated, where) => {
+    const read = decodeFooter(stored, stated, where);
+    return { ...read, lastMs: read.lastMs % 2 ** 48 };
+  };
+  catches("a reader that reads six bytes of a time", objectsTarget({ ...READERS, decodeFooter: misread }));
 });

@@ -13,6 +13,7 @@ import { headersTarget } from "./headers.ts";
 import { httpTarget } from "./http.ts";
 import { keysTarget } from "./keys.ts";
 import { logTarget } from "./logFiles.ts";
+import { objectsTarget } from "./objects.ts";
 import { forwardedTarget, optionsTarget } from "./options.ts";
 import { parametersTarget } from "./parameters.ts";
 import { recordTarget } from "./record.ts";
@@ -27,6 +28,7 @@ export const TARGETS: readonly Target[] = [
   recordTarget(),
   headersTarget(),
   logTarget(),
+  objectsTarget(),
   addressTarget(),
   optionsTarget(),
   forwardedTarget(),

@@ -1,0 +1,46 @@
+// Cutting the next segment out of a run's log.
+//
+// Rule: a segment goes on where the one before it ended, holds whole records and is never empty. It depends on nothing but
+// the log, where it begins and how far it may go: whoever has to cut it again cuts the same one.
+
+import { encodeSegment } from "../codec/objectWriter.ts";
+import { SEGMENT_BYTES } from "../limits.ts";
+import type { Lsn, RunId, Seq } from "../types.ts";
+import type { LogTail } from "./tail.ts";
+
+/** What a segment says of itself beside its records. */
+export interface SegmentName {
+  readonly runId: RunId;
+  readonly seq: Seq;
+  /** The id of the intent to create it. */
+  readonly intent: Uint8Array;
+  /** In ms since 1970. */
+  readonly createdMs: number;
+}
+
+/** A segment in memory. */
+export interface Segment {
+  /** The object, as it goes into the bucket. */
+  readonly bytes: Buffer;
+  readonly fromLsn: Lsn;
+  readonly toLsn: Lsn;
+  /** Count. */
+  readonly records: number;
+}
+
+/**
+ * Takes the next records from `tail`, up to `through` (what is durable) and SEGMENT_BYTES of them, but one at least, and
+ * makes a segment of them; undefined when there are none. Throws as LogTail.read does.
+ */
+export function cutSegment(
+  tail: LogTail,
+  through: Lsn,
+  { runId, seq, intent, createdMs }: SegmentName,
+): Segment | undefined {
+  const fromLsn = tail.lsn;
+  const records = tail.read(through, SEGMENT_BYTES);
+  if (records.length === 0) return undefined;
+  const toLsn = tail.lsn;
+  const bytes = encodeSegment({ runId, number: seq, intent, createdMs, fromLsn, toLsn }, records);
+  return { bytes, fromLsn, toLsn, records: records.length };
+}
