@@ -220,3 +220,5 @@ export const MAX_FOOTERS_RECORDS = 100_000;
 
 /** Lease: how long others wait after a sign of life of a run before they end it, in ms, unless the node states another. */
 export const TTL_MS = 6_000;
+/** Lease: the shortest that may be stated, in ms: a store may take a second for a renewal. */
+export const MIN_TTL_MS = 3_000;

@@ -5,9 +5,12 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
+import path from "node:path";
 import { DURABILITIES } from "../cell/watermarks.ts";
 import { FrondError } from "../errors.ts";
-import { MAX_SYNC_MS, MIN_SYNC_MS } from "../limits.ts";
+import { type Encryption, parseBucketUrl } from "../bucket/open.ts";
+import { MAX_SYNC_MS, MIN_SYNC_MS, MIN_TTL_MS, TTL_MS } from "../limits.ts";
+import type { BucketSpec } from "../server/bucketTalk.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
 import type { TrustProxy } from "../server/proxy.ts";
@@ -118,6 +121,69 @@ export const trustProxyOption = (): Option =>
   new Option("--trust-proxy <who>", "whose X-Forwarded-* headers to believe: true, a count of proxies, or addresses")
     .default(undefined, "nobody")
     .argParser<TrustProxy>(checked(parseTrustProxy));
+
+/** The options of a bucket, as commander gives them. */
+export interface BucketFlags {
+  readonly bucket?: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly s3PathStyle?: boolean;
+  readonly s3Encryption?: Encryption;
+}
+
+export const bucketOptions = (): Option[] => [
+  new Option("--bucket <url>", "where the log goes: dir:PATH or s3://BUCKET/PREFIX (see below)").argParser(
+    checked((value: string) => {
+      parseBucketUrl(value);
+      return value;
+    }),
+  ),
+  new Option("--s3-endpoint <url>", "an object store that is not Amazon's").argParser(checked(parseEndpoint)),
+  new Option("--s3-region <region>", "its region (default: what the environment says)"),
+  new Option("--s3-path-style", "address the bucket in the path (default with --s3-endpoint)"),
+  new Option("--s3-encryption <how>", "server-side: s3, kms or kms:KEY-ID").argParser(checked(parseEncryption)),
+];
+
+/** The bucket that was asked for; undefined: none was. Throws BAD_OPTION for options without the bucket they belong to. */
+export function bucketFrom(flags: BucketFlags): BucketSpec | undefined {
+  const { bucket = process.env["FROND_BUCKET"] || undefined, s3Endpoint, s3Region, s3PathStyle, s3Encryption } = flags;
+  const s3 = {
+    ...(s3Endpoint !== undefined && { endpoint: s3Endpoint }),
+    ...(s3Region !== undefined && { region: s3Region }),
+    ...(s3PathStyle !== undefined && { pathStyle: s3PathStyle }),
+    ...(s3Encryption !== undefined && { encryption: s3Encryption }),
+  };
+  if (bucket === undefined && Object.keys(s3).length > 0)
+    throw new FrondError("BAD_OPTION", "--s3-... options belong to a bucket: name it with --bucket s3://BUCKET/PREFIX");
+  if (bucket === undefined) return undefined;
+  const place = parseBucketUrl(bucket);
+  // Relative to where the command was given, wherever the next start is made.
+  return place.store === "dir" ? { url: `dir:${path.resolve(place.path)}`, ...s3 } : { url: bucket, ...s3 };
+}
+
+function parseEndpoint(value: string): string {
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not the URL of a store, as in http://127.0.0.1:9000`);
+}
+
+function parseEncryption(value: string): Encryption {
+  if (value === "s3") return { kind: "s3" };
+  if (value === "kms") return { kind: "kms" };
+  if (/^kms:.+$/.test(value)) return { kind: "kms", keyId: value.slice("kms:".length) };
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not s3, kms or kms:KEY-ID`);
+}
+
+export const ttlOption = (): Option =>
+  new Option("--ttl-ms <ms>", "how long others wait after a sign of life of this node before they take over")
+    .default(TTL_MS)
+    .argParser(checked(parseTtl));
+
+/** A whole number of ms, from MIN_TTL_MS. Throws BAD_OPTION. */
+export function parseTtl(value: string): number {
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) : -1;
+  if (ms >= MIN_TTL_MS) return ms;
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not a whole number of ms from ${MIN_TTL_MS}`);
+}
 
 export const logLevelOption = (fallback: string): Option =>
   new Option("--log-level <level>", LOG_LEVELS.join(", "))

@@ -29,11 +29,12 @@ import { EXIT_FATAL } from "./exits.ts";
 import { reportLoads } from "./hooks.ts";
 import { loadApp } from "./loadApp.ts";
 import { START_DATA } from "./operator.ts";
-import { listenFromEnvironment } from "./options.ts";
-import type { Listen } from "./options.ts";
+import { bucketFrom, listenFromEnvironment } from "./options.ts";
+import type { BucketFlags, Listen } from "./options.ts";
 
 /** The options of `frond start`, checked. */
-export interface ServeOptions {
+export interface ServeOptions extends BucketFlags {
+  readonly ttlMs: number;
   readonly data?: string;
   readonly listen?: Listen;
   readonly durability: Durability;
@@ -87,7 +88,8 @@ class Running {
     useLightGlobals();
     const app = await loadApp(file);
     const dataDirectory = path.resolve(options.data ?? (process.env["FROND_DATA"] || START_DATA));
-    const { durability, maxSyncMs } = options;
+    const { durability, maxSyncMs, ttlMs } = options;
+    const bucket = bucketFrom(options) ?? "as before";
     const listen = options.listen ?? listenFromEnvironment(process.env);
     // Before anything is made on disk: a start that cannot listen must not leave a data directory behind.
     await checkListen(listen);
@@ -97,6 +99,8 @@ class Running {
       dataDirectory,
       durability,
       maxSyncMs,
+      bucket,
+      ttlMs,
       log,
       dev: process.env[DEV_VARIABLE] !== undefined,
     });

@@ -5,6 +5,7 @@ import { STOP_GRACE_MS } from "../limits.ts";
 import { EXIT_FATAL, EXIT_STUCK } from "./exits.ts";
 import { START_DATA } from "./operator.ts";
 import {
+  bucketOptions,
   dataOption,
   durabilityOption,
   listenOption,
@@ -12,6 +13,7 @@ import {
   logLevelOption,
   maxSyncOption,
   trustProxyOption,
+  ttlOption,
 } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
 
@@ -21,6 +23,11 @@ open it to other machines, as in --listen 0.0.0.0:8080.`;
 
 const START_HELP = `${LISTEN_HELP}
 Without --data: FROND_DATA, else ${START_DATA} in the current folder. One node at a time uses a data directory.
+
+The log of every commit goes into a bucket, from which an empty disk can take over. Without --bucket: FROND_BUCKET, else the
+one that the data directory had before, else the folder bucket inside of it. Credentials of an object store come from where
+the tools of its maker find them (AWS_ACCESS_KEY_ID, ~/.aws, the machine's role), never from an option; it needs
+@aws-sdk/client-s3 beside frond: npm install @aws-sdk/client-s3. frond doctor tells whether a bucket will do.
 
 SIGTERM, SIGINT or SIGHUP stop it gracefully: no new connections, requests in work are finished (up to
 ${STOP_GRACE_MS / 1000} s), everything is flushed. A second signal ends it at once; nothing acknowledged is lost.
@@ -37,13 +44,14 @@ Examples:
   PORT=80 HOST=0.0.0.0 frond start app.ts --data /var/lib/shop --trust-proxy loopback`;
 
 export function addStart(program: Command): void {
-  program
+  const command = program
     .command("start")
     .description("serve an app from a data directory")
     .argument("<app>", "TypeScript or JavaScript file whose default export is frond({ ... })")
     .addOption(dataOption(`data directory, created if absent (default ${START_DATA}; see below)`))
     .addOption(listenOption())
     .addOption(durabilityOption())
+    .addOption(ttlOption())
     .addOption(trustProxyOption())
     .addOption(maxSyncOption())
     .addOption(logLevelOption("info"))
@@ -53,4 +61,5 @@ export function addStart(program: Command): void {
       const { serve } = await import("./serve.ts");
       await serve(app, options);
     });
+  for (const option of bucketOptions()) command.addOption(option);
 }

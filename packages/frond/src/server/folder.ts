@@ -9,6 +9,7 @@ import { SLOT_HASH } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import { type DirectoryLock, lockDirectory } from "../store/lock.ts";
+import type { BucketSpec } from "./bucketTalk.ts";
 import { fullDisk, syncFolder, writeDurably } from "./durably.ts";
 
 const FORMAT = 2;
@@ -28,7 +29,7 @@ interface Frozen {
 /** What a directory remembers of its bucket. */
 export interface FrozenBucket {
   /** Where it was last; null: inside of the directory. It may have been moved; the cluster says whether it is the same. */
-  readonly url: string | null;
+  readonly spec: BucketSpec | null;
   readonly cluster: string;
   /** Names of the runs of this directory from before it had a bucket, the oldest first. */
   readonly adopted: readonly string[];

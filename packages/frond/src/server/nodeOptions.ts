@@ -31,8 +31,11 @@ export interface NodeOptions {
   readonly io?: LogIo;
   readonly logFileBytes?: number;
   readonly boot?: string;
-  /** Where the log goes; default: nowhere, and what is on this disk is all there is. */
-  readonly bucket?: BucketSpec | "inside";
+  /**
+   * Where the log goes. `as before`: into the bucket that the directory has, else into a folder inside of it. Default:
+   * nowhere, and what is on this disk is all there is.
+   */
+  readonly bucket?: BucketSpec | "as before";
   /** How long others wait after a sign of life of this node, in ms. */
   readonly ttlMs?: number;
   /** For tests of the level `bucket`: positions are confirmed by them alone. */

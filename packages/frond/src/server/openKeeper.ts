@@ -23,17 +23,20 @@ import type { Recovered } from "./recover.ts";
 /** The folder of a bucket inside of a data directory. */
 const INSIDE = "bucket";
 
-/** The bucket that a directory has, as options say or as it remembers; undefined: none. Throws BAD_OPTION where it must have one. */
+/**
+ * The bucket of a directory: the one that is named, else the one that it had, else a folder inside of it. Undefined: none,
+ * where nobody wants one and it has never had one. Throws BAD_OPTION where one is needed.
+ */
 export function bucketOf(directory: string, asked: NodeOptions["bucket"]): BucketSpec | undefined {
-  const known = frozenBucket(directory);
+  const known = frozenBucket(directory)?.spec;
   if (asked === undefined && known !== undefined) {
-    const where = known.url ?? "inside of it";
+    const where = known?.url ?? "inside of it";
     throw new FrondError(
       "BAD_OPTION",
       `${directory} has a bucket (${where}): its log goes there; name it with --bucket`,
     );
   }
-  return asked === "inside" ? { url: urlInside(directory) } : asked;
+  return asked === "as before" ? (known ?? { url: urlInside(directory) }) : asked;
 }
 
 /** Opens the bucket. Throws what Keeper.start throws. Returns what the node begins with, which may know less than before. */
@@ -57,9 +60,8 @@ export async function openKeeper(
   });
   try {
     const { cluster, finished, lost } = keeper.started;
-    const url = spec.url === urlInside(dataDirectory) ? null : spec.url;
-    const frozen: FrozenBucket = { url, cluster, adopted };
-    if (known === undefined || known.url !== url) freezeBucket(dataDirectory, frozen);
+    const frozen: FrozenBucket = { spec: spec.url === urlInside(dataDirectory) ? null : spec, cluster, adopted };
+    if (JSON.stringify(frozen) !== JSON.stringify(known)) freezeBucket(dataDirectory, frozen);
     if (lost.length > 0) {
       // First: from here on nothing of the directory is believed, however often this start is interrupted.
       catalog.batch(() => {

@@ -45,9 +45,8 @@ export async function openOffline(options: { dataDirectory: string }): Promise<O
   // What recovery had to report must not pass unseen because a tool, and not a node, was first.
   const tell = (_fields: object, message: string): void => void process.stderr.write(`${message}\n`);
   const log = { info() {}, warn: tell, error: tell };
-  const known = frozenBucket(dataDirectory);
-  const bucket = known && (known.url === null ? ("inside" as const) : { url: known.url });
-  const node = await openLocked(lock, { dataDirectory, log, ...(bucket && { bucket }) }, (catalog) => {
+  const hasBucket = frozenBucket(dataDirectory) !== undefined;
+  const node = await openLocked(lock, { dataDirectory, log, ...(hasBucket && { bucket: "as before" }) }, (catalog) => {
     const app = App.withoutClasses(catalog.kinds());
     return { app, dataDirectory, log, durability: "disk", logFileBytes: OFFLINE_LOG_FILE_BYTES };
   });
