@@ -14,6 +14,7 @@ import { logTarget } from "./logFiles.ts";
 import { objectsTarget } from "./objects.ts";
 import { recordTarget } from "./record.ts";
 import { catches, holds } from "./slice.ts";
+import { tailTarget } from "./tail.ts";
 import { readByCodec, walTarget } from "./wal.ts";
 
 describe("the write-ahead log of a cell", () => {
@@ -120,6 +121,22 @@ describe("log files on a disk", () => {
     },
   });
   catches("a rebuild with a page of an earlier commit", stale);
+});
+
+describe("the tail of a log on a disk", () => {
+  holds(tailTarget());
+
+  const quiet = tailTarget((tail, through, maxBytes) => {
+    try {
+      return tail.read(through, maxBytes);
+    } catch {
+      return [];
+    }
+  });
+  catches("a tail that takes damage for the end", quiet);
+
+  const first = tailTarget((tail, through, maxBytes) => tail.read(through, maxBytes).slice(0, 2));
+  catches("a tail that loses records", first);
 });
 
 describe("objects of the bucket", () => {

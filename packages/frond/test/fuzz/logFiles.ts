@@ -31,7 +31,7 @@ interface Write {
   readonly pages: readonly number[];
 }
 
-interface LogCase {
+export interface LogCase {
   readonly batches: readonly (readonly Write[])[];
   readonly tail: number;
   readonly changes: Parameters<typeof mutate>[1];
@@ -41,7 +41,7 @@ interface LogCase {
 }
 
 /** What was written: the bytes, and where each record lies. */
-interface Written {
+export interface Written {
   readonly bytes: Buffer;
   readonly records: { readonly at: number; readonly bytes: Buffer }[];
   /** Highest durable lsn in a batch. */
@@ -50,14 +50,28 @@ interface Written {
   readonly cells: Map<Address, { last: LogPlace; txid: number; pages: Map<number, number> }>;
 }
 
-const RUN = 7 as RunNumber;
-const FILE = 3;
+/** The run and the number of the file, and its lsn. */
+export const RUN = 7 as RunNumber;
+export const FILE = 3;
+export const LSN = 5000;
 const PAGE = 512;
-const LSN = 5000;
 
 const write: fc.Arbitrary<Write> = fc
   .record({ cell: fc.nat(2), pageCount: fc.integer({ min: 1, max: 4 }), pages: fc.subarray([1, 2, 3, 4]) })
   .map(({ pages, ...rest }) => ({ ...rest, pages: pages.filter((page) => page <= rest.pageCount) }));
+
+export const anyLog: fc.Arbitrary<LogCase> = fc.record({
+  batches: fc.array(fc.array(write, { minLength: 1, maxLength: 4 }), { maxLength: 5 }),
+  tail: fc.constantFrom(0, 1, 40, 5000),
+  changes: mutations,
+  known: fc.boolean(),
+  misplaced: fc.boolean(),
+});
+
+/** What became of the file. */
+export function changed({ misplaced, changes }: LogCase, written: Written): Buffer {
+  return misplaced ? misplace(written) : mutate(written.bytes, changes);
+}
 
 export function logTarget(readers: LogReaders = { scan: scanLogFile, chain: readChain }): Target {
   return target("log", 600, (): Entrance<LogCase> => {
@@ -65,16 +79,10 @@ export function logTarget(readers: LogReaders = { scan: scanLogFile, chain: read
     fs.mkdirSync(runFolder(folder, RUN));
     const file = logFilePath(folder, RUN, FILE);
     return {
-      input: fc.record({
-        batches: fc.array(fc.array(write, { minLength: 1, maxLength: 4 }), { maxLength: 5 }),
-        tail: fc.constantFrom(0, 1, 40, 5000),
-        changes: mutations,
-        known: fc.boolean(),
-        misplaced: fc.boolean(),
-      }),
+      input: anyLog,
       check(input) {
         const written = writeLog(input);
-        const bytes = input.misplaced ? misplace(written) : mutate(written.bytes, input.changes);
+        const bytes = changed(input, written);
         fs.writeFileSync(file, bytes);
         judgeScan(file, bytes, written, input.known, readers);
         // A place in the log says nothing of the txid that lies there: only a scan sees that a record is not its own.
@@ -151,7 +159,7 @@ function endOf(written: Written): number {
   return last === undefined ? 0 : last.at + last.bytes.length;
 }
 
-function writeLog({ batches, tail }: LogCase): Written {
+export function writeLog({ batches, tail }: LogCase): Written {
   const parts: Buffer[] = [];
   const records: { at: number; bytes: Buffer }[] = [];
   const cells: Written["cells"] = new Map();

@@ -19,6 +19,7 @@ import { parametersTarget } from "./parameters.ts";
 import { recordTarget } from "./record.ts";
 import { scriptTarget } from "./scripts.ts";
 import type { Target } from "./target.ts";
+import { tailTarget } from "./tail.ts";
 import { valuesTarget } from "./values.ts";
 import { walTarget } from "./wal.ts";
 import { wireTarget } from "./wire.ts";
@@ -28,6 +29,7 @@ export const TARGETS: readonly Target[] = [
   recordTarget(),
   headersTarget(),
   logTarget(),
+  tailTarget(),
   objectsTarget(),
   addressTarget(),
   optionsTarget(),
