@@ -18,7 +18,7 @@ export default defineConfig({
       "bench/**/*.test.ts",
       "scripts/test/**/*.test.ts",
     ],
-    globalSetup: ["test-support/provision.ts"],
+    globalSetup: ["test-support/provision.ts", "packages/frond/test/bucket/radosgwShared.ts"],
     pool: "forks",
     execArgv: ["--conditions=frond-source"],
     testTimeout: 60_000,

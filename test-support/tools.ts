@@ -14,6 +14,7 @@ export interface Tool {
 
 export const TOOLS = {
   chromium: { commands: ["chromium", "chromium-browser", "google-chrome"], packages: ["chromium"] },
+  radosgw: { commands: ["radosgw"], packages: ["ceph-mon", "ceph-osd", "radosgw"] },
 } as const satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;

@@ -222,3 +222,11 @@ export const MAX_FOOTERS_RECORDS = 100_000;
 export const TTL_MS = 6_000;
 /** Lease: the shortest that may be stated, in ms: a store may take a second for a renewal. */
 export const MIN_TTL_MS = 3_000;
+/** Bucket: tries of a call that may be repeated, within its deadline, unless it states another number. Count. */
+export const BUCKET_TRIES = 5;
+/** Bucket: an object above this size goes up in parts, so that a failure repeats one of them, in bytes. */
+export const BUCKET_WHOLE_BYTES = 16 * 1024 * 1024;
+/** Bucket: size of such a part, in bytes; S3 wants at least 5 MiB, and at most 10,000 of them: 78 GiB. */
+export const BUCKET_PART_BYTES = 8 * 1024 * 1024;
+/** Bucket: deletions of one call that are under way at once. Count. */
+export const BUCKET_DELETES_AT_ONCE = 16;

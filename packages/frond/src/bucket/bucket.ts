@@ -16,6 +16,11 @@ export interface BucketCall {
   readonly signal?: AbortSignal | undefined;
   /** Time that the call may take, tries included, in ms; default BUCKET_DEADLINE_MS. */
   readonly deadlineMs?: number | undefined;
+  /**
+   * Tries that a store over a network may make of the call, default BUCKET_TRIES; 1: a request is never sent twice. A
+   * `create` is always one try, for only its caller can tell his own object from another's.
+   */
+  readonly tries?: number | undefined;
 }
 
 /** A part of an object: from `from` on (at most `bytes` bytes), or the last `last` bytes. */

@@ -10,8 +10,9 @@
 // nothing is open (a request more for every create).
 
 import { isFrondError } from "../errors.ts";
-import { BUCKET_INTENT_BYTES, BUCKET_RETRY_MAX_MS, BUCKET_RETRY_MS } from "../limits.ts";
+import { BUCKET_INTENT_BYTES } from "../limits.ts";
 import type { Bucket, BucketCall } from "./bucket.ts";
+import { pause } from "./retry.ts";
 
 /** What createUntilKnown needs besides a bucket. */
 export interface UntilKnown extends BucketCall {
@@ -76,10 +77,4 @@ async function whoseIsIt(
   if (found === undefined) return "nobody's";
   const same = found.size === bytes.length && found.bytes.equals(bytes.subarray(0, BUCKET_INTENT_BYTES));
   return same ? "ours" : "somebody's";
-}
-
-/** The pause before the next attempt, in ms: doubled with each, and spread over half of itself. */
-export function pause(attempts: number, random: number): number {
-  const whole = Math.min(BUCKET_RETRY_MAX_MS, BUCKET_RETRY_MS * 2 ** Math.min(attempts - 1, 20));
-  return whole * (0.5 + random / 2);
 }

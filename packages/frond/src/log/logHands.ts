@@ -5,8 +5,8 @@
 
 import { randomInt } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
-import { pause } from "../bucket/createUntilKnown.ts";
 import { logKey, parseLogKey } from "../bucket/objectKeys.ts";
+import { pause } from "../bucket/retry.ts";
 import { decodeFooter, footerIn, locateFooter } from "../codec/objectReader.ts";
 import type { LogListing, LogObject } from "../core/runLog.ts";
 import { isFrondError } from "../errors.ts";

@@ -1,9 +1,10 @@
 // A create whose outcome is known: through lost replies, late arrivals and absence.
 
 import { describe, expect, test } from "vitest";
-import { createUntilKnown, pause } from "../../src/bucket/createUntilKnown.ts";
+import { createUntilKnown } from "../../src/bucket/createUntilKnown.ts";
 import { faultyBucket, type Fault, type FaultyBucket } from "../../src/bucket/faulty.ts";
 import { MemoryStore, openMemoryBucket } from "../../src/bucket/memory.ts";
+import { pause } from "../../src/bucket/retry.ts";
 import { BUCKET_INTENT_BYTES, BUCKET_RETRY_MAX_MS, BUCKET_RETRY_MS } from "../../src/limits.ts";
 import { idBytes } from "./hands.ts";
 

@@ -121,6 +121,7 @@ describe("a directory", () => {
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(parts.length);
     expect(names.map(partOfName)).toEqual(parts);
     expect(names).not.toContain("=tmp");
+    expect(names.filter((name) => name.startsWith("."))).toEqual([]);
   });
 
   test("refuses a part of a key that is too long for a file name", async () => {
