@@ -215,7 +215,8 @@ describe("damage below the durable lsn", () => {
     ["a record's length", 3, (bytes: Buffer, at: number) => bytes.writeUInt32LE(2 ** 24, at + 4), "in the last"],
     ["a batch's header", 3, (bytes: Buffer, at: number) => bytes.fill(1, at - 20, at - 19), "checksum"],
     ["zeros instead of a batch", 3, (bytes: Buffer, at: number) => bytes.fill(0, at - 40), "the next file begins at"],
-    ["a batch of another run", 3, (bytes: Buffer, at: number) => foreign(bytes, at), "the batch says run 7"],
+    ["a batch of another run", 3, (bytes: Buffer, at: number) => restate(bytes, at, 7, 0), "the batch says run 7"],
+    ["a batch of another place", 3, (bytes: Buffer, at: number) => restate(bytes, at, 1, 4), "the batch says run 1"],
     ["an older record in its place", 2, (bytes: Buffer, at: number) => older(bytes, at), "the record is number"],
   ])("%s", async (_, txid, change, message) => {
     const found = await said((folder, places) => edit(folder, places[txid - 1] as LogPlace, change));
@@ -224,10 +225,11 @@ describe("damage below the durable lsn", () => {
     expect(found.message).toContain(logFilePath("", RUN, 1));
   });
 
-  function foreign(bytes: Buffer, at: number): void {
+  /** The header of the batch before `at` says another run, or an lsn that is so much higher. */
+  function restate(bytes: Buffer, at: number, run: number, higher: number): void {
     const payloadBytes = bytes.readUInt32LE(at - 36);
-    const lsn = (at - 40 - FILE_HEADER_BYTES) as Lsn;
-    encodeBatchHeader(bytes, at - 40, { payloadBytes, lsn, durable: lsn, records: 2, run: 7 as RunNumber });
+    const lsn = (at - 40 - FILE_HEADER_BYTES + higher) as Lsn;
+    encodeBatchHeader(bytes, at - 40, { payloadBytes, lsn, durable: lsn, records: 2, run: run as RunNumber });
   }
 
   /** The record before it, of the same length. */
