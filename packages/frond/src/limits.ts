@@ -230,3 +230,5 @@ export const BUCKET_WHOLE_BYTES = 16 * 1024 * 1024;
 export const BUCKET_PART_BYTES = 8 * 1024 * 1024;
 /** Bucket: deletions of one call that are under way at once. Count. */
 export const BUCKET_DELETES_AT_ONCE = 16;
+/** Lease: time that running verbs have to end after a lapse, in ms; nobody hears of them before the bucket is back. */
+export const REST_GRACE_MS = 2_000;

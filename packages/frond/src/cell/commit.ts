@@ -28,7 +28,8 @@ const NO_BYTES = new Uint8Array(0);
 export class Committer {
   readonly log: CommitLog;
   readonly #slots: SlotTable;
-  readonly #runId: Uint8Array;
+  /** The name of the run that writes. */
+  runId: Uint8Array;
   readonly #onDirty: (entry: CellEntry) => void;
   /** Told of each entry whose next alarm is another one now. */
   onAlarm: (entry: CellEntry) => void = () => {};
@@ -40,7 +41,7 @@ export class Committer {
   constructor(log: CommitLog, slots: SlotTable, runId: Uint8Array, onDirty: (entry: CellEntry) => void) {
     this.log = log;
     this.#slots = slots;
-    this.#runId = runId;
+    this.runId = runId;
     this.#onDirty = onDirty;
     // One record object for all commits: they are encoded one after the other.
     const image = { address: "" as Address, addressBytes: new Uint8Array(0), pages: new PageSet(), pageCount: 0 };
@@ -158,7 +159,7 @@ export class Committer {
   #claim(slot: Slot, now: number): void {
     const claim = this.#slots.planClaim(slot);
     const at = this.log.begin(claimLength());
-    const record = { ...claim, time: now, run: this.log.run, runId: this.#runId };
+    const record = { ...claim, time: now, run: this.log.run, runId: this.runId };
     this.log.end(at, encodeClaim(record, this.log.target, at));
     this.#slots.claimed(claim);
   }

@@ -180,7 +180,12 @@ export class BucketSide implements Questions {
     }
   }
 
-  async #endRun(run: LivingRun): Promise<void> {
+  #endRun(run: LivingRun): Promise<void> {
+    run.ended ??= this.#finishRun(run);
+    return run.ended;
+  }
+
+  async #finishRun(run: LivingRun): Promise<void> {
     run.ending = true;
     run.wake();
     await run.work;
@@ -242,6 +247,7 @@ class LivingRun {
   readonly upload: Upload;
   readonly lease: LeaseLoop;
   ending = false;
+  ended: Promise<void> | undefined;
   work: Promise<void> = Promise.resolve();
   #sleeping: PromiseWithResolvers<void> | undefined;
 

@@ -57,6 +57,8 @@ export interface HostOptions extends OpenLimits {
 /** Which slots the node serves, and where the cells in them come from. */
 export interface SlotDoor {
   isOpen(slot: Slot): boolean;
+  /** Throws OVERLOADED while no further write may begin. */
+  admit(): void;
   /** Resolves when the slot is served. Rejects with what keeps it from that. */
   open(slot: Slot): Promise<void>;
   /** Makes the file of a cell anew from the bucket. Rejects with what keeps it from that. */
@@ -76,7 +78,8 @@ export class Host implements CellHost, CallsHost {
   running: Invocation | undefined;
   /** The event for which a cell is being opened. */
   opening: CellEvent | undefined;
-  stopping = false;
+  /** Why nothing is opened or written any more; undefined: it is. */
+  #refusal: (() => FrondError) | undefined;
   readonly #o: HostOptions;
   readonly #open: OpenCells;
   readonly #templates: Templates;
@@ -194,7 +197,8 @@ export class Host implements CellHost, CallsHost {
   }
 
   admit(): void {
-    if (this.stopping) throw stopping();
+    if (this.#refusal !== undefined) throw this.#refusal();
+    this.#o.slots?.admit();
     this.committer.log.admit();
   }
 
@@ -216,8 +220,8 @@ export class Host implements CellHost, CallsHost {
     this.#o.fatal(error);
   }
 
-  /** Waits until no verb runs, at most `graceMs`; after that nothing is opened or written. */
-  async settle(graceMs: number): Promise<void> {
+  /** Waits until no verb runs, at most `graceMs`; after that nothing is opened or written, for the reason that `why` gives. */
+  async settle(graceMs: number, why: () => FrondError = stopping): Promise<void> {
     // Not the time of day, which may be set meanwhile.
     const deadline = performance.now() + graceMs;
     const busy = (): boolean =>
@@ -225,12 +229,17 @@ export class Host implements CellHost, CallsHost {
     while (busy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    this.stopping = true;
+    this.#refusal = why;
     for (const cell of this.#open) {
       cell.tx.commitOpenStretch();
       // A transaction over awaits, which would commit into a log that is being closed.
-      if (cell.tx.owner !== undefined) cell.reset(stopping());
+      if (cell.tx.owner !== undefined) cell.reset(why());
     }
+  }
+
+  /** Goes on after it was settled. */
+  resume(): void {
+    this.#refusal = undefined;
   }
 
   /** Closes a cell as soon as it is idle. False when it is not open. For tools and tests. */
@@ -257,7 +266,7 @@ export class Host implements CellHost, CallsHost {
     const { kind, name } = event;
     const cell = this.#open.get(kind, name);
     if (cell?.settle()) return cell.busy ?? cell;
-    if (this.stopping) throw stopping();
+    if (this.#refusal !== undefined) throw this.#refusal();
     const where = address ?? rootAddress(kind.kind, name);
     if (!kind.raw) this.#o.strikes.check(where);
     const slot = slotOf(where);
@@ -322,7 +331,7 @@ export class Host implements CellHost, CallsHost {
     this.#forget(cell);
     // For verbs that outlasted the grace of a stop; of a cell that is closed for room none runs, and nothing closes it again.
     cell.closed = cell.broken === undefined;
-    cell.broken ??= stopping();
+    cell.broken ??= (this.#refusal ?? stopping)();
     this.#closeFile(cell);
   }
 

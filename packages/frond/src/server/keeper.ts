@@ -65,8 +65,6 @@ export interface KeeperHost {
 /** See the head of the file. One per node with a bucket. */
 export class Keeper implements SlotDoor {
   readonly started: Started;
-  /** More of the log waits for the bucket than may. */
-  refuses = false;
   readonly #o: KeeperOptions;
   readonly #worker: Worker;
   readonly #asking: Asking<BucketQuestions, BucketNews>;
@@ -74,10 +72,13 @@ export class Keeper implements SlotDoor {
   readonly #opening = new Map<Slot, Promise<void>>();
   /** Of the run that goes on. */
   #own: OwnRun;
+  /** More of the log waits for the bucket than may. */
+  #refuses = false;
   #host: KeeperHost | undefined;
   /** News that came before there was somebody to tell. */
   #early: BucketNews[] = [];
   #wake = false;
+  readonly #held: (() => void)[] = [];
   #beats = 0;
   readonly #timer = setInterval(() => this.#beat(), BEAT_MS).unref();
 
@@ -141,8 +142,17 @@ export class Keeper implements SlotDoor {
     return this.#o.slots.isOpen(slot);
   }
 
+  /** See {@link SlotDoor}. */
+  admit(): void {
+    if (!this.believed) throw leaseLapsed();
+    if (!this.#refuses) return;
+    const what = "more of the log waits for the bucket than may: it cannot be reached, or is too slow";
+    throw new FrondError("OVERLOADED", `${what}; reads go on, writes resume when it has caught up`);
+  }
+
   /** See {@link SlotDoor}. Rejects with OVERLOADED while the bucket is away. */
   open(slot: Slot): Promise<void> {
+    if (!this.believed) return Promise.reject(leaseLapsed());
     const opening = this.#opening.get(slot) ?? this.#open(slot).finally(() => this.#opening.delete(slot));
     this.#opening.set(slot, opening);
     return opening;
@@ -177,6 +187,27 @@ export class Keeper implements SlotDoor {
     }
   }
 
+  /**
+   * Goes on as a further run, after a lapse: as soon as the bucket is back, what is left of the log is uploaded and sealed. The
+   * log must be flushed, and nothing may write. Rejects when somebody else has sealed it.
+   */
+  async renew(own: OwnRun): Promise<void> {
+    const { commitLog } = this.#attached();
+    const { appended } = commitLog;
+    assert(appended === commitLog.durable, "a run ends when its log is on the disk");
+    await this.#asking.ask("renew", own);
+    // The run has sealed its log itself, behind all of it.
+    commitLog.confirm(appended);
+    this.#own = own;
+    for (const tell of this.#held.splice(0)) tell();
+  }
+
+  /** Runs `tell` while the lease is believed: at once, or when the node serves again. */
+  whileBelieved(tell: () => void): void {
+    if (this.believed) tell();
+    else this.#held.push(tell);
+  }
+
   /** Ends the thread. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
@@ -192,7 +223,7 @@ export class Keeper implements SlotDoor {
     const own = this.#own;
     const answer = await this.#asking.ask("openSlot", { slot, knows });
     // The run has ended meanwhile: the slot is asked for again by who needs it.
-    if (own !== this.#own) throw overloaded();
+    if (own !== this.#own) throw leaseLapsed();
     const { epoch, txid, cells } = answer;
     assert(cells !== undefined || txid === slots.txid(slot), "the bucket and the directory agree where a slot stands");
     catalog.batch(() => {
@@ -233,7 +264,7 @@ export class Keeper implements SlotDoor {
       if (this.believed) host.commitLog.confirm(news.lsn as Lsn);
       return;
     }
-    if (news.news === "queue") this.refuses = news.refuse;
+    if (news.news === "queue") this.#refuses = news.refuse;
     else host.runEnded(news.news, news.why);
   }
 
@@ -243,7 +274,8 @@ export class Keeper implements SlotDoor {
   }
 }
 
-function overloaded(): FrondError {
+/** What everybody is told while the lease is not believed. */
+export function leaseLapsed(): FrondError {
   return new FrondError("OVERLOADED", "the bucket cannot be reached; the node serves again when it can");
 }
 

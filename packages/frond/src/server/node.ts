@@ -17,6 +17,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { FrondError } from "../errors.ts";
 import { STOP_GRACE_MS } from "../limits.ts";
 import { CommitLog } from "../log/log.ts";
+import type { SlotTable } from "../core/slots.ts";
 import type { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import { Marker } from "../store/marker.ts";
@@ -34,6 +35,7 @@ import { Ledger } from "./ledger.ts";
 import { LogIndex } from "./logIndex.ts";
 import type { Keeper } from "./keeper.ts";
 import { controlOf } from "./nodeTools.ts";
+import { nextRun } from "./nextRun.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.ts";
 import type { Recovered } from "./recover.ts";
@@ -88,6 +90,7 @@ export class Node {
   #stopService: StopService | void = undefined;
   #stopping: Promise<void> | undefined;
   #guard: Guard | undefined;
+  readonly #parts: { readonly slots: SlotTable; readonly committer: Committer };
   #failed = false;
 
   constructor(
@@ -120,10 +123,13 @@ export class Node {
       ...(options.logFileBytes !== undefined && { fileBytes: options.logFileBytes }),
       bucket: keeper !== undefined || options.bucketLog === true,
     });
-    this.#gate = options.gate ?? ((lsn, bucketLsn, done) => this.commitLog.waitCovered(lsn, bucketLsn, done));
+    const covered: Gate = (lsn, bucketLsn, done) => this.commitLog.waitCovered(lsn, bucketLsn, done);
+    const believed: Gate = (lsn, bucketLsn, done) => covered(lsn, bucketLsn, () => keeper?.whileBelieved(done));
+    this.#gate = options.gate ?? (keeper === undefined ? covered : believed);
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
     this.commitLog.onFile = () => void this.ledger.flush();
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
+    this.#parts = { slots, committer };
     this.upgrades = new Upgrades(this.clock);
     const shares = shareDescriptors();
     this.marker = new Marker((options.maxSyncMs ?? 0) > 0);
@@ -230,7 +236,7 @@ export class Node {
   }
 
   #covers({ lsn, bucketLsn }: Session): boolean {
-    return this.commitLog.covers(lsn, bucketLsn);
+    return this.commitLog.covers(lsn, bucketLsn) && this.keeper?.believed !== false;
   }
 
   state(): NodeState {
@@ -292,7 +298,7 @@ export class Node {
 
   #markClean(synced: boolean, sealed: boolean): void {
     try {
-      const row = this.catalog.runs().find((known) => known.run === this.recovered.run);
+      const row = this.catalog.runs().find((known) => known.run === this.commitLog.run);
       if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced, sealed });
     } catch (error) {
       this.options.log.warn(
@@ -303,8 +309,24 @@ export class Node {
   }
 
   #runEnded(how: "lapsed" | "sealed" | "failed", why: string): void {
-    if (this.#stopping !== undefined) return;
-    this.#fatal(new FrondError("OVERLOADED", `the run has ${how}: ${why}`));
+    if (this.#stopping !== undefined || this.#failed) return;
+    const { keeper, options } = this;
+    if (how !== "lapsed" || keeper === undefined) {
+      const what = how === "sealed" ? "another node has taken over" : "the log cannot be uploaded";
+      return this.#fatal(new FrondError("LOG_FAILED", `${what}: ${why}`));
+    }
+    options.log.warn({ why }, "the lease has lapsed: requests are refused until the bucket can be reached");
+    this.alarms.stop();
+    const parts = { ...this.#parts, options, keeper };
+    nextRun({ ...parts, catalog: this.catalog, commitLog: this.commitLog, ledger: this.ledger, host: this.host }).then(
+      () => {
+        options.log.info({ run: this.commitLog.run }, "the bucket is back: the node serves again, as a new run");
+        if (this.#stopping === undefined) this.alarms.start();
+      },
+      (error: unknown) => {
+        if (this.#stopping === undefined) this.#fatal(error);
+      },
+    );
   }
 
   #fatal(error: unknown): void {

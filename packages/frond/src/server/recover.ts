@@ -73,7 +73,8 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
   };
 }
 
-const UNENDED = { ended: null, synced: false, sealed: false };
+/** How a run is written down that has just begun. */
+export const UNENDED = { ended: null, synced: false, sealed: false };
 
 /** Runs of which only the log is left: a catalog that is new has yet to know them, for what they wrote may not be in the bucket. */
 function nameUnknownRuns(logFolder: string, catalog: Catalog, known: readonly RunNumber[]): void {
@@ -95,8 +96,8 @@ function claimedBy(logFolder: string, run: RunNumber): string | undefined {
   return id;
 }
 
-/** The run's name is in its folder too, for a start without a catalog. */
-function makeRunFolder(logFolder: string, run: RunNumber, id: string): void {
+/** Makes the folder of a run; its name is in there too, for a start without a catalog. */
+export function makeRunFolder(logFolder: string, run: RunNumber, id: string): void {
   const folder = runFolder(logFolder, run);
   fs.mkdirSync(folder, { mode: 0o700 });
   writeDurably(path.join(folder, ID_FILE), Buffer.from(`${id}\n`));

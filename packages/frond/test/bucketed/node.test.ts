@@ -61,3 +61,50 @@ test("what was acknowledged at the level bucket survives the loss of the disk", 
   expect(await second.get(Safe, "a").all()).toEqual(["kept"]);
   expect(second.lines.join("\n")).toMatch(/another run may be alive/);
 });
+
+test("while the bucket is away requests are refused, and the node goes on as a new run when it is back", async () => {
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const { node, get, lines } = await onNewDisk(bucket);
+  await get(Note, "a").add("before");
+  fs.renameSync(bucket, `${bucket}-away`);
+  await until(() => node.state().refuse === "overloaded");
+  await expect(get(Note, "a").add("refused")).rejects.toMatchObject({ code: "OVERLOADED", retryable: true });
+  fs.renameSync(`${bucket}-away`, bucket);
+  await until(() => node.state().ready);
+  await until(() => lines.some((line) => line.includes("serves again")));
+  expect(await get(Note, "a").add("after")).toBe(2);
+  expect(node.commitLog.run).toBe(2);
+  await node.stop();
+
+  const next = await onNewDisk(bucket);
+  expect(await next.get(Note, "a").all()).toEqual(["before", "after"]);
+});
+
+test("a log that somebody else has sealed ends the node; its end is kept in lost+found and the cells are what the bucket says", async () => {
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const first = await onNewDisk(bucket);
+  await first.get(Note, "a").add("kept");
+  const { commitLog, keeper } = first.node;
+  await new Promise<void>((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
+  // Cut off from the bucket, it writes on.
+  await keeper?.stop();
+  await first.get(Note, "a").add("lost");
+  await commitLog.flushed();
+  const disk = temporaryDirectory();
+  fs.cpSync(first.directory, disk, { recursive: true, filter: (file) => !path.basename(file).startsWith("lock.") });
+  const second = await onNewDisk(bucket);
+  expect(await second.get(Note, "a").all()).toEqual(["kept"]);
+  await second.get(Note, "a").add("of the second");
+  await second.node.stop();
+
+  const back = await openIn(disk, cells, { bucket: { url: `dir:${bucket}` }, ttlMs: TTL });
+  expect(await back.get(Note, "a").all()).toEqual(["kept", "of the second"]);
+  expect(back.lines.join("\n")).toMatch(/lost to their cells, and kept in lost\+found/);
+  const [report] = fs.readdirSync(path.join(disk, "lost+found")).filter((name) => name.endsWith(".json"));
+  const told = JSON.parse(fs.readFileSync(path.join(disk, "lost+found", report as string), "utf8")) as object;
+  expect(told).toMatchObject({ commits: [{ cells: ["note/a"] }] });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
