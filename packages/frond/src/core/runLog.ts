@@ -32,7 +32,7 @@ export type LogObject =
   | { readonly is: "seal" }
   | { readonly is: "damaged" };
 
-/** What a listing of `log/<run>/` shows. */
+/** What a listing of `log/<run>/` shows: the numbers were read before the base, which is how their keys are ordered. */
 export interface LogListing {
   /** Highest base; 1 when there is none. */
   readonly base: Seq;
@@ -232,32 +232,31 @@ export function firstMissing(listing: LogListing): Seq {
   return seq as Seq;
 }
 
-/** What the holder of a dead run's disk does first. `known`: the place up to which its disk knows the log to be uploaded. */
-export function resumeLog(
-  listing: LogListing,
-  known: { readonly seq: Seq; readonly lsn: Lsn },
-):
+/** How the holder of a dead run's disk begins. */
+export type ResumeStep =
   | { readonly do: "begin"; readonly seq: Seq; readonly lsn: Lsn }
   /** Read this number and go on with `resumeBehind`. */
-  | { readonly do: "read"; readonly seq: Seq }
-  | { readonly do: "stop"; readonly seq: Seq; readonly why: string } {
+  | { readonly do: "read"; readonly seq: Seq; readonly listed: boolean }
+  /** The picture was stale: list again, after a pause. */
+  | { readonly do: "list" }
+  | { readonly do: "ended"; readonly seal: Seq }
+  | { readonly do: "stop"; readonly seq: Seq; readonly why: string };
+
+/** What it does first. `known`: the place up to which its disk knows the log to be uploaded. */
+export function resumeLog(listing: LogListing, known: { readonly seq: Seq; readonly lsn: Lsn }): ResumeStep {
   const seq = firstMissing(listing);
   if (seq === known.seq) return { do: "begin", seq, lsn: known.lsn };
   if (seq < known.seq) return { do: "stop", seq, why: "a segment that was uploaded is not there" };
-  if (seq > listing.base) return { do: "read", seq: (seq - 1) as Seq };
-  return { do: "stop", seq, why: "clean-up has passed what this disk knows to be uploaded" };
+  if (seq > listing.base) return { do: "read", seq: (seq - 1) as Seq, listed: true };
+  // Sealed and cleaned up since the numbers were read: then something stands at the base.
+  return { do: "read", seq, listed: false };
 }
 
-/** Where the log goes on, after its last number was read. `list`: it is gone, list again. */
-export function resumeBehind(
-  seq: Seq,
-  found: LogObject | undefined,
-):
-  | { readonly do: "begin"; readonly seq: Seq; readonly lsn: Lsn }
-  | { readonly do: "ended"; readonly seal: Seq }
-  | { readonly do: "list" }
-  | { readonly do: "stop"; readonly seq: Seq; readonly why: string } {
-  if (found === undefined) return { do: "list" };
+/** What it does when the number was read. */
+export function resumeBehind(step: ResumeStep & { do: "read" }, found: LogObject | undefined): ResumeStep {
+  const { seq, listed } = step;
+  if (found === undefined && listed) return { do: "list" };
+  if (found === undefined) return { do: "stop", seq, why: "clean-up has passed what this disk knows to be uploaded" };
   if (found.is === "seal") return { do: "ended", seal: seq };
   if (found.is === "damaged") return { do: "stop", seq, why: "what stands there is no segment or seal of this run" };
   return { do: "begin", seq: (seq + 1) as Seq, lsn: found.to };
