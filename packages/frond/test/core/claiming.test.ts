@@ -1,3 +1,5 @@
+// The ownership of a slot: what the next record says, and when a claim may be served.
+
 import { describe, expect, test } from "vitest";
 import {
   Claiming,

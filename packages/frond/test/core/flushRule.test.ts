@@ -1,3 +1,5 @@
+// When a segment closes, and when writes are refused: at each limit, and just below it.
+
 import { describe, expect, test } from "vitest";
 import { flushRule, UploadLimit } from "../../src/core/flushRule.ts";
 import { FLUSH_AWAITED_MS, FLUSH_MS, SEGMENT_BYTES, UPLOAD_QUEUE_BYTES } from "../../src/limits.ts";

@@ -1,3 +1,6 @@
+// One create with an unknown outcome: step by step, and two of them over a bucket that loses and delays, where the answer of
+// each must be the truth once everything that was under way has landed.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Intent, type IntentEvent, type IntentStep } from "../../src/core/intent.ts";

@@ -1,3 +1,5 @@
+// The lease: what counts as a renewal and from when on, what ends it, and that nothing brings it back.
+
 import { describe, expect, test } from "vitest";
 import { type Clocks, Lease } from "../../src/core/lease.ts";
 

@@ -1,3 +1,6 @@
+// The log of a run in the bucket: what each event leads to. What these decisions are worth together is tried in
+// bucketWorld.test.ts; here stand the cases that chance meets too rarely: a create that is void, an earlier life's segment.
+
 import { describe, expect, test } from "vitest";
 import {
   firstMissing,

@@ -1,3 +1,6 @@
+// Ending a log: where the seal goes for each listing, and when a seal is void. Void ones need several machines that stand
+// still at the wrong moments, which chance meets too rarely in bucketWorld.test.ts.
+
 import { describe, expect, test } from "vitest";
 import { Sealing, type SealingEvent, type SealingStep } from "../../src/core/sealing.ts";
 import type { Lsn, Seq } from "../../src/types.ts";

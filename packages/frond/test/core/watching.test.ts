@@ -1,3 +1,5 @@
+// When a run is dead: never one that renews in time, whatever the reads of its watcher do, and surely one that does not.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type LeaseSeen, Watching } from "../../src/core/watching.ts";
