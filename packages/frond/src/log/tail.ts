@@ -222,7 +222,6 @@ export class LogTail {
       const durable = this.#at + BATCH_HEADER_BYTES <= through;
       if (!durable || !this.#enterBatch(through))
         throw this.#damaged(`no batch is there, though lsn ${from} is behind`);
-      if (this.#batchEnd > from) break;
     }
     this.#at = from;
   }

@@ -262,6 +262,14 @@ describe("damage below the durable lsn", () => {
     expect(short.message).toContain("the file ends inside a record");
   });
 
+  test("damage before the place where a tail begins", async () => {
+    const { folder, commits, end } = await written([[3], [3], [3]]);
+    edit(folder, commits[0]?.place as LogPlace, (bytes, at) => bytes.fill(0, at - 40, at));
+    const tail = tailOf(folder, commits[1]?.lsn);
+    const message = `no batch is there, though lsn ${commits[1]?.lsn} is behind`;
+    for (let tries = 0; tries < 2; tries++) expect(() => tail.read(end, 1)).toThrow(message);
+  });
+
   test("a beginning that no record has", async () => {
     const { folder, commits, end } = await written([[3, 3]]);
     for (const from of [4, 44, (commits[0]?.lsn as number) + 4]) {
