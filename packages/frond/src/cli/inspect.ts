@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE } from "../limits.ts";
 import type { CellInfo, CellLoad, NodeVersion } from "../server/nodeControl.ts";
+import type { BucketStatus } from "../server/keeper.ts";
 import { VERSION } from "../version.ts";
 import { DATA_HELP, findRunningNode, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
@@ -51,6 +52,7 @@ export function addInspection(program: Command): void {
           ["open", `${status.openCells}, names that were only asked for included`],
           ...(status.failedAlarms === 0 ? [] : [failedAlarms(status.failedAlarms)]),
           ["log", `${showBytes(status.logBytes)} in ${status.logFiles} files`],
+          ...(status.bucket === undefined ? [] : describeBucket(status.bucket)),
           ...status.reports.map((report): [string, string] => ["report", report]),
         ];
         return print(
@@ -88,6 +90,18 @@ export function addInspection(program: Command): void {
 
 function failedAlarms(count: number): [string, string] {
   return ["alarms", `${count} failed; see: frond alarms --failed`];
+}
+
+function describeBucket(bucket: BucketStatus): [string, string][] {
+  const { requests, segments, bytesUp, bytesDown, waitingBytes, reachable, url, dollarsPerDay } = bucket;
+  const waits = waitingBytes === 0 ? "everything is there" : `${showBytes(waitingBytes)} of the log are not there yet`;
+  const counted = Object.entries(requests).map(([what, count]) => `${count} ${what}`);
+  const cost = `about $${dollarsPerDay.toFixed(2)} a day at list prices of S3, if it goes on like this`;
+  return [
+    ["bucket", `${url}, ${reachable ? waits : "cannot be reached: the node refuses requests"}`],
+    ["", `${segments} segments, ${showBytes(bytesUp)} up, ${showBytes(bytesDown)} down`],
+    ["", `${counted.join(", ")}: ${cost}`],
+  ];
 }
 
 function describeNode(version: NodeVersion): [string, string][] {

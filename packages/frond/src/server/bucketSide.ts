@@ -19,7 +19,6 @@ import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import {
   AWAKE,
   BEAT_PAUSED,
-  type BucketCounts,
   type BucketNews,
   type BucketQuestions,
   type BucketSetup,
@@ -119,13 +118,6 @@ export class BucketSide implements Questions {
     await this.#begin(own);
   }
 
-  counts(): BucketCounts {
-    const { bytesUp, bytesDown, ...requests } = this.#bucket?.counts() ?? { bytesUp: 0, bytesDown: 0 };
-    const upload = this.#run?.upload;
-    const segments = this.#segments + (upload?.segments ?? 0);
-    return { requests, bytesUp, bytesDown, segments, confirmed: upload?.confirmed ?? (0 as Lsn) };
-  }
-
   /** There may be more to upload. */
   wake(): void {
     this.#run?.wake();
@@ -139,7 +131,10 @@ export class BucketSide implements Questions {
       ...{ bucket, hands, runId: own.runId, ttlMs, maxSyncMs, signal: this.#ending.signal },
       nextSeq: () => upload.seq,
       mainSeen: () => this.#lookAtMain(),
-      publish: (until) => (this.#numbers[NUMBER.believed] = until),
+      publish: (until) => {
+        this.#numbers[NUMBER.believed] = until;
+        this.#publishCounts();
+      },
       lapsed: (why) => this.#tell({ news: why === "sealed" ? "sealed" : "lapsed", why }),
       failed: (what, error) => this.#warnOnce(what, error),
     });
@@ -200,6 +195,23 @@ export class BucketSide implements Questions {
   #confirmed(lsn: Lsn): void {
     this.#toldFailure = "";
     this.#tell({ news: "confirmed", lsn });
+  }
+
+  /** For whoever looks at the node; it may be a moment behind. */
+  #publishCounts(): void {
+    const counts = this.#bucket?.counts();
+    const upload = this.#run?.upload;
+    if (counts === undefined) return;
+    const numbers = this.#numbers;
+    numbers[NUMBER.creates] = counts.create;
+    numbers[NUMBER.puts] = counts.put;
+    numbers[NUMBER.gets] = counts.get;
+    numbers[NUMBER.lists] = counts.list;
+    numbers[NUMBER.deletes] = counts.delete;
+    numbers[NUMBER.bytesUp] = counts.bytesUp;
+    numbers[NUMBER.bytesDown] = counts.bytesDown;
+    numbers[NUMBER.segments] = this.#segments + (upload?.segments ?? 0);
+    if (upload !== undefined) numbers[NUMBER.uploaded] = upload.uploaded;
   }
 
   #checkQueue(upload: Upload): void {

@@ -59,8 +59,19 @@ export const NUMBER = {
   asleep: 3,
   /** Main thread: how often its event loop came by; BEAT_PAUSED while a debugger may stop it. */
   beat: 4,
+  /** Bucket thread: everything before this lsn is in the bucket, whoever may hear of it. */
+  uploaded: 5,
+  /** Bucket thread: what the bucket was asked for since the process started. Counts; bytes. */
+  creates: 6,
+  puts: 7,
+  gets: 8,
+  lists: 9,
+  deletes: 10,
+  bytesUp: 11,
+  bytesDown: 12,
+  segments: 13,
 } as const;
-export const NUMBERS_BYTES = 8 * 8;
+export const NUMBERS_BYTES = 32 * 8;
 export const BEAT_PAUSED = -1;
 /** How often the main thread's event loop says that it comes by, in ms. */
 export const BEAT_MS = 250;
@@ -106,16 +117,6 @@ export interface BucketQuestions {
   finish(): void;
   /** Goes on as a further run, after a lapse: the one before is finished first. */
   renew(own: OwnRun): void;
-  counts(): BucketCounts;
-}
-
-/** What the bucket was asked for since the process started, and how far the log is. Counts; bytes. */
-export interface BucketCounts {
-  readonly requests: Readonly<Record<string, number>>;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  readonly confirmed: Lsn;
-  readonly segments: number;
 }
 
 /** What is told unasked. */

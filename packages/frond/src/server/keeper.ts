@@ -17,7 +17,6 @@ import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry } from "../store/catalog.ts";
 import type { Lsn, RunId, RunNumber, Slot } from "../types.ts";
 import {
-  type BucketCounts,
   type BucketNews,
   type BucketQuestions,
   type BucketSetup,
@@ -53,6 +52,27 @@ export interface KeeperOptions {
   readonly log: NodeLog;
 }
 
+/** How the bucket does, for people. Counts and bytes since the process started. */
+export interface BucketStatus {
+  readonly url: string;
+  /** The lease is believed. */
+  readonly reachable: boolean;
+  /** Bytes of the log that are on the disk and not in the bucket. */
+  readonly waitingBytes: number;
+  readonly segments: number;
+  readonly requests: Readonly<Record<"create" | "put" | "get" | "list" | "delete", number>>;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** What these requests would cost at the list prices of S3, if it went on like this. */
+  readonly dollarsPerDay: number;
+}
+
+/** List prices of S3 Standard for one request, in dollars: writes and listings, and reads. Deletions are free. */
+const PRICE_OF_WRITE = 0.005 / 1000;
+const PRICE_OF_GET = 0.0004 / 1000;
+/** Slots that are opened in the background at once. Count. */
+const SLOTS_AT_ONCE = 4;
+
 /** What the node does about what the keeper finds. */
 export interface KeeperHost {
   readonly commitLog: CommitLog;
@@ -78,6 +98,8 @@ export class Keeper implements SlotDoor {
   /** News that came before there was somebody to tell. */
   #early: BucketNews[] = [];
   #wake = false;
+  readonly #startedMs = performance.now();
+  #stopped = false;
   readonly #held: (() => void)[] = [];
   #beats = 0;
   readonly #timer = setInterval(() => this.#beat(), BEAT_MS).unref();
@@ -167,9 +189,44 @@ export class Keeper implements SlotDoor {
     await this.#asking.ask("fetchCell", { entry: { ...entry }, file });
   }
 
-  /** What the bucket was asked for. */
-  counts(): Promise<BucketCounts> {
-    return this.#asking.ask("counts", undefined);
+  /** How the bucket does, as of a moment ago. */
+  status(): BucketStatus {
+    const { commitLog } = this.#attached();
+    const number = (name: keyof typeof NUMBER): number => this.#numbers[NUMBER[name]] as number;
+    const writes = number("creates") + number("puts") + number("lists");
+    const days = (performance.now() - this.#startedMs) / 86_400_000;
+    return {
+      url: this.#o.bucket.url,
+      reachable: this.believed,
+      waitingBytes: Math.max(0, commitLog.durable - number("uploaded")),
+      segments: number("segments"),
+      requests: {
+        create: number("creates"),
+        put: number("puts"),
+        get: number("gets"),
+        list: number("lists"),
+        delete: number("deletes"),
+      },
+      bytesUp: number("bytesUp"),
+      bytesDown: number("bytesDown"),
+      dollarsPerDay: (writes * PRICE_OF_WRITE + number("gets") * PRICE_OF_GET) / days,
+    };
+  }
+
+  /**
+   * Opens the slots that somebody has owned, a few at a time, so that no request has to wait for it later and alarms that
+   * the directory does not know of fire. Ends when all are open, or the run does.
+   */
+  async openAll(): Promise<void> {
+    const waiting = this.started.slots.filter((slot) => !this.isOpen(slot));
+    const own = this.#own;
+    const openNext = async (): Promise<void> => {
+      for (let slot = waiting.pop(); slot !== undefined; slot = waiting.pop()) {
+        if (own !== this.#own || this.#stopped) return;
+        if (!this.isOpen(slot)) await this.open(slot);
+      }
+    };
+    await Promise.all(Array.from({ length: SLOTS_AT_ONCE }, openNext));
   }
 
   /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. False when the bucket did not do it in time. */
@@ -210,6 +267,7 @@ export class Keeper implements SlotDoor {
 
   /** Ends the thread. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     clearInterval(this.#timer);
     this.#asking.end(new FrondError("STOPPING", "the node is stopping"));
     await this.#worker.terminate();

@@ -3,6 +3,7 @@
 // Rule: it is the same whether the node runs (the control socket carries it) or the data directory was opened by the
 // command itself; a command never knows which. Nothing here is reachable over the network.
 
+import type { BucketStatus } from "./keeper.ts";
 import type { ParkedCell } from "./strikes.ts";
 
 /** What is known of one cell without opening it. */
@@ -75,6 +76,8 @@ export interface NodeStatus {
   readonly logBytes: number;
   readonly logFiles: number;
   readonly durability: string;
+  /** Absent: the node has no bucket. */
+  readonly bucket?: BucketStatus;
   readonly reports: readonly string[];
 }
 

@@ -42,6 +42,7 @@ export function controlOf(node: Node): NodeControl {
         logBytes: log.bytes,
         logFiles: log.files,
         durability: options.durability,
+        ...(node.keeper && { bucket: node.keeper.status() }),
         reports,
       };
     },
