@@ -226,6 +226,9 @@ describe("texts", () => {
     for (const range of ["^1.0.0", "1.x", "latest", "*", ">=1.0.0"]) {
       expect(findings({ "package.json": manifest(range), ...because })[0]).toContain("not one exact version");
     }
+    const peer = (version: string): string => JSON.stringify({ peerDependencies: { pino: version } });
+    expect(findings({ "package.json": peer("^1.0.0"), ...because })).toEqual([]);
+    expect(findings({ "package.json": peer(">=1.0.0"), ...because })[0]).toContain("not one exact version");
     expect(findings({ "package.json": manifest("1.0.0") })[0]).toContain("gives the reason for pino");
     expect(findings({ "package.json": manifest("1.0.0"), ...because })).toEqual([]);
   });

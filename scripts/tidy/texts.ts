@@ -52,7 +52,10 @@ function checkLock(path: string, text: string): Finding[] {
   );
 }
 
-/** Every dependency is pinned to one version and named, in backticks, in a decision. */
+/**
+ * Every dependency is pinned to one version and named, in backticks, in a decision. A peer is what the application brings:
+ * of that, one major version from the oldest that will do.
+ */
 export function checkDependencies(tree: Tree): Finding[] {
   const findings: Finding[] = [];
   const decisions = [...tree].filter(([path]) => path.startsWith(DECISIONS)).map(([, text]) => text);
@@ -62,7 +65,8 @@ export function checkDependencies(tree: Tree): Finding[] {
     for (const field of ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"]) {
       for (const [name, version] of Object.entries(manifest[field] ?? {})) {
         const at = Math.max(0, text.indexOf(`"${name}"`, text.indexOf(`"${field}"`)));
-        if (!/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version)) {
+        const exact = field === "peerDependencies" ? version.replace(/^\^/, "") : version;
+        if (!/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(exact)) {
           findings.push(finding("dependencies", path, text, at, `"${name}": "${version}" is not one exact version`));
         }
         if (name !== "frond" && !decisions.some((decision) => decision.includes(`\`${name}\``))) {

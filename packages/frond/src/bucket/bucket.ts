@@ -66,4 +66,6 @@ export interface Bucket {
   close(): Promise<void>;
   /** Requests that the store was sent since it was opened, where they are more than the calls: tries, parts, pages. Count. */
   requests?(): number | undefined;
+  /** What the store is set up to do that would harm what frond keeps in it, as far as it tells; one sentence each. */
+  warnings?(call?: BucketCall): Promise<string[]>;
 }

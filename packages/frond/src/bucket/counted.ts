@@ -49,6 +49,10 @@ class Counted implements CountedBucket {
     return this.#inner.requests?.();
   }
 
+  async warnings(call?: BucketCall): Promise<string[]> {
+    return (await this.#inner.warnings?.(call)) ?? [];
+  }
+
   create(key: string, bytes: Uint8Array, call?: BucketCall): Promise<CreateOutcome> {
     this.#counts.create++;
     this.#counts.bytesUp += bytes.length;

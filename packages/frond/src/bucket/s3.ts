@@ -3,15 +3,15 @@
 // Rule: `create` is a PUT with `If-None-Match: *`, the only condition that is used, and one request. 412 is `exists`; an
 // answer that may come from a request which took effect (409, 5xx), or none at all, is `unknown`; what the store refused
 // (403, 404, 501) and what never left this machine is an error. All else may be repeated and is, unless the caller forbids.
-// Objects are deleted one by one: the request for many demands a checksum on which clients and stores do not agree, costs
-// nothing less, and some stores lack it.
+// Objects are deleted one by one: the request for many demands a checksum, of which stores understand different ones; some
+// have no such request; and deletions cost nothing at those who bill requests.
 // Rejected: HEAD before PUT (not a condition), If-Match and conditions on deletion (stores differ), ETags as proof of whose
 // an object is (they are hashes of the content or not, as the store likes).
 
 import { addAbortSignal, type Readable } from "node:stream";
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { assert } from "../assert.ts";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
 import { BUCKET_DELETES_AT_ONCE, BUCKET_LIST_LIMIT, BUCKET_TRIES, BUCKET_WHOLE_BYTES } from "../limits.ts";
 import type { Bucket, BucketCall, ByteRange, Content, CreateOutcome, Fetched, Listed } from "./bucket.ts";
 import { checkKey, checkPrefix, compareKeys } from "./keys.ts";
@@ -20,6 +20,7 @@ import type { BucketOptions, Encryption } from "./open.ts";
 import { checkRange } from "./range.ts";
 import { retried } from "./retry.ts";
 import { loadSdk, makeClient, type Sdk } from "./s3Client.ts";
+import { harmOf } from "./s3LifeCycle.ts";
 import { failureOf, isAbsent, neverLeft, statusOf, type Operation } from "./s3Failure.ts";
 import { partsOf, uploadParts, type Target } from "./s3Upload.ts";
 
@@ -175,6 +176,22 @@ export class S3Bucket implements Bucket {
 
   requests(): number {
     return this.#counts.requests;
+  }
+
+  /** Rules of the store that remove objects, or move them to where they cannot be read. That they may not be read is fine. */
+  async warnings(call?: BucketCall): Promise<string[]> {
+    const { name } = this.#place;
+    try {
+      const command = new this.#sdk.GetBucketLifecycleConfigurationCommand({ Bucket: name });
+      const { Rules = [] } = await this.#repeat("life-cycle", "", { tries: 1, ...call }, (signal) =>
+        this.#client.send(command, { abortSignal: signal }),
+      );
+      return Rules.flatMap((rule) => harmOf(rule, this.#base)).map((harm) => `${this.url}: ${harm}`);
+    } catch (error) {
+      call?.signal?.throwIfAborted();
+      if (isFrondError(error)) return [];
+      throw error;
+    }
   }
 
   #what(operation: Operation, key: string): string {

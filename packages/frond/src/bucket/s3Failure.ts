@@ -73,7 +73,8 @@ export function failureOf(error: unknown, operation: Operation, what: string): F
   const advice = known?.advice ?? (status === 401 || status === 403 ? `it needs the right ${RIGHTS[operation]}` : "");
   const id = told.$metadata?.requestId === undefined ? "" : ` (request ${told.$metadata.requestId})`;
   const answer = [status, told.name, told.code].filter((word) => word !== undefined && word !== "Error").join(" ");
-  const said = told.message === "" || told.message === told.name ? "" : `: ${told.message}`;
+  // The last is what the client says where the store said nothing.
+  const said = ["", told.name, "UnknownError"].includes(told.message) ? "" : `: ${told.message}`;
   const code = known?.code ?? codeOf(status);
   const verb = code === "BUCKET_DENIED" ? "is not allowed" : code === "BUCKET_REFUSED" ? "was refused" : "failed";
   return new FrondError(code, `${what} ${verb}: ${answer}${said}${id}${advice === "" ? "" : `; ${advice}`}`);

@@ -8,6 +8,7 @@ import { openDirectoryBucket } from "../../src/bucket/directory.ts";
 import { escapePart, partOfName } from "../../src/bucket/directoryNames.ts";
 import { BUCKET_TEMP_MS, MAX_BUCKET_PART_BYTES } from "../../src/limits.ts";
 import { contract } from "./contract.ts";
+import { asNobody } from "./nobody.ts";
 
 const base = fs.mkdtempSync(path.join(os.tmpdir(), "frond-bucket-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -137,7 +138,7 @@ describe("a directory", () => {
     const bucket = openDirectoryBucket(folder);
     await bucket.put("a/b", Buffer.from("b"));
     const denied = expect.objectContaining({ code: "BUCKET_DENIED", message: expect.stringContaining(folder) });
-    await asNobody(folder, async () => {
+    await asNobody(base, folder, async () => {
       await expect(bucket.create("a/c", Buffer.alloc(1))).rejects.toEqual(denied);
       await expect(bucket.put("a/c", Buffer.alloc(1))).rejects.toEqual(denied);
       await expect(bucket.delete(["a/b"])).rejects.toEqual(denied);
@@ -146,20 +147,3 @@ describe("a directory", () => {
     });
   });
 });
-
-/** Runs `work` without the right to write below `folder`: as root by being somebody else, who may read. */
-async function asNobody(folder: string, work: () => Promise<void>): Promise<void> {
-  const root = process.geteuid?.() === 0;
-  if (root) fs.chownSync(path.join(folder, "a/b"), 65_534, 65_534);
-  const all = [folder, ...fs.readdirSync(folder, { recursive: true }).map((name) => path.join(folder, String(name)))];
-  const folders = all.filter((name) => fs.statSync(name).isDirectory());
-  fs.chmodSync(base, 0o755);
-  for (const name of folders) fs.chmodSync(name, 0o555);
-  if (root) process.seteuid?.(65_534);
-  try {
-    await work();
-  } finally {
-    if (root) process.seteuid?.(0);
-    for (const name of folders) fs.chmodSync(name, 0o755);
-  }
-}

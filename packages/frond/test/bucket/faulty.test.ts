@@ -5,6 +5,7 @@ import { countedBucket } from "../../src/bucket/counted.ts";
 import { faultyBucket, type Fault, type FaultyBucket } from "../../src/bucket/faulty.ts";
 import { MemoryStore, openMemoryBucket } from "../../src/bucket/memory.ts";
 import { FakeClock } from "../../src/clock.ts";
+import { BUCKET_DEADLINE_MS } from "../../src/limits.ts";
 import { contract } from "./contract.ts";
 
 contract("a faulty bucket without faults", async () => {
@@ -98,6 +99,19 @@ describe("faults", () => {
     await expect(bucket.create("a", Buffer.from("a"), call)).rejects.toThrow(
       expect.objectContaining({ name: "TimeoutError" }),
     );
+  });
+
+  test("a call that states no deadline has one", async () => {
+    const clock = new FakeClock();
+    const bucket = faultyBucket(openMemoryBucket(), { clock });
+    bucket.away = "silent";
+    let ended = false;
+    const create = bucket.create("a", Buffer.from("a")).finally(() => (ended = true));
+    clock.advance(BUCKET_DEADLINE_MS - 1);
+    await new Promise(setImmediate);
+    expect(ended).toBe(false);
+    clock.advance(1);
+    expect(await create).toBe("unknown");
   });
 
   test("an absent store refuses or is silent, until it is back", async () => {

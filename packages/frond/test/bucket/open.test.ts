@@ -1,5 +1,6 @@
 // Bucket URLs and options: the two forms, and what is refused.
 
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -58,6 +59,24 @@ describe("a bucket URL", () => {
     expect(await bucket.create("b", Buffer.from("b"))).toBe("created");
     expect(fs.readFileSync(`${base}/a/b`, "utf8")).toBe("b");
     await bucket.close();
+  });
+
+  test("without the package for object stores says what installs it, and a directory does not need it", () => {
+    const open = new URL("../../src/bucket/open.ts", import.meta.url).href;
+    const script = `
+      import { registerHooks } from "node:module";
+      const parentURL = ${JSON.stringify(new URL("open.js", `file://${base}/`).href)};
+      registerHooks({
+        resolve: (name, context, next) => next(name, name.startsWith("@aws-sdk/") ? { ...context, parentURL } : context),
+      });
+      const { openBucket } = await import(${JSON.stringify(open)});
+      await openBucket(${JSON.stringify(`dir:${base}/c`)});
+      const error = await openBucket("s3://acme/a").catch((thrown) => thrown);
+      console.log(error.code, error.message);`;
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(stdout).toContain("BAD_OPTION");
+    expect(stdout).toContain("npm install @aws-sdk/client-s3");
   });
 
   test.each<[string, BucketOptions]>([

@@ -22,6 +22,8 @@ export interface Proxy {
   readonly endpoint: string;
   /** All requests so far. */
   readonly seen: readonly Seen[];
+  /** Most requests that were in work at once. Count. */
+  readonly busiest: number;
   /** Decides from now on. */
   conduct: (request: Seen) => Conduct;
   close(): Promise<void>;
@@ -30,12 +32,15 @@ export interface Proxy {
 /** Starts a proxy before `target`, a URL. */
 export async function startProxy(target: string): Promise<Proxy> {
   const seen: Seen[] = [];
+  const counts = { now: 0, busiest: 0 };
   const { hostname, port } = new URL(target);
   const server = http.createServer((request, response) => {
     void serve(request, response).catch(() => response.destroy());
   });
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const { method = "", url = "", headers } = request;
+    counts.busiest = Math.max(counts.busiest, ++counts.now);
+    response.on("close", () => counts.now--);
     seen.push({ method, url, headers });
     const conduct = proxy.conduct({ method, url, headers });
     const body = await buffer(request);
@@ -59,6 +64,9 @@ export async function startProxy(target: string): Promise<Proxy> {
   const proxy: Proxy = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
+    get busiest() {
+      return counts.busiest;
+    },
     conduct: () => "pass",
     async close() {
       server.closeAllConnections();

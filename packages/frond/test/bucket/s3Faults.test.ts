@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import type { Bucket } from "../../src/bucket/bucket.ts";
 import { createUntilKnown } from "../../src/bucket/createUntilKnown.ts";
 import { openBucket } from "../../src/bucket/open.ts";
-import { BUCKET_PART_BYTES, BUCKET_TRIES, BUCKET_WHOLE_BYTES } from "../../src/limits.ts";
+import { BUCKET_DELETES_AT_ONCE, BUCKET_PART_BYTES, BUCKET_TRIES, BUCKET_WHOLE_BYTES } from "../../src/limits.ts";
 import { need } from "../../../../test-support/need.ts";
 import { idBytes, sleep } from "./hands.ts";
 import { startProxy, type Conduct, type Proxy, type Seen } from "./proxy.ts";
@@ -198,6 +198,17 @@ describe.skipIf(need("radosgw") === undefined)("an object store that fails", () 
     expect(counted.requests?.()).toBe(8);
     expect(proxy.seen.length - before).toBe(8);
     await counted.close();
+  });
+
+  test("a few deletions are under way at once, however many there are", async () => {
+    const other = await startProxy(place.server.endpoint);
+    const deleting = await openBucket(place.url, { endpoint: other.endpoint });
+    await deleting.delete(Array.from({ length: 4 * BUCKET_DELETES_AT_ONCE }, (_, index) => `many/${index}`));
+    expect(other.seen.length).toBe(4 * BUCKET_DELETES_AT_ONCE);
+    expect(other.busiest).toBeGreaterThan(1);
+    expect(other.busiest).toBeLessThanOrEqual(BUCKET_DELETES_AT_ONCE);
+    await deleting.close();
+    await other.close();
   });
 
   test("wrong credentials are denied, and no secret is in the error", async () => {
