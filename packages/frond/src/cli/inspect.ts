@@ -96,11 +96,12 @@ function describeBucket(bucket: BucketStatus): [string, string][] {
   const { requests, segments, bytesUp, bytesDown, waitingBytes, reachable, url, dollarsPerDay } = bucket;
   const waits = waitingBytes === 0 ? "everything is there" : `${showBytes(waitingBytes)} of the log are not there yet`;
   const counted = Object.entries(requests).map(([what, count]) => `${count} ${what}`);
-  const cost = `about $${dollarsPerDay.toFixed(2)} a day at list prices of S3, if it goes on like this`;
+  const cost =
+    dollarsPerDay === undefined ? "" : `: $${dollarsPerDay.toFixed(2)} a day at list prices of S3, if it goes on so`;
   return [
     ["bucket", `${url}, ${reachable ? waits : "cannot be reached: the node refuses requests"}`],
     ["", `${segments} segments, ${showBytes(bytesUp)} up, ${showBytes(bytesDown)} down`],
-    ["", `${counted.join(", ")}: ${cost}`],
+    ["", `${counted.join(", ")}${cost}`],
   ];
 }
 

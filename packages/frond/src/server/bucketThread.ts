@@ -17,11 +17,14 @@ port.on("message", (message: unknown) => {
 });
 answerQuestions(port, side);
 
+/** A quarter of the processor where the main thread wants all of it. */
+const NICE = 5;
+
 /** On Linux this is the priority of the calling thread; elsewhere it would be that of the process. */
 function lowerPriority(): void {
   if (process.platform !== "linux") return;
   try {
-    os.setPriority(0, os.constants.priority.PRIORITY_BELOW_NORMAL);
+    os.setPriority(0, NICE);
   } catch {
     // A sandbox may forbid it: the thread then runs like the others.
   }

@@ -63,13 +63,16 @@ export interface BucketStatus {
   readonly requests: Readonly<Record<"create" | "put" | "get" | "list" | "delete", number>>;
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** What these requests would cost at the list prices of S3, if it went on like this. */
-  readonly dollarsPerDay: number;
+  /** What a day would cost at the list prices of S3 if it were like the last hour; undefined in the first minute. */
+  readonly dollarsPerDay: number | undefined;
 }
 
 /** List prices of S3 Standard for one request, in dollars: writes and listings, and reads. Deletions are free. */
 const PRICE_OF_WRITE = 0.005 / 1000;
 const PRICE_OF_GET = 0.0004 / 1000;
+/** A minute, and an hour of them. Counts. */
+const COST_EVERY_BEATS = 60_000 / BEAT_MS;
+const COSTS_KEPT = 60;
 /** Slots that are opened in the background at once. Count. */
 const SLOTS_AT_ONCE = 4;
 
@@ -98,7 +101,8 @@ export class Keeper implements SlotDoor {
   /** News that came before there was somebody to tell. */
   #early: BucketNews[] = [];
   #wake = false;
-  readonly #startedMs = performance.now();
+  /** What had been spent, minute by minute, for an hour. */
+  readonly #costs: { readonly ms: number; readonly dollars: number }[] = [];
   #stopped = false;
   readonly #held: (() => void)[] = [];
   #beats = 0;
@@ -193,8 +197,8 @@ export class Keeper implements SlotDoor {
   status(): BucketStatus {
     const { commitLog } = this.#attached();
     const number = (name: keyof typeof NUMBER): number => this.#numbers[NUMBER[name]] as number;
-    const writes = number("creates") + number("puts") + number("lists");
-    const days = (performance.now() - this.#startedMs) / 86_400_000;
+    const since = this.#costs[0];
+    const days = since === undefined ? 0 : (performance.now() - since.ms) / 86_400_000;
     return {
       url: this.#o.bucket.url,
       reachable: this.believed,
@@ -209,8 +213,15 @@ export class Keeper implements SlotDoor {
       },
       bytesUp: number("bytesUp"),
       bytesDown: number("bytesDown"),
-      dollarsPerDay: (writes * PRICE_OF_WRITE + number("gets") * PRICE_OF_GET) / days,
+      dollarsPerDay: since === undefined ? undefined : (this.#cost() - since.dollars) / days,
     };
+  }
+
+  /** What the requests so far would have cost, in dollars. */
+  #cost(): number {
+    const number = (name: keyof typeof NUMBER): number => this.#numbers[NUMBER[name]] as number;
+    const writes = number("creates") + number("puts") + number("lists");
+    return writes * PRICE_OF_WRITE + number("gets") * PRICE_OF_GET;
   }
 
   /**
@@ -300,7 +311,11 @@ export class Keeper implements SlotDoor {
   }
 
   #beat(): void {
-    this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? (this.#beats += 1) : BEAT_PAUSED;
+    this.#beats += 1;
+    this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? this.#beats : BEAT_PAUSED;
+    if (this.#beats % COST_EVERY_BEATS !== 0) return;
+    this.#costs.push({ ms: performance.now(), dollars: this.#cost() });
+    if (this.#costs.length > COSTS_KEPT) this.#costs.shift();
   }
 
   #rouse(): void {
