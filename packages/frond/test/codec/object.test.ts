@@ -319,7 +319,11 @@ describe("bytes that are not what was written", () => {
       (raw: Buffer) => void raw.writeUInt32LE(2 ** 31, entry + 8),
       "the place of a record",
     ],
-    ["a record shorter than its head", (raw: Buffer) => void raw.writeUInt32LE(48, entry + 8), "the place of a record"],
+    [
+      "a record shorter than its head",
+      (raw: Buffer) => void raw.writeUInt32LE(48, second(raw) + 8),
+      "the place of a record",
+    ],
     ["a head and four bytes", longerHead, "the length of a record"],
     ["a head of no bytes", (raw: Buffer) => void raw.writeUInt32LE(0, entry + 12), "the size of a head"],
     [
@@ -329,7 +333,11 @@ describe("bytes that are not what was written", () => {
     ],
     ["a head that is damaged", (raw: Buffer) => void raw.writeUInt32LE(7, entry + 16 + 24), "the head of a record in"],
     ["a slot out of order", (raw: Buffer) => void raw.writeUInt16LE(6, entry + 16 + 10), "the slot of a record"],
-    ["a slot that is none", (raw: Buffer) => void raw.writeUInt16LE(1024, entry + 16 + 10), "the slot of a record"],
+    [
+      "a slot that is none",
+      (raw: Buffer) => void raw.writeUInt16LE(1024, second(raw) + 16 + 10),
+      "the slot of a record",
+    ],
     ["bytes behind the entries", (raw: Buffer) => Buffer.concat([raw, Buffer.alloc(4)]), "the entries"],
     ["entries that end too soon", (raw: Buffer) => raw.subarray(0, -4), "the size of a head"],
   ])("a footer under right checksums: %s", (_, change, message) => {
@@ -337,6 +345,11 @@ describe("bytes that are not what was written", () => {
     expect([error.code, error.message]).toEqual(["OBJECT_DAMAGED", expect.stringContaining(message)]);
     expect(error.message).toContain(KEY);
   });
+
+  /** Where the entry of the second record begins. */
+  function second(raw: Buffer): number {
+    return entry + 16 + raw.readUInt32LE(entry + 12);
+  }
 
   function longerHead(raw: Buffer): Buffer {
     const bytes = raw.readUInt32LE(entry + 12);
