@@ -57,7 +57,7 @@ export interface ClaimFacts {
   readonly from: Seq;
 }
 
-/** What a checkpoint leaves of a list of sources. Readers of a slot record, and clean-up, look through this too. */
+/** What a checkpoint leaves of a list of sources, without empty ones. Readers of a slot record, and clean-up, look through this too. */
 export function uncovered(sources: readonly Source[], covered: Covered | undefined): Source[] {
   return sources
     .filter(({ epoch }) => covered === undefined || epoch >= covered.epoch)
@@ -82,10 +82,10 @@ export function planSlotClaim(facts: ClaimFacts): SlotRecord {
   };
 }
 
-/** What the owner of a record wrote. Its log may have been sealed before it wrote anything, or claimed at all. */
+/** What the owner of a record wrote: nothing, if its log was sealed before its claim had landed. */
 function ownedRange(owner: SlotRecord, seal: Seq | undefined): Source {
   assert(seal !== undefined, "a slot is claimed when the log of its owner has ended");
-  return { epoch: owner.epoch, run: owner.run, from: owner.from, to: Math.max(owner.from, seal) as Seq };
+  return { epoch: owner.epoch, run: owner.run, from: owner.from, to: seal };
 }
 
 /** What the executor saw. `newest`: the highest epoch that is listed. `failed` also answers `list newer`. */

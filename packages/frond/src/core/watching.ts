@@ -18,8 +18,10 @@ export type LeaseSeen = { readonly mark: string } | "absent" | "failed";
 export class Watching {
   readonly #ttlMs: number;
   #state: string | undefined;
-  /** When the last read that went well was over; undefined: the last one did not. */
+  /** When the last read that went well was over; undefined: the last one did not go well. */
   #doneAt: number | undefined;
+  /** Up to here time is counted. */
+  #countedTo = 0;
   #counted = 0;
 
   /** `ttlMs`: the TTL that the run itself states. */
@@ -35,10 +37,13 @@ export class Watching {
       this.#doneAt = undefined;
       return this.isDead;
     }
+    // The record was looked at some time in the read: not before it was sent, and not after it was answered.
+    const follows = this.#doneAt !== undefined && sentAt - this.#doneAt <= this.#longest;
     if (state !== this.#state) this.#counted = 0;
-    else if (this.#doneAt !== undefined && sentAt - this.#doneAt <= this.#longest) {
-      this.#counted += Math.max(0, sentAt - this.#doneAt);
-    }
+    if (state === this.#state && follows) {
+      this.#counted += Math.max(0, sentAt - this.#countedTo);
+      this.#countedTo = Math.max(sentAt, this.#countedTo);
+    } else this.#countedTo = doneAt;
     this.#state = state;
     this.#doneAt = doneAt;
     return this.isDead;

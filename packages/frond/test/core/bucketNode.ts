@@ -407,7 +407,7 @@ export class Machine {
     this.#world.observer.look();
     this.#world.observer.owns(run.run, record.epoch);
     const own = new Set(run.ids);
-    const before = [...this.#world.view()].filter((id) => !own.has(id));
+    const before = [...this.#world.viewOf(record, () => undefined)].filter((id) => !own.has(id));
     this.#served = { run, epoch: record.epoch, before };
     this.#checkpoints = 0;
   }

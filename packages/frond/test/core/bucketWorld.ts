@@ -185,36 +185,41 @@ export class World {
     return this.#highest("slot/") as Ownership | undefined;
   }
 
-  newestCheckpoint(): Checkpoint | undefined {
-    return this.#highest("checkpoint/") as Checkpoint | undefined;
+  /** The newest of this epoch or an earlier one. */
+  newestCheckpoint(epoch = 1e9): Checkpoint | undefined {
+    return this.#highest("checkpoint/", keys.checkpoint(epoch + 1, 0)) as Checkpoint | undefined;
   }
 
-  #highest(prefix: string): Stored | undefined {
-    const names = [...this.bucket.keys()].filter((key) => key.startsWith(prefix)).toSorted();
-    const last = names.at(-1);
-    return last === undefined ? undefined : this.bucket.get(last);
+  #highest(prefix: string, below = "~"): Stored | undefined {
+    let last = "";
+    for (const key of this.bucket.keys()) if (key.startsWith(prefix) && key > last && key < below) last = key;
+    return this.bucket.get(last);
   }
 
   /** What a reader of the slot sees at this moment: checkpoint, sources, and the log of the owner. */
   view(): Set<number> {
     const slot = this.newestSlot();
-    const checkpoint = this.newestCheckpoint();
+    return slot === undefined ? new Set() : this.viewOf(slot, (what) => this.observer.wrong(what));
+  }
+
+  /** The same through a record that need not be the newest: what its owner restores. */
+  viewOf(slot: SlotRecord, wrong: (what: string) => void): Set<number> {
+    const checkpoint = this.newestCheckpoint(slot.epoch);
     const ids = new Set(checkpoint?.ids);
-    if (slot === undefined) return ids;
     const own = { epoch: slot.epoch, run: slot.run, from: slot.from, to: Infinity as Seq };
-    for (const source of uncovered([...slot.sources, own], checkpoint?.covered)) this.#read(source, ids);
+    for (const source of uncovered([...slot.sources, own], checkpoint?.covered)) this.#read(source, ids, wrong);
     return ids;
   }
 
-  #read(source: Source, ids: Set<number>): void {
+  #read(source: Source, ids: Set<number>, wrong: (what: string) => void): void {
     for (let seq: number = source.from; seq < source.to; seq++) {
       const object = this.bucket.get(keys.log(source.run, seq));
       if (object?.is !== "segment") {
-        if (source.to !== Infinity) this.observer.wrong(`a source lacks ${source.run} ${seq}: ${object?.is}`);
+        if (source.to !== Infinity) wrong(`a source lacks ${source.run} ${seq}: ${object?.is}`);
         return;
       }
       for (const id of object.ids) {
-        if (ids.has(id)) this.observer.wrong(`record ${id} stands twice, again in ${source.run} ${seq}`);
+        if (ids.has(id)) wrong(`record ${id} stands twice, again in ${source.run} ${seq}`);
         ids.add(id);
       }
     }

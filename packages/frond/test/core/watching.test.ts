@@ -41,6 +41,12 @@ describe("a run is dead", () => {
     expect(watch(watching, 63_000, 70_000, { mark: "a" })).toBeDefined();
   });
 
+  test("by the time between the answer to the first read and the sending of the last, slow as they may be", () => {
+    const watching = new Watching(TTL);
+    const found = [0, 1_900, 3_800, 5_700, 7_600, 9_500].map((at) => watching.read(at, at + 1_900, { mark: "a" }));
+    expect(found).toEqual([false, false, false, false, false, true]);
+  });
+
   test("not by reads that took long, nor by time in which none was made", () => {
     const slow = new Watching(TTL);
     for (let n = 0; n < 20; n++) expect(slow.read(n * 3_000, n * 3_000 + TTL / 3 + 1, { mark: "a" })).toBe(false);
