@@ -217,9 +217,6 @@ export const WATCH_MARGIN = 1 / 6;
 export const MAX_INDEXED_PLACES = 200_000;
 /** Bucket: records in the footers that it remembers. Count. */
 export const MAX_FOOTERS_RECORDS = 100_000;
-
-/** Lease: how long others wait after a sign of life of a run before they end it, in ms, unless the node states another. */
-export const TTL_MS = 6_000;
 /** Lease: the shortest that may be stated, in ms: a store may take a second for a renewal. */
 export const MIN_TTL_MS = 3_000;
 /** Bucket: tries of a call that may be repeated, within its deadline, unless it states another number. Count. */
@@ -232,3 +229,5 @@ export const BUCKET_PART_BYTES = 8 * 1024 * 1024;
 export const BUCKET_DELETES_AT_ONCE = 16;
 /** Lease: time that running verbs have to end after a lapse, in ms; nobody hears of them before the bucket is back. */
 export const REST_GRACE_MS = 2_000;
+/** Log files that are in the bucket stay on the disk up to so many bytes: cells are made anew from them without a request. */
+export const LOCAL_LOG_BYTES = 256 * 1024 * 1024;

@@ -9,7 +9,7 @@ import path from "node:path";
 import { DURABILITIES } from "../cell/watermarks.ts";
 import { FrondError } from "../errors.ts";
 import { type Encryption, parseBucketUrl } from "../bucket/open.ts";
-import { MAX_SYNC_MS, MIN_SYNC_MS, MIN_TTL_MS, TTL_MS } from "../limits.ts";
+import { MAX_SYNC_MS, LEASE_TTL_MS, MIN_SYNC_MS, MIN_TTL_MS } from "../limits.ts";
 import type { BucketSpec } from "../server/bucketTalk.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
@@ -175,7 +175,7 @@ function parseEncryption(value: string): Encryption {
 
 export const ttlOption = (): Option =>
   new Option("--ttl-ms <ms>", "how long others wait after a sign of life of this node before they take over")
-    .default(TTL_MS)
+    .default(LEASE_TTL_MS)
     .argParser(checked(parseTtl));
 
 /** A whole number of ms, from MIN_TTL_MS. Throws BAD_OPTION. */

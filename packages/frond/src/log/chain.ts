@@ -85,7 +85,7 @@ function readCell(
   if (open.number !== number) {
     if (open.fd !== -1) fs.closeSync(open.fd);
     open.fd = -1;
-    open.fd = fs.openSync(path, "r");
+    open.fd = openFile(path, () => hole(address, place, `log file ${number} is gone`));
     open.number = number;
   }
   const { fd } = open;
@@ -100,6 +100,14 @@ function readCell(
   } catch (error) {
     if (error instanceof FrondError && error.code !== "CELL_DAMAGED") throw hole(address, place, error.message, error);
     throw error;
+  }
+}
+
+function openFile(path: string, gone: () => FrondError): number {
+  try {
+    return fs.openSync(path, "r");
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "ENOENT" ? gone() : error;
   }
 }
 

@@ -41,6 +41,7 @@ import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.
 import type { Recovered } from "./recover.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
 import { Strikes } from "./strikes.ts";
+import { LogTrimmer } from "./trim.ts";
 import { Upgrades } from "./upgrade.ts";
 
 /** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
@@ -127,7 +128,11 @@ export class Node {
     const believed: Gate = (lsn, bucketLsn, done) => covered(lsn, bucketLsn, () => keeper?.whileBelieved(done));
     this.#gate = options.gate ?? (keeper === undefined ? covered : believed);
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
-    this.commitLog.onFile = () => void this.ledger.flush();
+    const trimmer = keeper && new LogTrimmer(dataDirectory, catalog, this.commitLog, options.localLogBytes);
+    this.commitLog.onFile = () => {
+      trimmer?.left(this.commitLog.current?.number ?? 0);
+      void this.ledger.flush().then(() => this.#trim(trimmer));
+    };
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
     this.#parts = { slots, committer };
     this.upgrades = new Upgrades(this.clock);
@@ -308,6 +313,14 @@ export class Node {
         { err: error },
         "the stop could not be marked clean; the next start recovers as after a crash",
       );
+    }
+  }
+
+  #trim(trimmer: LogTrimmer | undefined): void {
+    try {
+      trimmer?.trim();
+    } catch (error) {
+      this.#log.warn({ err: error }, "log files that are in the bucket could not be removed; it will be tried again");
     }
   }
 

@@ -36,6 +36,8 @@ export interface NodeOptions {
    * nowhere, and what is on this disk is all there is.
    */
   readonly bucket?: BucketSpec | "as before";
+  /** Log files that are in the bucket stay on the disk up to so many bytes; default LOCAL_LOG_BYTES. */
+  readonly localLogBytes?: number | undefined;
   /** How long others wait after a sign of life of this node, in ms. */
   readonly ttlMs?: number;
   /** For tests of the level `bucket`: positions are confirmed by them alone. */

@@ -274,6 +274,13 @@ export class Catalog {
     if (highest > this.highestPlace) this.#putMeta("highest", highest);
   }
 
+  /** Makes everything that was written so far durable. */
+  sync(): void {
+    this.#db.exec("PRAGMA synchronous = FULL");
+    this.#putMeta("covered", this.coveredFile);
+    this.#db.exec("PRAGMA synchronous = NORMAL");
+  }
+
   /** Forgets what was derived from the log, but neither the runs nor {@link highestPlace}. */
   forget(): void {
     this.#db.exec("DELETE FROM cell; DELETE FROM slot; DELETE FROM meta WHERE key = 'covered'");
