@@ -53,6 +53,9 @@ export const ERROR_CODES = {
   CELL_MISSING: {},
   CELL_DAMAGED: {},
   ACTIVATION_FAILED: {},
+  // Files
+  FILE_TOO_LARGE: {},
+  FILE_MISSING: {},
   // WebSockets
   SOCKET_CLOSED: {},
   MESSAGE_TOO_LARGE: {},

@@ -231,3 +231,23 @@ export const BUCKET_DELETES_AT_ONCE = 16;
 export const REST_GRACE_MS = 2_000;
 /** Log files that are in the bucket stay on the disk up to so many bytes: cells are made anew from them without a request. */
 export const LOCAL_LOG_BYTES = 256 * 1024 * 1024;
+
+/** Files: largest one, in bytes: one upload of it through a slow line ends within hours, and 128 parts hold it. */
+export const MAX_FILE_BYTES = 1024 * 1024 * 1024;
+/** Files: bytes that are read or handed over at once: what a slow reader of a stream keeps in memory. */
+export const FILE_PIECE_BYTES = 1024 * 1024;
+/** Files: one that was stored so lately is not stored again for another who puts it, in ms. */
+export const FILE_FRESH_MS = 24 * 3600_000;
+/** Files: none that was stored so lately is collected, whatever the retention, in ms: twice as long, for who found it fresh. */
+export const FILE_KEEP_MS = 2 * FILE_FRESH_MS;
+/** Files: after a deletion without an answer, which may happen late, the file is not put for so long, in ms. */
+export const FILE_UNSURE_MS = 10 * 60_000;
+/** Files: how long a cell remembers which ones it has deleted, in ms: no retention may be longer. */
+export const FILE_TRACE_MS = 400 * 24 * 3600_000;
+/** Files: uploads, and reads, that are under way at once; each holds a part of its file in memory. Counts. */
+export const FILE_UPLOADS_AT_ONCE = 4;
+export const FILE_READS_AT_ONCE = 8;
+/** Files: the slowest line over which an upload is waited for, in bytes a second. */
+export const FILE_UPLOAD_BYTES_PER_S = 256 * 1024;
+/** Files: longest name and type that are kept with one, in characters. */
+export const MAX_FILE_LABEL = 1024;
