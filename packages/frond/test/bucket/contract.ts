@@ -4,7 +4,7 @@
 // share a process, other processes take part (hands.ts), if the store can be reached from them.
 
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Bucket } from "../../src/bucket/bucket.ts";
 import type { BucketOptions } from "../../src/bucket/open.ts";
 import { createUntilKnown } from "../../src/bucket/createUntilKnown.ts";
@@ -292,6 +292,19 @@ export function contract(name: string, place: () => Promise<Store>): void {
       const put = bucket.put("kept/a", hanging(), { signal: stop.signal });
       setTimeout(() => stop.abort(new RangeError("not wanted any more")), 100);
       await expect(put).rejects.toThrow("not wanted any more");
+      let ended = false;
+      async function* endless(): AsyncGenerator<Uint8Array> {
+        try {
+          for (;;) {
+            yield Buffer.from("more");
+            await sleep(5);
+          }
+        } finally {
+          ended = true;
+        }
+      }
+      await expect(bucket.put("kept/a", endless(), { deadlineMs: 100 })).rejects.toThrow("within 100 ms");
+      await vi.waitFor(() => expect(ended, "the source is told that nobody reads it any more").toBe(true));
       expect((await bucket.get("kept/a"))?.bytes.toString()).toBe("before");
       expect((await bucket.list("kept/")).length).toBe(1);
     });

@@ -3,25 +3,20 @@
 // `const missing = need("radosgw") === undefined`, then `await sharedRadosgw()` where tests that need it are not skipped.
 //
 // Rule: vitest calls the default export once, in its main process, which lives as long as the run; test files are processes of their
-// own and ask it through a socket. The cluster's keeper (radosgw.ts) has a pipe from that process as its input, so the
+// own and ask it through a port. The cluster's keeper (radosgw.ts) has a pipe from that process as its input, so the
 // cluster goes when the run does, killed or not.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import fs from "node:fs";
 import net from "node:net";
-import os from "node:os";
-import path from "node:path";
 import readline from "node:readline";
 import { text } from "node:stream/consumers";
 import type { Radosgw } from "./radosgw.ts";
 
-const SOCKET = "FROND_TEST_RADOSGW";
+const PORT = "FROND_TEST_RADOSGW_PORT";
 
 /** Called by vitest before the first test; what it returns, after the last. */
-export default function setup(): () => Promise<void> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "frond-shared-"));
-  const socket = path.join(folder, "s");
+export default async function setup(): Promise<() => Promise<void>> {
   let keeper: ChildProcess | undefined;
   let answer: Promise<string> | undefined;
   const start = (): Promise<string> => {
@@ -36,11 +31,10 @@ export default function setup(): () => Promise<void> {
     answer ??= start();
     void answer.then((line) => connection.end(line));
   });
-  server.listen(socket);
-  process.env[SOCKET] = socket;
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  process.env[PORT] = String((server.address() as net.AddressInfo).port);
   return async () => {
     server.close();
-    fs.rmSync(folder, { recursive: true, force: true });
     if (keeper === undefined || keeper.exitCode !== null) return;
     keeper.stdin?.end();
     await once(keeper, "exit");
@@ -49,9 +43,9 @@ export default function setup(): () => Promise<void> {
 
 /** The S3 server of this run; starts it if nobody has. Throws when it does not start. */
 export async function sharedRadosgw(): Promise<Radosgw> {
-  const socket = process.env[SOCKET];
-  if (socket === undefined) throw new Error("radosgwShared.ts is no globalSetup of this run of vitest");
-  const answer = JSON.parse(await text(net.connect(socket))) as Radosgw & { failure?: string };
+  const port = process.env[PORT];
+  if (port === undefined) throw new Error("radosgwShared.ts is no globalSetup of this run of vitest");
+  const answer = JSON.parse(await text(net.connect(Number(port), "127.0.0.1"))) as Radosgw & { failure?: string };
   if (answer.failure !== undefined) throw new Error(`radosgw: ${answer.failure}`);
   return answer;
 }

@@ -163,12 +163,14 @@ describe.skipIf(need("radosgw") === undefined)("an object store that fails", () 
       void other.close();
       return "pass";
     };
+    const begun = async (): Promise<unknown[]> => {
+      const { Uploads = [] } = await place.client.send(new ListMultipartUploadsCommand({ Bucket: place.name }));
+      return Uploads.map(({ Key }) => Key);
+    };
     await expect(other.put("large/d", bytes)).rejects.toThrow("was closed");
     await other.close();
-    await vi.waitFor(async () => {
-      const { Uploads = [] } = await place.client.send(new ListMultipartUploadsCommand({ Bucket: place.name }));
-      expect(Uploads.map(({ Key }) => Key)).toEqual([]);
-    });
+    expect(await begun()).not.toContain("a/prefix/large/d");
+    await vi.waitFor(async () => expect(await begun()).toEqual([]));
     expect(await direct.list("large/", "large/a")).toEqual([]);
   });
 
