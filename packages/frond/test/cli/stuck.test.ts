@@ -86,6 +86,8 @@ describe("code that goes on for ever", () => {
   test("takes along what waited in the same queue, which is told so, and nothing else", async () => {
     const node = start(folderWithApp());
     const url = await node.ready();
+    // The first of them all opens its cell's slot, which is not done in the queue of whoever asks.
+    for (const name of ["a", "b", "c"]) expect(await ask(url, `${name}/add/1`)).toEqual(added(1));
     const long = ask(url, "other/wait/5");
     const answers = ["a/loop/shared", "b/sum/shared", "c/sum/shared"].map((path) => ask(url, path));
     // All of them wait once this one, which came after them, is answered.
@@ -93,7 +95,7 @@ describe("code that goes on for ever", () => {
     expect(await ask(url, "x/free")).toEqual({ status: 200, body: "freed" });
     for (const answer of answers) expect(await answer).toMatchObject(INTERNAL);
     expect(node.out.match(/"code":"OUTCOME_UNKNOWN"/g)).toHaveLength(2);
-    for (const name of ["a", "b", "c", "d"]) expect(await ask(url, `${name}/add/1`)).toEqual(added(1));
+    for (const name of ["a", "b", "c"]) expect(await ask(url, `${name}/add/1`)).toEqual(added(2));
     expect(await node.stop()).toBe(0);
   });
 
