@@ -18,6 +18,7 @@ export const TYPE_CLAIM = 2;
 export const SECTION_CELL = 1;
 export const SECTION_CHANGE = 2;
 export const SECTION_CLAIM = 3;
+export const SECTION_BASE = 4;
 export const MUST_UNDERSTAND = 1;
 
 /** Where the fields of a record's header start, in bytes. */
@@ -58,6 +59,11 @@ export const CHANGE_SECTION = { what: 0, reserved: 1, "address bytes": 2, value:
 export const CLAIM_SECTION = { "previous epoch": 0, "last txid": 8, run: 16, "run id": 24 } as const;
 /** Bytes of the payload of a CLAIM section. */
 export const CLAIM_PAYLOAD = CLAIM_SECTION["run id"] + RUN_ID_BYTES;
+
+/** Where the fields of a BASE section start in its payload, in bytes. */
+export const BASE_SECTION = { cell: 0, reserved: 4, epoch: 8, txid: 16 } as const;
+/** Bytes of the payload of a BASE section. */
+export const BASE_PAYLOAD = 24;
 
 /** Where the fields of a log file's header start, in bytes. */
 export const LOG_FILE_HEADER = {

@@ -1,4 +1,4 @@
-// The container of all binary objects in the bucket: segments, seals, packs, snapshots. The byte tables are in
+// The container of all binary objects in the bucket: segments, seals, packs, snapshots, checkpoints. The byte tables are in
 // docs/formats.md.
 //
 //   header | block | block | ... | footer | trailer
@@ -29,7 +29,7 @@ export const INTENT_BYTES = 16;
 export const OBJECT_FORMAT: Format = { name: "object", damaged: "OBJECT_DAMAGED", newer: "OBJECT_NEWER" };
 
 /** Kinds of objects; each one's number in the header is its place in here, plus 1. */
-const KINDS = ["segment", "seal", "pack", "snapshot"] as const;
+const KINDS = ["segment", "seal", "pack", "snapshot", "checkpoint"] as const;
 export type ObjectKind = (typeof KINDS)[number];
 
 /** What the first bytes of an object say. */
@@ -39,7 +39,10 @@ export interface ObjectHeader {
   readonly intent: Uint8Array;
   /** The run that wrote it. */
   readonly runId: RunId;
-  /** Of a segment or seal its seq, of a pack its number in its run, of a snapshot the txid that it stands at. */
+  /**
+   * Of a segment or seal its seq, of a pack that of the first segment in it, of a snapshot the txid that it stands at, of a
+   * checkpoint the seq in its key.
+   */
   readonly number: number;
 }
 

@@ -12,10 +12,12 @@ import { crc32 } from "node:zlib";
 import { assert } from "../assert.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_RECORD_BYTES, MAX_RECORD_CELLS, MAX_RECORD_CHANGES, SLOTS } from "../limits.ts";
-import type { Epoch, Slot, Txid } from "../types.ts";
+import type { Epoch, Position, Slot, Txid } from "../types.ts";
 import { padded, putU64, wholeView } from "./bytes.ts";
 import { Fields, type Format } from "./fields.ts";
 import {
+  BASE_PAYLOAD,
+  BASE_SECTION,
   CELL_SECTION,
   CHANGE_SECTION,
   CLAIM_PAYLOAD,
@@ -27,6 +29,7 @@ import {
   RECORD_MAGIC,
   RECORD_VERSION,
   RUN_ID_BYTES,
+  SECTION_BASE,
   SECTION_CELL,
   SECTION_CHANGE,
   SECTION_CLAIM,
@@ -57,7 +60,10 @@ const CHANGE_NUMBER = { created: 1, deleted: 2, "alarm-set": 3, "alarm-cleared":
 /** Bytes that the record will take. Throws RECORD_TOO_LARGE above a limit of a record. */
 export function commitLength(r: CommitRecord): number {
   let length = SMALLEST;
-  for (const cell of r.cells) length += SECTION_HEADER_BYTES + cellPayload(cell);
+  for (const cell of r.cells) {
+    length += SECTION_HEADER_BYTES + cellPayload(cell);
+    if (cell.base !== undefined) length += SECTION_HEADER_BYTES + BASE_PAYLOAD;
+  }
   for (const change of r.changes) {
     length += SECTION_HEADER_BYTES + CHANGE_SECTION.address + padded(Buffer.byteLength(change.address));
   }
@@ -76,10 +82,16 @@ export function commitLength(r: CommitRecord): number {
 export function encodeCommit(r: CommitRecord, target: Buffer, at: number): number {
   const length = commitLength(r);
   assert(r.txid >= 1, "a commit has a txid");
-  const view = begin(r, TYPE_COMMIT, length, r.cells.length + r.changes.length, target, at);
+  let bases = 0;
+  for (let i = 0; i < r.cells.length; i++) if (r.cells[i]?.base !== undefined) bases += 1;
+  const view = begin(r, TYPE_COMMIT, length, r.cells.length + r.changes.length + bases, target, at);
   let place = at + RECORD_HEADER_BYTES;
   for (let i = 0; i < r.cells.length; i++) place = putCell(r.cells[i] as CellImage, view, target, place);
   for (let i = 0; i < r.changes.length; i++) place = putChange(r.changes[i] as IndexChange, view, target, place);
+  if (bases > 0) {
+    for (const [i, { base }] of r.cells.entries())
+      if (base !== undefined) place = putBase(i, base, view, target, place);
+  }
   return finish(view, target, at, place, length);
 }
 
@@ -188,6 +200,16 @@ function putChange(change: IndexChange, view: DataView, target: Buffer, at: numb
   return putPadding(target, place + address.length, padded(address.length) - address.length);
 }
 
+function putBase(cell: number, { epoch, txid }: Position, view: DataView, target: Buffer, at: number): number {
+  putSection(view, target, at, SECTION_BASE, MUST_UNDERSTAND, BASE_PAYLOAD);
+  const base = target.byteOffset + at + SECTION_HEADER_BYTES;
+  view.setUint32(base + BASE_SECTION.cell, cell, true);
+  view.setUint32(base + BASE_SECTION.reserved, 0, true);
+  putU64(view, base + BASE_SECTION.epoch, epoch);
+  putU64(view, base + BASE_SECTION.txid, txid);
+  return at + SECTION_HEADER_BYTES + BASE_PAYLOAD;
+}
+
 function putPadding(target: Buffer, at: number, count: number): number {
   for (let i = 0; i < count; i++) target[at + i] = 0;
   return at + count;
@@ -233,7 +255,7 @@ export function decodeRecord(bytes: Uint8Array, at: number, limit: number, where
     time: fields.u64(at + RECORD_HEADER.time, "the time"),
   };
   if (type === TYPE_CLAIM) return { type: "claim", ...head, ...readClaim(fields, at, end, head) };
-  return { type: "commit", ...head, ...readCommit(fields, at, end) };
+  return { type: "commit", ...head, ...readCommit(fields, at, end, head) };
 }
 
 function lengthOf(fields: Fields, at: number, limit: number): number {

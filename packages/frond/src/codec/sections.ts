@@ -6,10 +6,21 @@
 
 import { formatAddress, parseAddress } from "../address.ts";
 import { MAX_ADDRESS_BYTES, MAX_RECORD_CELLS, MAX_RECORD_CHANGES } from "../limits.ts";
-import type { Address, Epoch, LogPlace, RunNumber, Txid } from "../types.ts";
+import {
+  type Address,
+  comparePositions,
+  type Epoch,
+  formatPosition,
+  type LogPlace,
+  type Position,
+  type RunNumber,
+  type Txid,
+} from "../types.ts";
 import { padded } from "./bytes.ts";
 import type { Fields } from "./fields.ts";
 import {
+  BASE_PAYLOAD,
+  BASE_SECTION,
   CELL_SECTION,
   CHANGE_SECTION,
   CLAIM_PAYLOAD,
@@ -17,6 +28,7 @@ import {
   MUST_UNDERSTAND,
   RECORD_HEADER,
   RECORD_HEADER_BYTES,
+  SECTION_BASE,
   SECTION_CHANGE,
   SECTION_CLAIM,
   SECTION_HEADER,
@@ -29,7 +41,13 @@ import { isPageSize } from "./wal.ts";
 /** SQLite never uses the page number 2^32 - 1. */
 const MAX_PAGE_NUMBER = 2 ** 32 - 2;
 /** The flags that this version gives to each type of section, by its number. A type without an entry is unknown. */
-const SECTION_FLAGS: readonly (number | undefined)[] = [undefined, MUST_UNDERSTAND, 0, MUST_UNDERSTAND];
+const SECTION_FLAGS: readonly (number | undefined)[] = [
+  undefined,
+  MUST_UNDERSTAND,
+  0,
+  MUST_UNDERSTAND,
+  MUST_UNDERSTAND,
+];
 /** Kinds of index change, by their number less one. */
 const CHANGES = ["created", "deleted", "alarm-set", "alarm-cleared", "alarms-failed"] as const;
 
@@ -63,10 +81,16 @@ function readSections(
 }
 
 /** Cells and index changes of the commit whose header is at `at` and whose sections end at `end`. */
-export function readCommit(fields: Fields, at: number, end: number): { cells: DecodedCell[]; changes: IndexChange[] } {
+export function readCommit(
+  fields: Fields,
+  at: number,
+  end: number,
+  head: Position,
+): { cells: DecodedCell[]; changes: IndexChange[] } {
   const cells: DecodedCell[] = [];
   const changes: IndexChange[] = [];
   const seen = new Set<Address>();
+  const bases = new Map<number, Position>();
   readSections(fields, at, end, (type, from, to) => {
     if (type === SECTION_CLAIM) throw fields.damaged(from, "a CLAIM section", "stands in a commit");
     if (type === SECTION_CHANGE) {
@@ -75,13 +99,35 @@ export function readCommit(fields: Fields, at: number, end: number): { cells: De
       changes.push(readChange(fields, from, to));
       return;
     }
+    if (type === SECTION_BASE) return readBase(fields, from, to, head, bases);
     if (cells.length === MAX_RECORD_CELLS) throw fields.damaged(from, "the number of cells", "is too large");
     const cell = readCell(fields, from, to);
     if (seen.has(cell.address)) throw fields.damaged(from, "the cell", `${cell.address} stands in it twice`);
     seen.add(cell.address);
     cells.push(cell);
   });
+  for (const [number, base] of bases) {
+    const cell = cells[number];
+    if (cell === undefined) throw fields.damaged(at, "a BASE section", `is of cell ${number} of ${cells.length}`);
+    cells[number] = { ...cell, base };
+  }
   return { cells, changes };
+}
+
+function readBase(fields: Fields, from: number, to: number, head: Position, bases: Map<number, Position>): void {
+  if (to - from !== BASE_PAYLOAD) throw fields.damaged(from, "a BASE section", `has ${to - from} bytes`);
+  const cell = fields.u32(from + BASE_SECTION.cell);
+  fields.reserved(from + BASE_SECTION.reserved, 4);
+  if (bases.has(cell))
+    throw fields.damaged(from + BASE_SECTION.cell, "a BASE section", `of cell ${cell} is the second`);
+  const base = {
+    epoch: fields.u64(from + BASE_SECTION.epoch, "the epoch of a base", 1) as Epoch,
+    txid: fields.u64(from + BASE_SECTION.txid, "the txid of a base", 1) as Txid,
+  };
+  if (comparePositions(base, head) > 0) {
+    throw fields.damaged(from, "a base", `is ${formatPosition(base)}, behind ${formatPosition(head)}`);
+  }
+  bases.set(cell, base);
 }
 
 function readCell(fields: Fields, from: number, to: number): DecodedCell {
@@ -141,7 +187,7 @@ function readChange(fields: Fields, from: number, to: number): IndexChange {
   }
   fields.padding(addressEnd, to);
   const value = fields.u64(from + CHANGE_SECTION.value, "the value of an index change");
-  if (value !== 0 && (what === "created" || what === "alarm-cleared")) {
+  if (value !== 0 && what === "alarm-cleared") {
     throw fields.damaged(from + CHANGE_SECTION.value, "the value of an index change", `is ${value} for "${what}"`);
   }
   return { what, address: readAddress(fields, from + CHANGE_SECTION.address, addressBytes), value };

@@ -3,7 +3,7 @@
 // Rule: a value that was decoded points into the bytes that it was decoded from, for as long as nobody writes there.
 // Whoever keeps pages longer copies them.
 
-import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, Position, RunNumber, Slot, Txid } from "../types.ts";
 import type { PageSet } from "./pages.ts";
 
 /** What one commit changed in one cell: its pages, and where its WAL stands after it. */
@@ -20,6 +20,8 @@ export interface CellImage {
   /** The cell's previous record in the log of the same data directory; 0 = none. Has no meaning elsewhere. */
   readonly previous: LogPlace;
   readonly pages: PageSet;
+  /** The cell's snapshot that these pages are to be laid over; absent: the pages go on from the record before. */
+  readonly base?: Position | undefined;
 }
 
 /** A change of what the slot index knows of a cell. */
@@ -27,6 +29,7 @@ export interface IndexChange {
   readonly what: "created" | "deleted" | "alarm-set" | "alarm-cleared" | "alarms-failed";
   readonly address: Address;
   /**
+   * `created`: when, in ms since 1970, if the record stands for several commits; 0 = at the time of the record.
    * `deleted`: the highest id that a scheduled call has had. `alarm-set`: time of the next alarm in ms since 1970.
    * `alarms-failed`: how many there are, 0 = no more. Else 0.
    */

@@ -3,6 +3,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
+  BASE_PAYLOAD,
+  BASE_SECTION,
   CELL_SECTION,
   CHANGE_SECTION,
   CLAIM_PAYLOAD,
@@ -89,6 +91,7 @@ describe("tables", () => {
     ["CELL section", CELL_SECTION, undefined],
     ["CHANGE section", CHANGE_SECTION, undefined],
     ["CLAIM section", CLAIM_SECTION, CLAIM_PAYLOAD],
+    ["BASE section", BASE_SECTION, BASE_PAYLOAD],
     ["Log file header", LOG_FILE_HEADER, FILE_HEADER_BYTES],
     ["Batch header", LOG_BATCH_HEADER, BATCH_HEADER_BYTES],
     ["Object header", OBJECT_HEADER, OBJECT_HEADER_BYTES],

@@ -239,7 +239,7 @@ describe("bytes that are not what was written", () => {
     ["version 0", 8, 0, "OBJECT_DAMAGED", /version/],
     ["version 2", 8, 2, "OBJECT_NEWER", /version/],
     ["kind 0", 10, 0, "OBJECT_DAMAGED", /kind/],
-    ["kind 5", 10, 5, "OBJECT_NEWER", /kind/],
+    ["kind 6", 10, 6, "OBJECT_NEWER", /kind/],
     ["the first reserved field", 11, 1, "OBJECT_NEWER", /reserved/],
     ["another size", 12, 65, "OBJECT_DAMAGED", /size/],
     ["a number above 2^53", 55, 1, "OBJECT_DAMAGED", /number/],

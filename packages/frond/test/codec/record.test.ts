@@ -4,7 +4,14 @@
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { CELL_SECTION, CHANGE_SECTION, CLAIM_SECTION, RECORD_HEADER, SECTION_HEADER } from "../../src/codec/layout.ts";
+import {
+  BASE_SECTION,
+  CELL_SECTION,
+  CHANGE_SECTION,
+  CLAIM_SECTION,
+  RECORD_HEADER,
+  SECTION_HEADER,
+} from "../../src/codec/layout.ts";
 import {
   type CommitRecord,
   commitLength,
@@ -17,6 +24,7 @@ import {
 } from "../../src/codec/record.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_RECORD_BYTES, MAX_RECORD_CELLS, MAX_RECORD_CHANGES } from "../../src/limits.ts";
+import type { Epoch, Txid } from "../../src/types.ts";
 import { anyClaim, anyCommit, cellOf, claimBytes, commitBytes, sampleClaim, sampleCommit } from "./samples.ts";
 
 const FIRST_SECTION = RECORD_HEADER_BYTES;
@@ -33,9 +41,9 @@ function cellContent(cell: CommitRecord["cells"][number] | DecodedCell) {
       Buffer.from(pages.source.subarray(from, from + pages.pageSize)).toString("latin1"),
     );
   }
-  const { address, walSalt1, walSalt2, walEnd, pageCount, previous } = cell;
+  const { address, walSalt1, walSalt2, walEnd, pageCount, previous, base } = cell;
   const text = Buffer.from(cell.addressBytes).toString();
-  return { address, text, walSalt1, walSalt2, walEnd, pageCount, previous, pageSize: pages.pageSize, content };
+  return { address, text, walSalt1, walSalt2, walEnd, pageCount, previous, base, pageSize: pages.pageSize, content };
 }
 
 function commitContent(record: CommitRecord) {
@@ -56,6 +64,12 @@ function failure(run: () => unknown): FrondError {
   }
   throw new Error("nothing was thrown");
 }
+
+/** The sample with a base for its second cell, whose payload begins at `baseAt`. */
+const sample = sampleCommit();
+const base = { epoch: 2 as Epoch, txid: 42 as Txid };
+const based = commitBytes({ ...sample, cells: sample.cells.map((cell, i) => (i === 1 ? { ...cell, base } : cell)) });
+const baseAt = based.length - 4 - 24;
 
 /** A copy with `change` made and the checksum right again: what only a reader that looks at the fields can refuse. */
 function forged(bytes: Buffer, change: (copy: Buffer) => void): Buffer {
@@ -238,7 +252,20 @@ describe("what each field may hold", () => {
     ["change with a long address", changeOnly, (b) => b.writeUInt16LE(17, FIRST_PAYLOAD + 2), /address of 17/],
     ["change with a short address", changeOnly, (b) => b.writeUInt16LE(12, FIRST_PAYLOAD + 2), /address of 12/],
     ["change value unsafe", changeOnly, big(FIRST_PAYLOAD + CHANGE_SECTION.value + 4), /value/],
-    ["value for a creation", changeOnly, (b) => b.writeUInt8(1, FIRST_PAYLOAD), /value/],
+    ["value for a cleared alarm", changeOnly, (b) => b.writeUInt8(4, FIRST_PAYLOAD), /value/],
+    ["base of no cell", based, (b) => b.writeUInt32LE(2, baseAt + BASE_SECTION.cell), /cell 2 of 2/],
+    [
+      "base's reserved field",
+      based,
+      (b) => b.writeUInt8(1, baseAt + BASE_SECTION.reserved),
+      /reserved/,
+      "RECORD_NEWER",
+    ],
+    ["base of epoch 0", based, (b) => b.writeUInt8(0, baseAt + BASE_SECTION.epoch), /epoch of a base/],
+    ["base of txid 0", based, (b) => b.writeUInt8(0, baseAt + BASE_SECTION.txid), /txid of a base/],
+    ["base behind the record", based, (b) => b.writeUInt8(43, baseAt + BASE_SECTION.txid), /2-43, behind 2-42/],
+    ["base that may be skipped", based, (b) => b.writeUInt16LE(0, baseAt - 6), /flags 0/, "RECORD_NEWER"],
+    ["base too short", based, (b) => b.writeUInt32LE(20, baseAt - 4), /BASE section .*20 bytes/],
     ["claim of the same epoch", claim, (b) => b.writeUInt8(2, FIRST_PAYLOAD), /previous epoch/],
     ["claim with another txid", claim, (b) => b.writeUInt8(1, FIRST_PAYLOAD + CLAIM_SECTION["last txid"]), /last txid/],
     ["claim by run 0", claim, (b) => b.writeUInt8(0, FIRST_PAYLOAD + CLAIM_SECTION.run), /run number/],
@@ -293,6 +320,19 @@ describe("what each field may hold", () => {
     two.writeUInt32LE(2, RECORD_HEADER.sections);
     expect(failure(() => decodeAll(forged(two, () => {}))).message).toMatch(/twice/);
   });
+});
+
+test("two bases of one cell, and a base in a claim", () => {
+  const sections = based.subarray(baseAt - 8, -4);
+  const twice = Buffer.concat([based.subarray(0, -4), sections, Buffer.alloc(4)]);
+  twice.writeUInt32LE(twice.length, RECORD_HEADER.length);
+  twice.writeUInt32LE(6, RECORD_HEADER.sections);
+  expect(failure(() => decodeAll(forged(twice, () => {}))).message).toMatch(/cell 1 is the second/);
+  const claim = claimBytes(sampleClaim());
+  const mixed = Buffer.concat([claim.subarray(0, -4), sections, Buffer.alloc(4)]);
+  mixed.writeUInt32LE(mixed.length, RECORD_HEADER.length);
+  mixed.writeUInt32LE(2, RECORD_HEADER.sections);
+  expect(failure(() => decodeAll(forged(mixed, () => {}))).message).toMatch(/section of type 4/);
 });
 
 describe("limits", () => {

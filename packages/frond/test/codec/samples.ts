@@ -111,13 +111,26 @@ const head = {
   time: u53,
 };
 
-export const anyCommit: fc.Arbitrary<CommitRecord> = fc.record({
-  ...head,
-  epoch: fc.maxSafeNat().map((n) => Math.max(1, n) as Epoch),
-  txid: fc.maxSafeNat().map((n) => Math.max(1, n) as Txid),
-  cells: fc.uniqueArray(cell, { maxLength: 4, selector: (c) => c.address }),
-  changes: fc.array(change, { maxLength: 4 }),
-});
+export const anyCommit: fc.Arbitrary<CommitRecord> = fc
+  .record({
+    ...head,
+    epoch: fc.maxSafeNat().map((n) => Math.max(1, n) as Epoch),
+    txid: fc.maxSafeNat().map((n) => Math.max(1, n) as Txid),
+    cells: fc.uniqueArray(cell, { maxLength: 4, selector: (c) => c.address }),
+    changes: fc.array(change, { maxLength: 4 }),
+  })
+  .map((record) => (record.time % 3 === 0 ? asMerged(record) : record));
+
+/** The record as if it stood for several: with times of creation, and bases for some of its cells. */
+function asMerged({ cells, changes, ...rest }: CommitRecord): CommitRecord {
+  const { epoch, txid, time } = rest;
+  const bases = [{ epoch, txid }, { epoch: 1 as Epoch, txid: Math.min(7, txid) as Txid }, undefined];
+  return {
+    ...rest,
+    cells: cells.map((one) => ({ ...one, base: bases[one.walSalt1 % bases.length] })),
+    changes: changes.map((one) => (one.what === "created" ? { ...one, value: time } : one)),
+  };
+}
 
 export const anyClaim: fc.Arbitrary<ClaimRecord> = fc
   .record({

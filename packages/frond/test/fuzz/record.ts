@@ -70,7 +70,7 @@ function judge({ record, changes, forged, before, behind }: RecordCase, decode: 
   const read = all.subarray(before, end);
   if (!forged && !read.equals(record)) throw new Error("bytes that were never written are believed");
   const again = encoded(got.value);
-  const wanted = inOrder(read, got.value.type === "claim" ? 3 : 2);
+  const wanted = inOrder(read, got.value.type === "claim" ? [3] : [1, 2, 4]);
   if (!again.equals(wanted)) throw new Error(`it is read as ${again.toString("hex")}`);
 }
 
@@ -95,14 +95,18 @@ function encoded(record: DecodedRecord): Buffer {
 }
 
 /** The record with its known sections in the order in which they are written, and without the others. */
-function inOrder(read: Buffer, highestType: number): Buffer {
+function inOrder(read: Buffer, types: readonly number[]): Buffer {
   const sections: { type: number; bytes: Buffer }[] = [];
   for (let at = HEADER; at < read.length - CRC;) {
     const size = 8 + Math.ceil(read.readUInt32LE(at + 4) / 4) * 4;
     sections.push({ type: read.readUInt16LE(at), bytes: read.subarray(at, at + size) });
     at += size;
   }
-  const known = sections.filter(({ type }) => type <= highestType).sort((a, b) => a.type - b.type);
+  // Bases stand in the order of their cells.
+  const cellOf = ({ type, bytes }: { type: number; bytes: Buffer }) => (type === 4 ? bytes.readUInt32LE(8) : 0);
+  const known = sections
+    .filter(({ type }) => types.includes(type))
+    .sort((a, b) => a.type - b.type || cellOf(a) - cellOf(b));
   const bytes = Buffer.concat([read.subarray(0, HEADER), ...known.map((one) => one.bytes), Buffer.alloc(CRC)]);
   bytes.writeUInt32LE(known.length, 12);
   return repaired(bytes);
