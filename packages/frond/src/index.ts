@@ -19,6 +19,9 @@ export {
   PublicError,
 } from "./cell/expose.ts";
 export { type CellContext, type CellId } from "./cell/context.ts";
+export type { FileBody, FileRange } from "./cell/fileBody.ts";
+export type { FileSource } from "./cell/filePieces.ts";
+export type { CellFiles, FileInfo, FileOptions, StoredFile } from "./cell/files.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
 export type { When } from "./cell/schedule.ts";
 export { CellSocket } from "./cell/socket.ts";

@@ -66,6 +66,19 @@ export function parseSlotKey(key: string): { slot: Slot; epoch: Epoch } | undefi
   return match === null ? undefined : { slot: Number(match[1]) as Slot, epoch: Number(match[2]) as Epoch };
 }
 
+/** Files of cells, whoever put them. */
+export const FILE_PREFIX = "files/";
+
+/** A file, by the SHA-256 of its bytes in lower-case hex. */
+export function fileKey(hash: string): string {
+  return FILE_PREFIX + hash;
+}
+
+/** The hash of the file at `key`, or undefined for what is foreign. */
+export function hashOfFile(key: string): string | undefined {
+  return /^files\/([0-9a-f]{64})$/.exec(key)?.[1];
+}
+
 /** Records of a run merged by cell. */
 export function packKey(run: RunId, number: number): string {
   return `pack/${run}/${digits(number)}`;

@@ -6,6 +6,7 @@
 import type { Durability } from "../types.ts";
 import type { AlarmInfo, ScheduledCall } from "./alarms.ts";
 import { CellContext } from "./context.ts";
+import type { CellFiles } from "./files.ts";
 import { invocations } from "./invocation.ts";
 import { vacuum } from "./maintenance.ts";
 import { durable } from "./outgoing.ts";
@@ -48,6 +49,11 @@ export abstract class Cell {
   /** SQL on this cell's database: `this.sql.all\`SELECT ...\``. */
   get sql(): Sql {
     return CellContext.sqlOf(this.ctx);
+  }
+
+  /** Files of this cell, in the bucket: `await this.files.put(request.body)`. */
+  get files(): CellFiles {
+    return CellContext.filesOf(this.ctx);
   }
 
   /**

@@ -6,6 +6,7 @@
 
 import { FrondError } from "../errors.ts";
 import { blockConcurrencyWhile } from "./block.ts";
+import { CellFiles } from "./files.ts";
 import { invocations } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { fetchOut } from "./outgoing.ts";
@@ -31,6 +32,7 @@ export class CellContext {
   readonly #cell: LiveCell;
   #sql: Sql | undefined;
   #sockets: CellSockets | undefined;
+  #files: CellFiles | undefined;
 
   constructor(cell: LiveCell) {
     this.#cell = cell;
@@ -138,6 +140,11 @@ export class CellContext {
   /** For the base class Cell only. */
   static cellOf(context: CellContext): LiveCell {
     return context.#cell;
+  }
+
+  /** For the base class Cell only. */
+  static filesOf(context: CellContext): CellFiles {
+    return (context.#files ??= new CellFiles(context.#cell));
   }
 
   /** For the base class Cell only: the tag of this cell. */

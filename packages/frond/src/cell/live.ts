@@ -19,6 +19,7 @@ import type { Cell } from "./cell.ts";
 import { cloneError } from "./clone.ts";
 import { type Committer, PendingPages } from "./commit.ts";
 import { fieldsOf, warnOfFields, warnOfPartialCommit } from "./devWarnings.ts";
+import type { FileStore } from "./files.ts";
 import { InputGate } from "./gate.ts";
 import { call, dropCalls, type Fail, Invocation, invocations, isAsync, isWithin, releaseCalls } from "./invocation.ts";
 import { eraseNow } from "./maintenance.ts";
@@ -33,6 +34,7 @@ export interface CellHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
   readonly sockets: SocketRegistry;
+  readonly files: FileStore;
   readonly clock: Clock;
   /** Warn of what is probably a mistake in the code: under `frond dev`. */
   readonly dev: boolean;

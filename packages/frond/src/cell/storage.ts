@@ -130,7 +130,7 @@ export class AsyncKeyValues {
 }
 
 /** What an asynchronous operation of the code that is running has to wait for. */
-function obstacle(cell: LiveCell, concurrent: boolean): Promise<void> | undefined {
+export function obstacle(cell: LiveCell, concurrent: boolean): Promise<void> | undefined {
   const asking = invocations.getStore();
   // It is refused by what it does.
   if (asking === undefined || asking.cell !== cell || asking.done) return undefined;

@@ -1,4 +1,4 @@
-// `frond export`: one cell as a plain SQLite file.
+// `frond export`: one cell as a plain SQLite file, or with its files as an archive.
 
 import type { Command } from "commander";
 import { randomUUID } from "node:crypto";
@@ -7,6 +7,7 @@ import { link, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
+import { ARCHIVE_SUFFIX } from "../server/nodeControl.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson, showBytes } from "./output.ts";
@@ -20,15 +21,15 @@ interface Options {
 export function addExport(program: Command): void {
   program
     .command("export")
-    .description("write a cell as a plain SQLite file that any tool opens")
+    .description("write a cell as a plain SQLite file that any tool opens, or with its files as an archive")
     .argument("<address>", "KIND/NAME of the cell")
-    .argument("<file>", "where to write it")
+    .argument("<file>", "where to write it; an archive when the name ends in .tar")
     .option("--force", "replace the file if it exists")
     .addOption(dataOption("data directory"))
     .addOption(jsonOption())
     .addHelpText(
       "after",
-      `\nBeside the tables of the app the file holds those of frond itself, whose names begin with _frond_.\n${DATA_HELP}\n\nExample:\n  frond export mailbox/alice alice.db && sqlite3 alice.db .schema`,
+      `\nBeside the tables of the app the file holds those of frond itself, whose names begin with _frond_.\nAn archive holds the same file as cell.db, and the files of the cell (this.files) as files/HASH.\n${DATA_HELP}\n\nExamples:\n  frond export mailbox/alice alice.db && sqlite3 alice.db .schema\n  frond export mailbox/alice alice.tar && tar -tf alice.tar`,
     )
     .action(async (address: string, name: string, options: Options) => {
       const { json, force } = options;
@@ -36,14 +37,18 @@ export function addExport(program: Command): void {
       const file = path.resolve(name);
       checkPlace(file);
       refuseOld(file, force === true);
-      const temporary = `${file}.${randomUUID().slice(0, 8)}.tmp`;
-      const { bytes } = await withNode(options, (view) => view.exportTo(address, temporary));
+      const isArchive = file.endsWith(ARCHIVE_SUFFIX);
+      const temporary = `${file}.${randomUUID().slice(0, 8)}${isArchive ? ARCHIVE_SUFFIX : ".tmp"}`;
+      const { bytes, files } = await withNode(options, (view) => view.exportTo(address, temporary));
       try {
         await place(temporary, file, force === true);
       } finally {
         await rm(temporary, { force: true });
       }
-      return json ? printJson({ address, file, bytes }) : print(`${address} is in ${file} (${showBytes(bytes)})\n`);
+      if (json) return printJson({ address, file, bytes, files: isArchive ? files : 0 });
+      const left = files > 0 && !isArchive ? `; its ${files} files are not in it: an archive (.tar) holds them` : "";
+      const with_ = isArchive ? ` with ${files} files` : "";
+      return print(`${address} is in ${file}${with_} (${showBytes(bytes)})${left}\n`);
     });
 }
 

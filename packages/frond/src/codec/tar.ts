@@ -56,7 +56,8 @@ export function encodeTarHeader({ name, size }: TarEntry, mtimeMs: number): Buff
 
 /** Reads the header of an entry; undefined: the archive ends here. Throws OBJECT_DAMAGED, naming `what`. */
 export function decodeTarHeader(header: Buffer, what: string): TarEntry | undefined {
-  const damaged = (why: string): FrondError => new FrondError("OBJECT_DAMAGED", `${what} is no archive of a cell: ${why}`);
+  const damaged = (why: string): FrondError =>
+    new FrondError("OBJECT_DAMAGED", `${what} is no archive of a cell: ${why}`);
   if (header.length < TAR_BLOCK) throw damaged("it ends in the middle of a header");
   if (header.every((byte) => byte === 0)) return undefined;
   const stated = Number.parseInt(header.toString("latin1", 148, 154), 8);
@@ -64,7 +65,8 @@ export function decodeTarHeader(header: Buffer, what: string): TarEntry | undefi
   const name = header.toString("latin1", 0, MAX_NAME).replace(/\0.*$/s, "");
   const type = header[156];
   if (type !== FILE_TYPE && type !== 0) throw damaged(`${name} is not a file`);
-  const size = header[124] === 0x80 ? Number(header.readBigUInt64BE(128)) : octalOf(header.toString("latin1", 124, 135));
+  const size =
+    header[124] === 0x80 ? Number(header.readBigUInt64BE(128)) : octalOf(header.toString("latin1", 124, 135));
   if (!Number.isSafeInteger(size)) throw damaged(`${name} states no size`);
   return { name, size };
 }

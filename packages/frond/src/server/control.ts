@@ -17,12 +17,15 @@ import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE, MAX_CONTROL_BYTES, MAX_SOCKET_PATH_BYTES } from "../limits.ts";
-import type { AlarmInfo, NodeControl } from "./nodeControl.ts";
+import { type AlarmInfo, ARCHIVE_SUFFIX, type NodeControl } from "./nodeControl.ts";
 import { errorToWire, fromWire, toWire } from "./wire.ts";
 
 /** Name of the socket in the data directory, and of the file that tells where it is when the path is too long for one. */
 export const SOCKET_NAME = "control.sock";
 export const POINTER_NAME = "control.json";
+
+/** Of an export: files that the cell names. Count. */
+export const FILES_HEADER = "x-frond-files";
 
 export interface ControlFront {
   /** Path of the socket. */
@@ -109,7 +112,8 @@ async function answer(
 ): Promise<void> {
   const method = (incoming.url ?? "").slice(1);
   const args = await readArguments(incoming);
-  if (method === "exportTo") return sendExport(outgoing, directory, control, text(args, 0, "address"));
+  if (method === "exportTo")
+    return sendExport(outgoing, directory, control, text(args, 0, "address"), args[1] === true);
   const call = Object.hasOwn(CALLS, method) ? CALLS[method] : undefined;
   if (call === undefined || incoming.method !== "POST") {
     const { version } = control.version();
@@ -151,13 +155,15 @@ async function sendExport(
   directory: string,
   control: NodeControl,
   address: string,
+  isArchive: boolean,
 ): Promise<void> {
   const folder = path.join(directory, "tmp");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, `export-${randomUUID()}.db`);
+  const file = path.join(folder, `export-${randomUUID()}${isArchive ? ARCHIVE_SUFFIX : ".db"}`);
   try {
-    const { bytes } = await control.exportTo(address, file);
-    outgoing.writeHead(200, { "content-type": "application/vnd.sqlite3", "content-length": bytes });
+    const { bytes, files } = await control.exportTo(address, file);
+    const type = isArchive ? "application/x-tar" : "application/vnd.sqlite3";
+    outgoing.writeHead(200, { "content-type": type, "content-length": bytes, [FILES_HEADER]: files });
     await pipeline(createReadStream(file), outgoing);
   } finally {
     await rm(file, { force: true });

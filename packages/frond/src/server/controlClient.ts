@@ -10,16 +10,18 @@ import type { IncomingMessage } from "node:http";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
-import { SOCKET_NAME, readPointer } from "./control.ts";
-import type {
-  AlarmDetail,
-  AlarmInfo,
-  CellInfo,
-  CellLoad,
-  NodeControl,
-  NodeStatus,
-  NodeVersion,
-  SqlResult,
+import { FILES_HEADER, SOCKET_NAME, readPointer } from "./control.ts";
+import {
+  type AlarmDetail,
+  type AlarmInfo,
+  ARCHIVE_SUFFIX,
+  type CellInfo,
+  type CellLoad,
+  type Exported,
+  type NodeControl,
+  type NodeStatus,
+  type NodeVersion,
+  type SqlResult,
 } from "./nodeControl.ts";
 import type { ParkedCell } from "./strikes.ts";
 import { toWire } from "./wire.ts";
@@ -38,8 +40,8 @@ export interface OperatorView {
   sql(address: string, sql: string, args: readonly unknown[], write: boolean): Promise<SqlResult>;
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown>;
   delete(address: string): Promise<void>;
-  /** Writes the cell as a plain SQLite file at `file`, which must not exist; nothing is left there on failure. */
-  exportTo(address: string, file: string): Promise<{ bytes: number }>;
+  /** Writes the cell at `file`, which must not exist, see {@link NodeControl}; nothing is left there on failure. */
+  exportTo(address: string, file: string): Promise<Exported>;
   close(): Promise<void>;
 }
 
@@ -154,8 +156,8 @@ class ControlClient implements OperatorView {
     await this.#ask("delete", [address]);
   }
 
-  async exportTo(address: string, file: string): Promise<{ bytes: number }> {
-    const answer = await this.#send("exportTo", [address]);
+  async exportTo(address: string, file: string): Promise<Exported> {
+    const answer = await this.#send("exportTo", [address, file.endsWith(ARCHIVE_SUFFIX)]);
     if (answer.statusCode !== 200) throw await failure(answer);
     const output = createWriteStream(file, { flags: "wx", mode: 0o600, flush: true });
     try {
@@ -164,7 +166,7 @@ class ControlClient implements OperatorView {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(file, { force: true });
       throw error;
     }
-    return { bytes: output.bytesWritten };
+    return { bytes: output.bytesWritten, files: Number(answer.headers[FILES_HEADER] ?? 0) };
   }
 
   async close(): Promise<void> {

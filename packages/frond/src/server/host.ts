@@ -10,6 +10,7 @@ import { activate } from "../cell/activate.ts";
 import type { App, CellKind, Verb } from "../cell/app.ts";
 import { Cell } from "../cell/cell.ts";
 import type { Committer } from "../cell/commit.ts";
+import type { FileStore } from "../cell/files.ts";
 import { type Invocation, invocations } from "../cell/invocation.ts";
 import type { CellHost, LiveCell } from "../cell/live.ts";
 import type { SocketRegistry } from "../cell/sockets.ts";
@@ -44,6 +45,7 @@ export interface HostOptions extends OpenLimits {
   readonly clock: Clock;
   readonly gate: Gate;
   readonly sockets: SocketRegistry;
+  readonly files: FileStore;
   readonly dev: boolean;
   readonly marker: Marker;
   readonly strikes: Strikes;
@@ -70,6 +72,7 @@ export class Host implements CellHost, CallsHost {
   readonly committer: Committer;
   readonly stubs: Stubs;
   readonly sockets: SocketRegistry;
+  readonly files: FileStore;
   readonly clock: Clock;
   readonly dev: boolean;
   readonly marker: Marker;
@@ -83,7 +86,7 @@ export class Host implements CellHost, CallsHost {
   readonly #o: HostOptions;
   readonly #open: OpenCells;
   readonly #templates: Templates;
-  readonly #files: CellFiles;
+  readonly #cellFiles: CellFiles;
   /** Cells that must not be opened before the log has been written. */
   readonly #waits = new Map<Address, Wait>();
   readonly #unconfirmed: Unconfirmed;
@@ -93,6 +96,7 @@ export class Host implements CellHost, CallsHost {
     this.committer = options.committer;
     this.clock = options.clock;
     this.sockets = options.sockets;
+    this.files = options.files;
     this.dev = options.dev;
     this.marker = options.marker;
     this.#unconfirmed = new Unconfirmed(options.committer.log);
@@ -103,7 +107,7 @@ export class Host implements CellHost, CallsHost {
     const rebuilt: Ledger["touch"] = (entry) => ledger.touch(entry);
     const fetch: FilesOptions["fetch"] =
       options.slots && ((entry, file) => (options.slots as SlotDoor).fetch(entry, file));
-    this.#files = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt, fetch });
+    this.#cellFiles = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt, fetch });
     this.#open = new OpenCells(options.app, options, (cell) => this.#close(cell));
   }
 
@@ -315,8 +319,8 @@ export class Host implements CellHost, CallsHost {
     const fresh = entry === undefined || entry.deleted;
     const template = fresh ? this.#templates.of(kind) : undefined;
     const db: CellDatabase | Promise<void> = fresh
-      ? this.#files.create(kind, slot, address, template)
-      : this.#files.open(entry);
+      ? this.#cellFiles.create(kind, slot, address, template)
+      : this.#cellFiles.open(entry);
     if (db instanceof Promise) return db;
     const durability = kind.durability ?? this.#o.durability;
     const unconfirmed = this.#unconfirmed.of(address);

@@ -159,6 +159,11 @@ export class Keeper implements SlotDoor {
     for (const news of this.#early.splice(0)) this.#told(news);
   }
 
+  /** Which bucket it is. */
+  get bucket(): BucketSpec {
+    return this.#o.bucket;
+  }
+
   /** The run may serve: its lease was renewed lately enough. Looked at for every request. */
   get believed(): boolean {
     return monotonicMs() < (this.#numbers[NUMBER.believed] as number);

@@ -26,6 +26,7 @@ import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
 import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
+import { Files } from "./files.ts";
 import { steadyLog, type Told } from "./floods.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
@@ -38,6 +39,7 @@ import { controlOf } from "./nodeTools.ts";
 import { nextRun } from "./nextRun.ts";
 import type { NodeControl } from "./nodeControl.ts";
 import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.ts";
+import { urlInside } from "./openKeeper.ts";
 import type { Recovered } from "./recover.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
 import { Strikes } from "./strikes.ts";
@@ -82,6 +84,7 @@ export class Node {
   /** The bucket; undefined: there is none. */
   readonly keeper: Keeper | undefined;
   readonly strikes: Strikes;
+  readonly files: Files;
   readonly #lock: DirectoryLock;
   readonly ledger: Ledger;
   readonly alarms: Alarms;
@@ -139,6 +142,8 @@ export class Node {
     const shares = shareDescriptors();
     this.marker = new Marker((options.maxSyncMs ?? 0) > 0);
     this.strikes = new Strikes({ directory: dataDirectory, now: () => this.clock.now(), warn });
+    const bucket = keeper?.bucket ?? { url: urlInside(dataDirectory) };
+    this.files = new Files({ bucket, spool: path.join(dataDirectory, "tmp") });
     this.host = new Host({
       app,
       directory: dataDirectory,
@@ -153,6 +158,7 @@ export class Node {
       clock: this.clock,
       gate: this.#gate,
       sockets: this.#sockets(committer, warn),
+      files: this.files,
       dev: options.dev === true,
       marker: this.marker,
       strikes: this.strikes,
@@ -283,6 +289,7 @@ export class Node {
     }
     await this.host.settle(graceMs);
     await this.#guard?.stop();
+    await this.files.stop();
     // A log that failed never says that it is flushed; what is on disk is for the next start to find out.
     if (this.#failed) {
       await this.keeper?.stop();

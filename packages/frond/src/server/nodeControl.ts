@@ -88,6 +88,17 @@ export interface SqlResult {
   readonly changes: number;
 }
 
+/** What was exported. */
+export interface Exported {
+  /** Size of what was written. */
+  readonly bytes: number;
+  /** Files that the cell names, which are in an archive and not in a database. Count. */
+  readonly files: number;
+}
+
+/** The end of the name of an archive. */
+export const ARCHIVE_SUFFIX = ".tar";
+
 /** The operator's view of a node. Every method throws FrondError for what it refuses. */
 export interface NodeControl {
   version(): NodeVersion;
@@ -113,6 +124,9 @@ export interface NodeControl {
   call(address: string, verb: string, args: unknown[]): Promise<unknown>;
   /** Deletes the cell with everything in it. Throws CELL_MISSING. What runs in it ends with ABORTED. */
   delete(address: string): Promise<void>;
-  /** Writes the cell as a plain SQLite file at `file`, which does not exist yet. */
-  exportTo(address: string, file: string): Promise<{ bytes: number }>;
+  /**
+   * Writes the cell at `file`, which does not exist yet: as a plain SQLite file, or, when its name ends in ARCHIVE_SUFFIX, as
+   * an archive of the database and the files that it names.
+   */
+  exportTo(address: string, file: string): Promise<Exported>;
 }

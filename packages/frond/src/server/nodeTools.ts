@@ -3,16 +3,18 @@
 // Rule: tools go through the same cells, transactions and gates as everybody else; an answer is given only when what it
 // tells is durable. A tool never makes a cell that does not exist, except by calling a verb.
 
+import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { formatAddress, parseAddress } from "../address.ts";
 import { eraseFromOutside } from "../cell/maintenance.ts";
 import { execute } from "../cell/statements.ts";
 import { FrondError } from "../errors.ts";
+import { fileRows } from "../store/fileRows.ts";
 import { VERSION } from "../version.ts";
 import type { Node } from "./node.ts";
 import { detailOf, listAlarms } from "./alarmList.ts";
-import type { CellInfo, NodeControl, SqlResult } from "./nodeControl.ts";
+import { ARCHIVE_SUFFIX, type CellInfo, type Exported, type NodeControl, type SqlResult } from "./nodeControl.ts";
 import { soon } from "./queues.ts";
 import { Session } from "./session.ts";
 
@@ -111,10 +113,26 @@ export function controlOf(node: Node): NodeControl {
     },
     async exportTo(address, file) {
       checkUsed(node);
-      await host.withCell(address, (cell) => cell.db.exportTo(file));
-      return { bytes: fs.statSync(file).size };
+      return exportCell(node, address, file);
     },
   };
+}
+
+/** The database as a plain file, or with the files that it names as an archive. */
+async function exportCell({ host, files, options }: Node, address: string, file: string): Promise<Exported> {
+  const isArchive = file.endsWith(ARCHIVE_SUFFIX);
+  const database = isArchive ? path.join(options.dataDirectory, "tmp", `archive-${randomUUID()}.db`) : file;
+  try {
+    const named = await host.withCell(address, (cell) => {
+      cell.db.exportTo(database);
+      return fileRows(cell.db).map(({ hash, size }) => ({ hash, size }));
+    });
+    await host.allTold();
+    if (!isArchive) return { bytes: fs.statSync(file).size, files: named.length };
+    return { ...(await files.archive({ database, files: named, target: file })), files: named.length };
+  } finally {
+    if (isArchive) fs.rmSync(database, { force: true });
+  }
 }
 
 /** Without its app, a directory knows kinds by their cells alone: a list of none would explain nothing. */

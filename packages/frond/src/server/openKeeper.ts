@@ -83,7 +83,8 @@ export async function openKeeper(
   }
 }
 
-function urlInside(directory: string): string {
+/** The bucket inside of a data directory. */
+export function urlInside(directory: string): string {
   return `dir:${path.resolve(directory, INSIDE)}`;
 }
 

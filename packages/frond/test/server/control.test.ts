@@ -72,7 +72,7 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
     async exportTo(_address, file) {
       const bytes = Buffer.alloc(300_000, 7);
       writeFileSync(file, bytes, { flag: "wx" });
-      return { bytes: bytes.length };
+      return { bytes: bytes.length, files: file.endsWith(".tar") ? 2 : 0 };
     },
     ...changes,
   };
@@ -280,10 +280,15 @@ describe("an export", () => {
     const directory = scratch();
     const view = await served(directory);
     const file = path.join(scratch(), "cell.db");
-    expect(await view.exportTo("a/b", file)).toEqual({ bytes: 300_000 });
+    expect(await view.exportTo("a/b", file)).toEqual({ bytes: 300_000, files: 0 });
     expect(readFileSync(file).every((byte) => byte === 7)).toBe(true);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readdirSync(path.join(directory, "tmp"))).toEqual([]);
+  });
+
+  test("is asked for as an archive by the name of its file, and tells how many files are in it", async () => {
+    const view = await served(scratch());
+    expect(await view.exportTo("a/b", path.join(scratch(), "cell.tar"))).toEqual({ bytes: 300_000, files: 2 });
   });
 
   test("never overwrites", async () => {

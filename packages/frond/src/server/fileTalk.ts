@@ -1,0 +1,37 @@
+// What the main thread and the file thread say to each other. Plain data only; see threadCalls.ts.
+
+import type { BucketCounts } from "../bucket/counted.ts";
+import type { StoredFile } from "../cell/files.ts";
+import type { BucketSpec } from "./bucketTalk.ts";
+
+/** What the thread is started with. */
+export interface FileSetup {
+  readonly bucket: BucketSpec;
+  /** Where files gather until they are whole: of this thread alone. */
+  readonly spool: string;
+}
+
+/** A cell as one file: its database, and the files that it names. */
+export interface Archive {
+  /** A plain copy of the database. */
+  readonly database: string;
+  readonly files: readonly StoredFile[];
+  /** What is to be written; it must not exist. */
+  readonly target: string;
+}
+
+/** Questions to the thread, and their answers. */
+export interface FileQuestions {
+  /** Begins a file. Returns its number. */
+  begin(): number;
+  piece(question: { file: number; bytes: Uint8Array }): void;
+  /** The file is whole: it is in the bucket when this is answered. */
+  end(file: number): StoredFile;
+  /** The file is given up. */
+  drop(file: number): void;
+  read(question: { hash: string; from: number; bytes: number }): Uint8Array | undefined;
+  /** Removes a file that nobody references; false: it is too young, or younger than `before` (ms since 1970). */
+  collect(question: { hash: string; before: number }): boolean;
+  archive(question: Archive): { bytes: number };
+  counts(): BucketCounts;
+}
