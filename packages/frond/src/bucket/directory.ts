@@ -28,6 +28,7 @@ import {
   removedEmpty,
   removeFile,
   syncFolder,
+  syncIfThere,
   writeAll,
   writeFile,
 } from "./directoryFiles.ts";
@@ -107,7 +108,7 @@ class DirectoryBucket implements Bucket {
     const temp = this.#tempFile();
     const enter = (): void => {
       this.#enter(file, key, () => fs.renameSync(temp, file));
-      if (synced) syncFolder(path.dirname(file));
+      if (synced) syncIfThere(path.dirname(file));
     };
     try {
       if (content instanceof Uint8Array) {
@@ -210,7 +211,8 @@ class DirectoryBucket implements Bucket {
       fs.mkdirSync(folder, { mode: 0o700 });
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;
-      if (!isFolder(folder)) throw Object.assign(new Error(`${folder} is a file`), { code: "ENOTDIR" });
+      // Neither: somebody has just removed it, which the sync of its entry or the file in it will meet.
+      if (isFile(folder)) throw Object.assign(new Error(`${folder} is a file`), { code: "ENOTDIR" });
     }
     syncFolder(parent);
     if (this.#known.size >= KNOWN_FOLDERS) this.#forget();
@@ -232,7 +234,7 @@ class DirectoryBucket implements Bucket {
       throw error;
     }
     try {
-      syncFolder(path.dirname(file));
+      syncIfThere(path.dirname(file));
       return outcome;
     } catch {
       return "unknown";
@@ -243,7 +245,7 @@ class DirectoryBucket implements Bucket {
   #leave(folder: string): void {
     let at = folder;
     for (; at !== this.#root && removedEmpty(at); at = path.dirname(at)) this.#known.delete(at);
-    if (isFolder(at)) syncFolder(at);
+    syncIfThere(at);
   }
 
   #checkRoot(): void {

@@ -77,6 +77,15 @@ export function syncFolder(folder: string): void {
   }
 }
 
+/** The same of a folder that another process may remove meanwhile, with what was in it: then it has synced what is above. */
+export function syncIfThere(folder: string): void {
+  try {
+    syncFolder(folder);
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) throw error;
+  }
+}
+
 /** Whether a folder stands there. */
 export function isFolder(file: string): boolean {
   return fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;

@@ -10,7 +10,7 @@ import type { BucketOptions } from "../../src/bucket/open.ts";
 import { createUntilKnown } from "../../src/bucket/createUntilKnown.ts";
 import { isFrondError } from "../../src/errors.ts";
 import { MAX_BUCKET_KEY_BYTES } from "../../src/limits.ts";
-import { idBytes, sleep, startHands, versionOf, type Hands } from "./hands.ts";
+import { churn, idBytes, sleep, startHands, versionOf, type Hands } from "./hands.ts";
 
 /** A store to try. */
 export interface Store {
@@ -219,6 +219,12 @@ export function contract(name: string, place: () => Promise<Store>): void {
       await bucket.delete(["gone/a/b/c", "gone/a/d"]);
       expect(await bucket.list("gone/")).toEqual([]);
     });
+
+    test("creates and deletions of neighbours do not disturb each other", async () => {
+      const all = hands.length > 0 ? hands : [1, 2, 3].map(() => ({ churn: churn.bind(undefined, bucket) }));
+      await Promise.all(all.map((hand) => hand.churn("churn/a/b", 40)));
+      expect(await bucket.list("churn/")).toEqual([]);
+    }, 120_000);
 
     test.each([
       "odd/mailbox%2falice~0123456789abcdef",

@@ -2,12 +2,13 @@
 
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import type { Bucket } from "../../src/bucket/bucket.ts";
 import { openBucket, type BucketOptions } from "../../src/bucket/open.ts";
 import { createUntilKnown } from "../../src/bucket/createUntilKnown.ts";
 
 type Order =
   | { readonly do: "claim"; readonly key: string; readonly many: number }
-  | { readonly do: "overwrite"; readonly key: string; readonly many: number };
+  | { readonly do: "overwrite" | "churn"; readonly key: string; readonly many: number };
 type Claimed = { readonly id: string; readonly won: boolean };
 type Answer = { readonly claimed?: Claimed[]; readonly failure?: string };
 
@@ -17,6 +18,8 @@ export interface Hands {
   claim(key: string, many: number): Promise<Claimed[]>;
   /** Writes the versions 1 to `many` of an object, one after the other. */
   overwrite(key: string, many: number): Promise<void>;
+  /** Creates and deletes `many` objects of its own below a folder, one after the other. */
+  churn(folder: string, many: number): Promise<void>;
   end(): void;
 }
 
@@ -43,6 +46,7 @@ export async function startHands(url: string, options: BucketOptions): Promise<H
   return {
     claim: async (key, many) => (await ask({ do: "claim", key, many })).claimed ?? [],
     overwrite: async (key, many) => void (await ask({ do: "overwrite", key, many })),
+    churn: async (folder, many) => void (await ask({ do: "churn", key: folder, many })),
     end: () => void child.kill(),
   };
 }
@@ -62,6 +66,17 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** See {@link Hands}; throws when a create or a deletion was disturbed. */
+export async function churn(bucket: Bucket, folder: string, many: number): Promise<void> {
+  for (let turn = 0; turn < many; turn++) {
+    const key = `${folder}/${randomUUID()}`;
+    const said = await bucket.create(key, idBytes(key));
+    if (said !== "created") throw new Error(`the create of ${key} said ${said}`);
+    if ((await bucket.get(key)) === undefined) throw new Error(`${key} was created, and is not there`);
+    await bucket.delete([key]);
+  }
+}
+
 async function work(url: string, options: BucketOptions): Promise<void> {
   const bucket = await openBucket(url, options);
   const claim = async (key: string): Promise<Claimed> => {
@@ -73,7 +88,8 @@ async function work(url: string, options: BucketOptions): Promise<void> {
     if (order.do === "claim") {
       return { claimed: await Promise.all(Array.from({ length: order.many }, () => claim(order.key))) };
     }
-    for (let version = 1; version <= order.many; version++) await bucket.put(order.key, versionOf(version));
+    if (order.do === "churn") await churn(bucket, order.key, order.many);
+    else for (let version = 1; version <= order.many; version++) await bucket.put(order.key, versionOf(version));
     return {};
   };
   process.on("message", (order: Order) => {
