@@ -218,8 +218,13 @@ describe.skipIf(need("radosgw") === undefined)("an object store that fails", () 
     actAs({ accessKeyId, secretAccessKey: "not-the-secret" });
     process.env["AWS_SESSION_TOKEN"] = "the-session-token";
     const wrong = await openBucket(place.url, { endpoint: proxy.endpoint });
-    for (const call of [wrong.get("a"), wrong.create("a", Buffer.alloc(1)), wrong.put("a", Buffer.alloc(1))]) {
-      const error: unknown = await call.catch((thrown: unknown) => thrown);
+    const calls = [
+      () => wrong.get("a"),
+      () => wrong.create("a", Buffer.alloc(1)),
+      () => wrong.put("a", Buffer.alloc(1)),
+    ] as const;
+    for (const call of calls) {
+      const error: unknown = await call().catch((thrown: unknown) => thrown);
       expect(error).toEqual(expect.objectContaining({ code: "BUCKET_DENIED", retryable: false }));
       const told = inspect(error, { depth: 20, showHidden: true });
       for (const secret of ["not-the-secret", "the-session-token", "Signature="]) expect(told).not.toContain(secret);
