@@ -194,7 +194,7 @@ class StandIn {
       ...{ host: "", pid: process.pid, version: VERSION },
     };
     // A failure is what the next one is for.
-    const put = bucket.put(leaseKey(this.#run), encodeDocument(lease), { deadlineMs: ttlMs }).catch(() => {});
+    const put = bucket.put(leaseKey(this.#run), encodeDocument(lease), { deadlineMs: ttlMs, tries: 1 }).catch(() => {});
     this.#putting = this.#putting.then(() => put);
   }
 }

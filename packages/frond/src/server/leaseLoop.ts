@@ -101,7 +101,7 @@ export class LeaseLoop {
       ...{ host: os.hostname(), pid: process.pid, version: VERSION },
     };
     try {
-      await bucket.put(leaseKey(runId), encodeDocument(document), { signal, deadlineMs: ttlMs });
+      await bucket.put(leaseKey(runId), encodeDocument(document), { signal, deadlineMs: ttlMs, tries: 1 });
       return true;
     } catch (error) {
       if (!signal.aborted) failed("renewing the lease", error);
