@@ -65,7 +65,8 @@ export class BucketSide implements Questions {
     const bucket = countedBucket(await openBucket(url, options));
     this.#bucket = bucket;
     const signal = this.#ending.signal;
-    const joined = await joinCluster(bucket, this.#setup, signal);
+    const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
+    for (const message of warnings) this.#tell({ news: "warn", fields: {}, message });
     const finished = await finishRuns({
       ...{ bucket, unfinished, ttlMs, signal, own: own.runId },
       logFolder: path.join(this.#setup.directory, "log"),

@@ -33,6 +33,8 @@ export interface BucketSetup {
   readonly bucket: BucketSpec;
   /** The data directory. */
   readonly directory: string;
+  /** How the store is looked at before it is believed: "as needed" is whole before it gets a cluster, then quick. */
+  readonly probe: "never" | "as needed" | "whole";
   /** The cluster that the directory belongs to, as far as it knows. */
   readonly cluster: string | undefined;
   readonly own: OwnRun;

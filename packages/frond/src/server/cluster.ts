@@ -1,12 +1,14 @@
 // Joining the cluster of a bucket: what was frozen when it was created, and whether this data directory belongs to it.
 //
 // Rule: the first node that comes creates the cluster; everybody else takes what is there or refuses. A directory belongs to
-// one cluster for ever: with another bucket its cells would get a second history.
+// one cluster for ever: with another bucket its cells would get a second history. Nothing is written before the store was
+// probed: one that lets two creates of a key succeed would lose cells, and never say so.
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SLOT_HASH } from "../address.ts";
 import type { Bucket } from "../bucket/bucket.ts";
+import { probeBucket } from "../bucket/probe.ts";
 import { createUntilKnown } from "../bucket/createUntilKnown.ts";
 import { CLUSTER_KEY, parseSlotKey, SLOT_PREFIX } from "../bucket/objectKeys.ts";
 import { type ClusterDocument, decodeCluster, encodeDocument } from "../codec/documents.ts";
@@ -15,21 +17,27 @@ import { SLOTS } from "../limits.ts";
 import type { Slot } from "../types.ts";
 import type { BucketSetup, Started } from "./bucketTalk.ts";
 
-/** Joins, creating the cluster where there is none. Throws DATA_FOREIGN, and what the bucket throws. */
+/**
+ * Joins, creating the cluster where there is none; `warnings` are what the probe had to say. Throws DATA_FOREIGN,
+ * BUCKET_REFUSED for a store that is no bucket, and what the bucket throws.
+ */
 export async function joinCluster(
   bucket: Bucket,
-  { directory, cluster, adopted }: Pick<BucketSetup, "directory" | "cluster" | "adopted">,
+  { directory, cluster, adopted, probe }: Pick<BucketSetup, "directory" | "cluster" | "adopted" | "probe">,
   signal: AbortSignal,
-): Promise<Pick<Started, "cluster" | "slots">> {
-  const found = (await read(bucket)) ?? (cluster === undefined ? await create(bucket, signal) : undefined);
-  if (found === undefined || (cluster !== undefined && found.id !== cluster)) {
-    const has = found === undefined ? "holds no cluster" : `holds cluster ${found.id}`;
+): Promise<Pick<Started, "cluster" | "slots"> & { warnings: readonly string[] }> {
+  const there = await read(bucket);
+  if (cluster !== undefined && there?.id !== cluster) {
+    const has = there === undefined ? "holds no cluster" : `holds cluster ${there.id}`;
     const advice = "start it with its own bucket, or with another --data";
     throw new FrondError(
       "DATA_FOREIGN",
       `${directory} belongs to cluster ${cluster}, and ${bucket.url} ${has}: ${advice}`,
     );
   }
+  const how = probe === "as needed" && there === undefined ? "whole" : probe;
+  const warnings = await probed(bucket, how, signal);
+  const found = there ?? (await create(bucket, signal));
   if (found.slots !== SLOTS || found.hash !== SLOT_HASH) {
     const what = `${found.slots} slots by ${found.hash}; this frond has ${SLOTS} by ${SLOT_HASH}`;
     throw new FrondError("DATA_FOREIGN", `the cluster in ${bucket.url} was created with ${what}`);
@@ -39,7 +47,7 @@ export async function joinCluster(
     const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;
     throw new FrondError("DATA_FOREIGN", `${what}: name an empty bucket, or another --data`);
   }
-  return { cluster: found.id, slots };
+  return { cluster: found.id, slots, warnings };
 }
 
 async function read(bucket: Bucket): Promise<ClusterDocument | undefined> {
@@ -47,13 +55,22 @@ async function read(bucket: Bucket): Promise<ClusterDocument | undefined> {
   return found && decodeCluster(found.bytes, CLUSTER_KEY);
 }
 
-async function create(bucket: Bucket, signal: AbortSignal): Promise<ClusterDocument | undefined> {
+/** An object store may be another one behind the same name by now; a folder is what it was. */
+async function probed(bucket: Bucket, how: BucketSetup["probe"], signal: AbortSignal): Promise<readonly string[]> {
+  if (how === "never" || (how === "as needed" && bucket.url.startsWith("dir:"))) return [];
+  return (await probeBucket(bucket, { quick: how !== "whole", signal })).warnings;
+}
+
+async function create(bucket: Bucket, signal: AbortSignal): Promise<ClusterDocument> {
   const hex = (): string => randomBytes(16).toString("hex");
   const document = { intent: hex(), id: hex(), slots: SLOTS, hash: SLOT_HASH, createdMs: Date.now() };
   const pause = async (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
   const { outcome } = await createUntilKnown(bucket, CLUSTER_KEY, encodeDocument(document), { sleep: pause, signal });
   // Two first nodes: the other one was faster.
-  return outcome === "created" ? document : read(bucket);
+  const found = outcome === "created" ? document : await read(bucket);
+  if (found === undefined)
+    throw new FrondError("BUCKET_REFUSED", `${CLUSTER_KEY} was in ${bucket.url}, and is not any more`);
+  return found;
 }
 
 async function ownedSlots(bucket: Bucket): Promise<Slot[]> {

@@ -41,6 +41,7 @@ export interface KeeperOptions {
   readonly bucket: BucketSpec;
   readonly directory: string;
   readonly cluster: string | undefined;
+  readonly probe: BucketSetup["probe"];
   readonly own: OwnRun;
   readonly unfinished: readonly UnfinishedRun[];
   readonly adopted: readonly RunId[];
@@ -113,7 +114,8 @@ export class Keeper implements SlotDoor {
     this.#own = options.own;
     this.#worker = worker;
     this.#numbers = numbers;
-    this.#asking = new Asking(worker, (news: BucketNews) => this.#told(news));
+    const over = (error: Error): void => this.#told({ news: "failed", why: `the bucket thread: ${error.message}` });
+    this.#asking = new Asking(worker, (news: BucketNews) => this.#told(news), over);
     this.started = undefined as unknown as Started;
   }
 
@@ -123,9 +125,9 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs } = options;
+    const { bucket, directory, cluster, probe, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs },
+      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs },
       numbers,
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {

@@ -15,7 +15,7 @@ import type { Lsn, RunId, RunNumber } from "../types.ts";
 import { VERSION } from "../version.ts";
 import type { BucketSpec, UnfinishedRun } from "./bucketTalk.ts";
 import { type FrozenBucket, freezeBucket, frozenBucket } from "./folder.ts";
-import { Keeper } from "./keeper.ts";
+import { Keeper, type KeeperOptions } from "./keeper.ts";
 import { keepLostTails } from "./lostTail.ts";
 import type { NodeOptions } from "./nodeOptions.ts";
 import type { Recovered } from "./recover.ts";
@@ -55,6 +55,7 @@ export async function openKeeper(
   for (const row of catalog.slots()) slots.load(row.slot, row);
   const keeper = await Keeper.start({
     ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted, ttlMs, maxSyncMs },
+    probe: probeOf(dataDirectory, spec, known),
     ...{ catalog, slots, log, appVersion: VERSION },
     own: { run, runId: recovered.runId.toString("hex") as RunId, firstLsn: 0 as Lsn },
   });
@@ -86,6 +87,15 @@ export async function openKeeper(
 /** The bucket inside of a data directory. */
 export function urlInside(directory: string): string {
   return `dir:${path.resolve(directory, INSIDE)}`;
+}
+
+/** A folder inside of the directory is as good as the directory; a store that stands elsewhere than before is another one. */
+function probeOf(directory: string, spec: BucketSpec, known: FrozenBucket | undefined): KeeperOptions["probe"] {
+  const inside = urlInside(directory);
+  if (spec.url === inside) return "never";
+  const { url, endpoint } = known?.spec ?? { url: inside };
+  const isSame = known === undefined || (url === spec.url && endpoint === spec.endpoint);
+  return isSame ? "as needed" : "whole";
 }
 
 function isFull({ firstLsn, endLsn }: UnfinishedRun): boolean {
