@@ -90,7 +90,8 @@ export interface KeeperHost {
 export class Keeper implements SlotDoor {
   readonly started: Started;
   readonly #o: KeeperOptions;
-  readonly #worker: Worker;
+  /** Where the bucket's side runs. */
+  readonly thread: Worker;
   readonly #asking: Asking<BucketQuestions, BucketNews>;
   readonly #numbers: Float64Array;
   readonly #opening = new Map<Slot, Promise<void>>();
@@ -112,7 +113,7 @@ export class Keeper implements SlotDoor {
   private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
     this.#o = options;
     this.#own = options.own;
-    this.#worker = worker;
+    this.thread = worker;
     this.#numbers = numbers;
     const over = (error: Error): void => this.#told({ news: "failed", why: `the bucket thread: ${error.message}` });
     this.#asking = new Asking(worker, (news: BucketNews) => this.#told(news), over);
@@ -288,7 +289,7 @@ export class Keeper implements SlotDoor {
     this.#stopped = true;
     clearInterval(this.#timer);
     this.#asking.end(new FrondError("STOPPING", "the node is stopping"));
-    await this.#worker.terminate();
+    await this.thread.terminate();
   }
 
   async #open(slot: Slot): Promise<void> {
@@ -332,7 +333,7 @@ export class Keeper implements SlotDoor {
     setImmediate(() => {
       this.#wake = false;
       this.#numbers[NUMBER.asleep] = AWAKE;
-      this.#worker.postMessage("wake");
+      this.thread.postMessage("wake");
     });
   }
 

@@ -26,15 +26,18 @@ export class Asking<Q extends Questions<Q>, News> {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #next = 1;
   #ended: Error | undefined;
+  readonly #over: (error: Error) => void;
 
-  constructor(worker: Worker, told: (news: News) => void) {
+  /** `told`: what the thread says unasked. `over`: it has ended by itself. */
+  constructor(worker: Worker, told: (news: News) => void, over: (error: Error) => void = () => {}) {
     this.#worker = worker;
+    this.#over = over;
     worker.on("message", (message: Answer | News) => {
       if (isAnswer(message)) this.#answered(message);
       else told(message);
     });
-    worker.on("error", (error) => this.end(error instanceof Error ? error : new Error(String(error))));
-    worker.on("exit", (code) => this.end(new Error(`the thread ended with ${code}`)));
+    worker.on("error", (error) => this.#fell(error instanceof Error ? error : new Error(String(error))));
+    worker.on("exit", (code) => this.#fell(new Error(`the thread ended with ${code}`)));
   }
 
   /** Asks. Rejects with what the thread throws, or with how it ended. */
@@ -54,6 +57,12 @@ export class Asking<Q extends Questions<Q>, News> {
     this.#ended ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+  }
+
+  #fell(error: Error): void {
+    if (this.#ended !== undefined) return;
+    this.end(error);
+    this.#over(error);
   }
 
   #answered(answer: Answer): void {

@@ -105,6 +105,14 @@ test("a log that somebody else has sealed ends the node; its end is kept in lost
   expect(told).toMatchObject({ commits: [{ cells: ["note/a"] }] });
 });
 
+test("a bucket thread that fails ends the node", async () => {
+  const { node, fatal } = await onNewDisk(path.join(temporaryDirectory(), "bucket"));
+  const thread = node.keeper?.thread;
+  await thread?.terminate();
+  await until(() => fatal.length > 0);
+  expect(fatal[0]).toMatchObject({ code: "LOG_FAILED" });
+});
+
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
