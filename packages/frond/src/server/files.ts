@@ -32,7 +32,7 @@ export class Files implements FileStore {
     try {
       for await (const bytes of pieces) await thread.ask("piece", { file, bytes });
     } catch (error) {
-      thread.ask("drop", file).catch(() => {});
+      await thread.ask("drop", file).catch(() => {});
       throw error;
     }
     return thread.ask("end", file);
