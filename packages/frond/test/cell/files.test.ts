@@ -114,7 +114,7 @@ class Box extends Cell {
 /** Sources that cannot be sent to a cell. */
 const SOURCES: (() => unknown)[] = [];
 
-function source(make: () => unknown): number {
+function reserve(make: () => unknown): number {
   return SOURCES.push(make) - 1;
 }
 
@@ -157,7 +157,7 @@ describe("put", () => {
       },
     ];
     const [blob, stream, crumbs] = await Promise.all(
-      sources.map((make) => box.putFrom(source(() => (make as () => unknown)()))),
+      sources.map((make) => box.putFrom(reserve(() => (make as () => unknown)()))),
     );
     expect([blob?.hash, stream?.hash, crumbs?.hash]).toEqual(["of a blob", "of a stream", "of crumbs"].map(sha256));
     expect(await Promise.all(["hällo", "", "of crumbs"].map((text) => box.text(sha256(text))))).toEqual([
@@ -186,7 +186,7 @@ describe("put", () => {
     const opened = await openCells(cells);
     let given = 0;
     let most = 0;
-    const pieces = source(async function* () {
+    const pieces = reserve(async function* () {
       for (let i = 0; i < 40; i++) {
         given += 1;
         const [spool] = spooled(opened);
@@ -203,12 +203,12 @@ describe("put", () => {
     const opened = await openCells(cells);
     const box = opened.get(Box, "a");
     let ended = false;
-    const failing = source(async function* () {
+    const failing = reserve(async function* () {
       yield Buffer.from("some");
       throw new RangeError("the client has gone");
     });
     expect(await failureOf(box.putFrom(failing))).toMatchObject({ name: "RangeError", message: "the client has gone" });
-    const wrong = source(async function* () {
+    const wrong = reserve(async function* () {
       try {
         yield "text";
       } finally {
@@ -217,7 +217,7 @@ describe("put", () => {
     });
     expect(await codeOf(box.putFrom(wrong))).toBe("BAD_VALUE");
     expect(ended).toBe(true);
-    expect(await codeOf(box.putFrom(source(() => 7)))).toBe("BAD_VALUE");
+    expect(await codeOf(box.putFrom(reserve(() => 7)))).toBe("BAD_VALUE");
     expect(await codeOf(box.put("x", { kind: "x" } as FileOptions))).toBe("BAD_OPTION");
     expect(await codeOf(box.put("x", { name: "a".repeat(MAX_FILE_LABEL + 1) }))).toBe("BAD_OPTION");
     expect(await codeOf(box.put("x", { name: "a\nb" }))).toBe("BAD_OPTION");
