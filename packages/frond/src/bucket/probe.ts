@@ -34,6 +34,8 @@ export interface ProbeReport {
 export interface ProbeOptions extends BucketCall {
   /** Only one race of creates: for a store that has passed before. */
   readonly quick?: boolean | undefined;
+  /** Hears of each check when it begins. */
+  readonly onBegin?: ((check: ProbeCheck["check"]) => void) | undefined;
   /** Hears of each check when it ends, of the one that fails too. */
   readonly onCheck?: ((check: ProbeCheck) => void) | undefined;
 }
@@ -50,11 +52,12 @@ const ATTEMPTS = 3;
  * not allowed; BUCKET_FAILED when it cannot be reached.
  */
 export async function probeBucket(bucket: Bucket, options: ProbeOptions = {}): Promise<ProbeReport> {
-  const { onCheck, signal, deadlineMs, quick = false } = options;
+  const { onBegin, onCheck, signal, deadlineMs, quick = false } = options;
   const probe = new Probe(bucket, { signal, deadlineMs });
   const checks: ProbeCheck[] = [];
   try {
     for (const [check, look] of quick ? probe.quickChecks() : probe.checks()) {
+      onBegin?.(check);
       const start = performance.now();
       let saw = "it failed";
       let ok = false;

@@ -11,6 +11,7 @@ import { addAlarms } from "./alarms.ts";
 import { addCall } from "./call.ts";
 import { addDelete } from "./delete.ts";
 import { addDev } from "./dev.ts";
+import { addDoctor } from "./doctor.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
 import { addInspection } from "./inspect.ts";
@@ -59,6 +60,7 @@ function makeProgram(json: boolean): Command {
   addDev(program);
   addStart(program);
   addInspection(program);
+  addDoctor(program);
   addAlarms(program);
   addParked(program);
   addSql(program);

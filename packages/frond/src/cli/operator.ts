@@ -72,7 +72,8 @@ async function closing<T>(view: OperatorView, work: (view: OperatorView) => Prom
   }
 }
 
-async function find(data: string | undefined): Promise<{ directory: string; view: OperatorView | undefined }> {
+/** The data directory of a command, and the node that serves it, if one runs. Throws NO_DATA when there is none. */
+export async function find(data: string | undefined): Promise<{ directory: string; view: OperatorView | undefined }> {
   const named = data ?? process.env["FROND_DATA"];
   if (named !== undefined && named !== "") {
     const directory = path.resolve(named);

@@ -29,7 +29,8 @@ export function shareDescriptors(limit: number = descriptorLimit()): DescriptorS
   };
 }
 
-function descriptorLimit(): number {
+/** What the process may hold. Count. */
+export function descriptorLimit(): number {
   try {
     const line = /^Max open files\s+(\d+|unlimited)/m.exec(fs.readFileSync("/proc/self/limits", "utf8"))?.[1];
     if (line !== undefined) return line === "unlimited" ? 65_536 : Number(line);
