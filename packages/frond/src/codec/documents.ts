@@ -38,6 +38,8 @@ export interface LeaseDocument {
 
 /** A part of a run's log in the bucket: its numbers from `from` up to but without `to`. */
 export interface LogRange {
+  /** Of the slot, when the run wrote this. */
+  readonly epoch: Epoch;
   readonly run: RunId;
   readonly from: Seq;
   readonly to: Seq;
@@ -54,8 +56,10 @@ export interface SlotDocument {
   readonly appVersion: string;
   /** The epoch before, and its last surviving txid. */
   readonly before: { readonly epoch: Epoch; readonly txid: Txid };
-  /** Where the history of the slot lies, oldest first: what no checkpoint covers yet. */
+  /** Where the history of the slot lies, oldest first. */
   readonly sources: readonly LogRange[];
+  /** What came before the sources stands in checkpoints only: all epochs before, and of this one what is below `seq`. */
+  readonly covered: { readonly epoch: Epoch; readonly seq: Seq } | undefined;
 }
 
 /** The document as bytes. `intent` comes first. */
@@ -105,14 +109,28 @@ export function decodeSlot(bytes: Uint8Array, key: string): SlotDocument {
     from: at.whole("from", 1) as Seq,
     appVersion: at.text("appVersion"),
     before: { epoch: previous, txid: before.whole("txid") as Txid },
-    sources: at.list("sources").map(decodeRange),
+    sources: decodeRanges(at.list("sources"), previous),
+    covered: at.has("covered") ? decodeCovered(at.inner("covered"), previous) : undefined,
   };
 }
 
-function decodeRange(at: Reader): LogRange {
-  const range = { run: at.hex("run") as RunId, from: at.whole("from", 1) as Seq, to: at.whole("to", 1) as Seq };
-  if (range.to < range.from) throw at.damaged("to");
-  return range;
+/** Ranges in the order of their epochs, of which `last` is the highest that there was. */
+function decodeRanges(list: readonly Reader[], last: Epoch): LogRange[] {
+  const ranges: LogRange[] = [];
+  for (const at of list) {
+    const [from, to] = [at.whole("from", 1) as Seq, at.whole("to", 1) as Seq];
+    if (to < from) throw at.damaged("to");
+    const epoch = at.whole("epoch", 1) as Epoch;
+    if (epoch < (ranges.at(-1)?.epoch ?? 1) || epoch > last) throw at.damaged("epoch");
+    ranges.push({ epoch, run: at.hex("run") as RunId, from, to });
+  }
+  return ranges;
+}
+
+function decodeCovered(at: Reader, last: Epoch): NonNullable<SlotDocument["covered"]> {
+  const epoch = at.whole("epoch", 1) as Epoch;
+  if (epoch > last) throw at.damaged("epoch");
+  return { epoch, seq: at.whole("seq", 1) as Seq };
 }
 
 function open(bytes: Uint8Array, key: string): Reader {
@@ -142,6 +160,10 @@ class Reader {
     this.#path = path;
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.damaged("");
     this.#value = value as Readonly<Record<string, unknown>>;
+  }
+
+  has(name: string): boolean {
+    return this.#value[name] !== undefined;
   }
 
   text(name: string): string {

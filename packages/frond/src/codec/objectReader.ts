@@ -46,7 +46,7 @@ export interface Trailer {
 
 /** What the footer says of the object. */
 export interface Footer extends ObjectHeader {
-  /** Of a segment: the part of its run's log that it holds. Of others 0. */
+  /** Of a segment: the part of its run's log that it holds. Of a seal `toLsn`: where the log ends. Of others 0. */
   readonly fromLsn: Lsn;
   readonly toLsn: Lsn;
   readonly createdMs: number;
@@ -133,7 +133,8 @@ export function decodeFooter(stored: Uint8Array, trailer: Trailer, where: string
   const header = decodeObjectHeader(raw, fields.where);
   const fromLsn = fields.u64(OBJECT_FOOTER["from lsn"], "the first lsn") as Lsn;
   const toLsn = fields.u64(OBJECT_FOOTER["to lsn"], "the lsn behind") as Lsn;
-  if (header.kind === "segment" ? toLsn <= fromLsn : fromLsn + toLsn !== 0) {
+  const none = header.kind === "seal" ? fromLsn === 0 : fromLsn + toLsn === 0;
+  if (header.kind === "segment" ? toLsn <= fromLsn : !none) {
     throw fields.damaged(OBJECT_FOOTER["from lsn"], "the part of the log", `is ${fromLsn} to ${toLsn}`);
   }
   const count = fields.u32(OBJECT_FOOTER.records);

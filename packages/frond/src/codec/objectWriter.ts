@@ -24,7 +24,7 @@ import { headLength, putHead } from "./objectHead.ts";
 
 /** What an object is begun with. */
 export interface ObjectStart extends ObjectHeader {
-  /** Of a segment: the part of its run's log that it holds. Of others absent. */
+  /** Of a segment: the part of its run's log that it holds. Of a seal `toLsn`, where the log ends. Of others absent. */
   readonly fromLsn?: Lsn;
   readonly toLsn?: Lsn;
   /** In ms since 1970. */
@@ -73,7 +73,8 @@ export class ObjectWriter {
     if (start.kind === "segment") {
       assert(fromLsn !== undefined && toLsn !== undefined && fromLsn < toLsn, "a segment is a part of a log");
     } else {
-      assert(fromLsn === undefined && toLsn === undefined, "only a segment is a part of a log");
+      assert(fromLsn === undefined, "only a segment is a part of a log");
+      assert((toLsn === undefined) === (start.kind !== "seal"), "a seal tells where its log ends");
     }
     this.#start = start;
     this.#header = encodeObjectHeader(start);
@@ -216,7 +217,7 @@ export function encodeSegment(
   return Buffer.concat(writer.finish());
 }
 
-/** The object that ends a run's log. */
-export function encodeSeal(start: Omit<ObjectStart, "kind" | "fromLsn" | "toLsn">): Buffer {
+/** The object that ends a run's log: there is nothing behind `toLsn`. */
+export function encodeSeal(start: Omit<ObjectStart, "kind" | "fromLsn"> & { readonly toLsn: Lsn }): Buffer {
   return Buffer.concat(new ObjectWriter({ ...start, kind: "seal" }).finish());
 }

@@ -5,13 +5,20 @@
 //   somebody else's.
 // - `created` can be void: a claimer who slept created an epoch that had been there and was cleaned up, since only the newest
 //   record stays. So newer records are listed after `created`: one by somebody else means superseded.
-// - A record carries its sources whole: where all of the slot's history lies that no checkpoint covers, oldest first. They
-//   are those of the record before, and behind them what the previous owner wrote, from the number at which it began up to
-//   the seal that ended it. Its log must be sealed: a range whose end is open is not a source.
+// - A record carries its sources whole: where the slot's history lies, oldest first. They are those of the record before, and
+//   behind them what the previous owner wrote, from the number at which it began up to the seal that ended it. Its log must
+//   be sealed: a range whose end is open is not a source.
+// - What a checkpoint covers is left out once nobody wants to go back behind that checkpoint, and the record says so: from then
+//   on the history begins with a checkpoint, and a slot whose checkpoints are gone is damaged, not empty.
 // - It also states where the epoch before ended (its last surviving txid), by which everybody who is ahead of that knows
 //   that it holds lost history.
+//
+// Why nobody has to list before the create: whoever knows a record, however old, may claim the epoch behind it. If there is
+// one already, the create fails; if there was one, newer ones are listed after `created`. So a directory that is up to date
+// needs one create and one listing, and one that is not loses nothing but the two.
 // Rejected: a pointer to the record before (a chain that grows, and must not be cleaned up), serving while the create is
-// open because it will probably win.
+// open because it will probably win, leaving out the listing after a create that came soon after another listing (right for
+// as long as no clock stands still in between: who has the slot must not hang on a clock).
 
 import { assert } from "../assert.ts";
 import type { Epoch, RunId, Seq, Txid } from "../types.ts";
@@ -34,6 +41,8 @@ export interface SlotRecord {
   /** The epoch before, and its last surviving txid. */
   readonly before: { readonly epoch: Epoch; readonly txid: Txid };
   readonly sources: readonly Source[];
+  /** What came before stands in checkpoints only; undefined: the sources begin with the first epoch. */
+  readonly covered: Covered | undefined;
 }
 
 /** A checkpoint covers all epochs before this one, and of this one what stands below `seq` in its owner's log. */
@@ -48,8 +57,10 @@ export interface ClaimFacts {
   readonly newest: SlotRecord | undefined;
   /** Where the log of its owner was sealed; undefined when there is no record. */
   readonly seal: Seq | undefined;
-  /** The newest checkpoint, if any. */
+  /** A checkpoint behind which nobody wants to go back, if any. */
   readonly covered: Covered | undefined;
+  /** What the directory of the claimer has of the slot from before it had a bucket. Counts where there is no record. */
+  readonly adopted?: { readonly epoch: Epoch; readonly sources: readonly Source[] } | undefined;
   /** The last txid that was found in the sources, or in the checkpoint. */
   readonly txid: Txid;
   /** Who claims, and the number that is open or next in its log. */
@@ -67,19 +78,29 @@ export function uncovered(sources: readonly Source[], covered: Covered | undefin
     .filter(({ from, to }) => from < to);
 }
 
+/** True when `a` covers as much as `b`, or more. */
+export function coversAsMuch(a: Covered, b: Covered): boolean {
+  return a.epoch > b.epoch || (a.epoch === b.epoch && a.seq >= b.seq);
+}
+
 /** The record that claims the next epoch. */
 export function planSlotClaim(facts: ClaimFacts): SlotRecord {
   const { newest, run, from, txid } = facts;
   assert(newest?.run !== run, "a run claims a slot once");
-  const epoch = newest?.epoch ?? (0 as Epoch);
+  const past = newest === undefined ? facts.adopted : undefined;
+  const epoch = newest?.epoch ?? past?.epoch ?? (0 as Epoch);
   assert(txid >= (newest?.before.txid ?? 0), "txids go on over epochs");
+  const sources = newest === undefined ? (past?.sources ?? []) : [...newest.sources, ownedRange(newest, facts.seal)];
+  const covered = later(newest?.covered, facts.covered);
   return {
-    epoch: (epoch + 1) as Epoch,
-    run,
-    from,
-    before: { epoch, txid },
-    sources: newest === undefined ? [] : uncovered([...newest.sources, ownedRange(newest, facts.seal)], facts.covered),
+    ...{ epoch: (epoch + 1) as Epoch, run, from, before: { epoch, txid } },
+    ...{ sources: uncovered(sources, covered), covered },
   };
+}
+
+function later(a: Covered | undefined, b: Covered | undefined): Covered | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return coversAsMuch(a, b) ? a : b;
 }
 
 /** What the owner of a record wrote: nothing, if its log was sealed before its claim had landed. */

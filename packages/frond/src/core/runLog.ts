@@ -29,7 +29,8 @@ import { Intent, type IntentEvent, type IntentStep } from "./intent.ts";
 /** What stands at a number of a log. `damaged`: it cannot be read, or belongs to another run. */
 export type LogObject =
   | { readonly is: "segment"; readonly from: Lsn; readonly to: Lsn }
-  | { readonly is: "seal" }
+  /** `to`: where the log ends, as far as who sealed it knew. */
+  | { readonly is: "seal"; readonly to?: Lsn }
   | { readonly is: "damaged" };
 
 /** What a listing of `log/<run>/` shows: the numbers were read before the base, which is how their keys are ordered. */
@@ -239,7 +240,8 @@ export type ResumeStep =
   | { readonly do: "read"; readonly seq: Seq; readonly listed: boolean }
   /** The picture was stale: list again, after a pause. */
   | { readonly do: "list" }
-  | { readonly do: "ended"; readonly seal: Seq }
+  /** The log holds nothing behind `lsn`. */
+  | { readonly do: "ended"; readonly seal: Seq; readonly lsn: Lsn | undefined }
   | { readonly do: "stop"; readonly seq: Seq; readonly why: string };
 
 /** What it does first. `known`: the place up to which its disk knows the log to be uploaded. */
@@ -257,7 +259,7 @@ export function resumeBehind(step: ResumeStep & { do: "read" }, found: LogObject
   const { seq, listed } = step;
   if (found === undefined && listed) return { do: "list" };
   if (found === undefined) return { do: "stop", seq, why: "clean-up has passed what this disk knows to be uploaded" };
-  if (found.is === "seal") return { do: "ended", seal: seq };
+  if (found.is === "seal") return { do: "ended", seal: seq, lsn: found.to };
   if (found.is === "damaged") return { do: "stop", seq, why: "what stands there is no segment or seal of this run" };
   return { do: "begin", seq: (seq + 1) as Seq, lsn: found.to };
 }

@@ -119,7 +119,7 @@ export class LogHands {
       if (stored === undefined) return undefined;
       const footer = decodeFooter(stored, trailer, key);
       if (footer.runId !== runId || footer.number !== seq) return { is: "damaged" };
-      if (footer.kind === "seal") return { is: "seal" };
+      if (footer.kind === "seal") return { is: "seal", to: footer.toLsn };
       if (footer.kind !== "segment") return { is: "damaged" };
       return { is: "segment", from: footer.fromLsn, to: footer.toLsn };
     } catch (error) {

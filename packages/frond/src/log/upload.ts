@@ -101,7 +101,8 @@ export class Upload {
       let sealed: { seq: Seq; bytes: Buffer } | undefined;
       const bytesAt = (seq: Seq): Buffer => {
         if (sealed?.seq !== seq) {
-          sealed = { seq, bytes: encodeSeal({ intent, runId, number: seq, createdMs: wallNow() }) };
+          const toLsn = this.uploaded;
+          sealed = { seq, bytes: encodeSeal({ intent, runId, number: seq, toLsn, createdMs: wallNow() }) };
         }
         return sealed.bytes;
       };

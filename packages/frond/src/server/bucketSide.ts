@@ -11,10 +11,10 @@ import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { leaseKey } from "../bucket/objectKeys.ts";
 import { openBucket } from "../bucket/open.ts";
 import { UploadLimit } from "../core/flushRule.ts";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
-import { fetchCell } from "../store/fetch.ts";
+import { fetchCell, type FetchCost } from "../store/fetch.ts";
 import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import {
   AWAKE,
@@ -73,7 +73,13 @@ export class BucketSide implements Questions {
       handsOf: (runId) => this.#handsOf(runId),
       warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
     });
-    this.#claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal });
+    const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
+    this.#claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal, failed });
+    for (const [run, seal] of this.#setup.seals) this.#claims.noteSeal(run, seal);
+    for (const { run, seal } of finished.finished) {
+      const id = unfinished.find((known) => known.run === run)?.runId;
+      if (id !== undefined) this.#claims.noteSeal(id, seal);
+    }
     await this.#begin(own);
     return { ...joined, ...finished };
   }
@@ -83,10 +89,18 @@ export class BucketSide implements Questions {
     return this.#claiming().open(question, { runId, nextSeq: upload.seq });
   }
 
-  async fetchCell({
-    entry,
-    file,
-  }: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<{ gets: number; bytes: number }> {
+  async fetchCell(question: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
+    try {
+      return await this.#fetchCell(question);
+    } catch (error) {
+      if (!isFrondError(error, "OBJECT_DAMAGED")) throw error;
+      // What the index was read from may have been merged into larger packs since, and be gone.
+      this.#claiming().indexes.distrust(question.entry.slot as Slot);
+      return await this.#fetchCell(question);
+    }
+  }
+
+  async #fetchCell({ entry, file }: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
     const { address, slot, epoch, txid, pageSize, pageCount } = entry;
     const is = (held: ReturnType<SlotClaims["indexes"]["held"]>): boolean => {
       const known = held?.cells.get(address)?.entry;
@@ -108,15 +122,19 @@ export class BucketSide implements Questions {
   }
 
   /** Uploads the rest, seals the log, gives up the lease. */
-  async finish(): Promise<void> {
-    await this.#endRun(this.#living());
+  async finish(): Promise<Seq> {
+    const seal = await this.#endRun(this.#living());
     await this.#bucket?.close();
+    return seal;
   }
 
   /** The run has lapsed: finishes it, as soon as the bucket is back, and begins another. */
-  async renew(own: OwnRun): Promise<void> {
-    await this.#endRun(this.#living());
+  async renew(own: OwnRun): Promise<Seq> {
+    const run = this.#living();
+    const seal = await this.#endRun(run);
+    this.#claiming().noteSeal(run.runId, seal);
     await this.#begin(own);
+    return seal;
   }
 
   /** There may be more to upload. */
@@ -168,6 +186,8 @@ export class BucketSide implements Questions {
         // What came between the look and this line woke nobody.
         if (numbers[NUMBER.durable] !== durable && inMs === Infinity) continue;
         if (numbers[NUMBER.wanted] !== wanted) continue;
+        // Woken for its end while it was at work: nobody will wake it again.
+        if (run.ending) return;
         await run.sleep(inMs);
         numbers[NUMBER.asleep] = AWAKE;
       }
@@ -176,12 +196,12 @@ export class BucketSide implements Questions {
     }
   }
 
-  #endRun(run: LivingRun): Promise<void> {
+  #endRun(run: LivingRun): Promise<Seq> {
     run.ended ??= this.#finishRun(run);
     return run.ended;
   }
 
-  async #finishRun(run: LivingRun): Promise<void> {
+  async #finishRun(run: LivingRun): Promise<Seq> {
     run.ending = true;
     run.wake();
     await run.work;
@@ -189,8 +209,12 @@ export class BucketSide implements Questions {
     run.lease.stop();
     run.upload.close();
     this.#segments += run.upload.segments;
-    if (!end.ours) throw new FrondError("DATA_FOREIGN", `somebody else has ended the log of run ${run.runId}`);
+    const { seal } = end;
+    if (!end.ours || seal === undefined) {
+      throw new FrondError("DATA_FOREIGN", `somebody else has ended the log of run ${run.runId}`);
+    }
     await this.#bucket?.delete([leaseKey(run.runId)]);
+    return seal;
   }
 
   #confirmed(lsn: Lsn): void {
@@ -260,7 +284,7 @@ class LivingRun {
   readonly upload: Upload;
   readonly lease: LeaseLoop;
   ending = false;
-  ended: Promise<void> | undefined;
+  ended: Promise<Seq> | undefined;
   work: Promise<void> = Promise.resolve();
   #sleeping: PromiseWithResolvers<void> | undefined;
 

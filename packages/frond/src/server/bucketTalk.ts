@@ -6,7 +6,7 @@
 import type { BucketOptions } from "../bucket/open.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { WantedCell } from "../store/fetch.ts";
-import type { Epoch, Lsn, RunId, RunNumber, Slot, Txid } from "../types.ts";
+import type { Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../types.ts";
 
 /** A run of this data directory. */
 export interface OwnRun {
@@ -42,6 +42,8 @@ export interface BucketSetup {
   readonly unfinished: readonly UnfinishedRun[];
   /** Runs of this directory from before it had a bucket, the oldest first. */
   readonly adopted: readonly RunId[];
+  /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */
+  readonly seals: ReadonlyMap<RunId, Seq>;
   readonly ttlMs: number;
   readonly appVersion: string;
   readonly numbers: SharedArrayBuffer;
@@ -86,11 +88,18 @@ export const WAKE_FOR_WAITERS = 2;
 export interface Started {
   readonly cluster: string;
   /** Runs of `unfinished` whose log in the bucket is now whole and sealed. */
-  readonly finished: readonly RunNumber[];
+  readonly finished: readonly FinishedRun[];
   /** Slots that somebody has owned. */
   readonly slots: readonly Slot[];
   /** Runs of `unfinished` of which somebody else sealed the log before it was whole, and what is lost of each. */
   readonly lost: readonly LostTail[];
+}
+
+/** A run whose log has ended for ever. */
+export interface FinishedRun {
+  readonly run: RunNumber;
+  /** The number of its seal. */
+  readonly seal: Seq;
 }
 
 /** The end of a run's log that came too late. */
@@ -115,10 +124,10 @@ export interface BucketQuestions {
   openSlot(question: { slot: Slot; knows: { run: RunId | undefined; epoch: Epoch; txid: Txid } }): OpenedSlot;
   /** Makes the file of a cell anew, as of a position which is in the bucket. */
   fetchCell(question: { entry: CellEntry; file: string }): { gets: number; bytes: number };
-  /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. */
-  finish(): void;
-  /** Goes on as a further run, after a lapse: the one before is finished first. */
-  renew(own: OwnRun): void;
+  /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. Tells the number of the seal. */
+  finish(): Seq;
+  /** Goes on as a further run, after a lapse: the one before is finished first. Tells the number of its seal. */
+  renew(own: OwnRun): Seq;
 }
 
 /** What is told unasked. */

@@ -10,16 +10,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Bucket } from "../bucket/bucket.ts";
 import { leaseKey, logKey, NODE_PREFIX, runOfLease } from "../bucket/objectKeys.ts";
 import { decodeLease, encodeDocument, type LeaseDocument } from "../codec/documents.ts";
-import { firstMissing } from "../core/runLog.ts";
+import { resumeBehind, resumeLog, type ResumeStep } from "../core/runLog.ts";
 import { Watching } from "../core/watching.ts";
 import { FrondError } from "../errors.ts";
 import type { LogHands } from "../log/logHands.ts";
 import { listRunLog, readHeader } from "../log/runObjects.ts";
 import { sealRun } from "../log/sealRun.ts";
 import { Upload } from "../log/upload.ts";
-import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
+import type { Lsn, RunId, Seq } from "../types.ts";
 import { VERSION } from "../version.ts";
-import type { LostTail, Started, UnfinishedRun } from "./bucketTalk.ts";
+import type { FinishedRun, LostTail, Started, UnfinishedRun } from "./bucketTalk.ts";
 import { monotonicMs } from "./monotonic.ts";
 
 /** What runs are finished with. */
@@ -41,12 +41,13 @@ const SIGNS_OF_LIFE = 2;
 
 /** Finishes every run that is not the own one. Throws BUCKET_IN_USE while another node is alive. */
 export async function finishRuns(options: FinishOptions): Promise<Pick<Started, "finished" | "lost">> {
-  const finished: RunNumber[] = [];
+  const finished: FinishedRun[] = [];
   const lost: LostTail[] = [];
   for (const run of options.unfinished) {
-    const tail = await finishOwn(options, run);
-    if (tail !== undefined) lost.push(tail);
-    finished.push(run.run);
+    const { seal, lsn } = await finishOwn(options, run);
+    finished.push({ run: run.run, seal });
+    // Ahead of the bucket: something is lost. Behind it: this disk is a copy of an earlier state. Neither is believed.
+    if (lsn !== run.endLsn && run.endLsn > run.firstLsn) lost.push({ run: run.run, from: lsn });
   }
   const others: RunId[] = [];
   for (const { key } of await options.bucket.list(NODE_PREFIX)) {
@@ -57,55 +58,66 @@ export async function finishRuns(options: FinishOptions): Promise<Pick<Started, 
   return { finished, lost };
 }
 
-async function finishOwn(options: FinishOptions, run: UnfinishedRun): Promise<LostTail | undefined> {
-  const { bucket, logFolder, ttlMs, handsOf } = options;
+/** Where a log has ended: at which number, and what it holds. */
+interface End {
+  readonly seal: Seq;
+  readonly lsn: Lsn;
+}
+
+async function finishOwn(options: FinishOptions, run: UnfinishedRun): Promise<End> {
+  const { bucket, handsOf } = options;
   const hands = handsOf(run.runId);
   const lease = new StandIn(options, run.runId);
   try {
-    const begin = await resume(hands, run);
-    let uploaded = begin.lsn;
-    if (begin.seal === undefined) {
-      const upload = new Upload({
-        ...{ hands, logFolder, run: run.run, runId: run.runId, now: monotonicMs, wallNow: Date.now },
-        start: { seq: begin.seq, lsn: begin.lsn, ttlMs, adopted: true },
-        believed: () => false,
-        onConfirmed: () => {},
-      });
-      await upload.finish(run.endLsn);
-      upload.close();
-      uploaded = upload.uploaded;
-    }
+    const end = await finishLog(options, hands, run);
     await lease.stop();
     await bucket.delete([leaseKey(run.runId)]);
-    return uploaded < run.endLsn ? { run: run.run, from: uploaded } : undefined;
+    return end;
   } finally {
     await lease.stop();
   }
 }
 
+async function finishLog({ logFolder, ttlMs }: FinishOptions, hands: LogHands, run: UnfinishedRun): Promise<End> {
+  for (;;) {
+    const begin = await resume(hands, run);
+    if (begin.do === "ended") return { seal: begin.seal, lsn: endOf(begin, run) };
+    const upload = new Upload({
+      ...{ hands, logFolder, run: run.run, runId: run.runId, now: monotonicMs, wallNow: Date.now },
+      start: { seq: begin.seq, lsn: begin.lsn, ttlMs, adopted: true },
+      believed: () => false,
+      onConfirmed: () => {},
+    });
+    try {
+      const { seal } = await upload.finish(run.endLsn);
+      if (seal !== undefined) return { seal, lsn: upload.uploaded };
+      // Somebody else has ended it meanwhile, elsewhere.
+    } finally {
+      upload.close();
+    }
+  }
+}
+
+/** Where a log ends that was sealed already. Who sealed a log in which nothing stood knows of nothing. */
+function endOf({ seal, lsn }: ResumeStep & { do: "ended" }, run: UnfinishedRun): Lsn {
+  if (lsn === undefined || (lsn === 0 && seal === 1)) return run.firstLsn;
+  return lsn;
+}
+
 /** Where the upload of a run of this directory goes on, or where its log is sealed already. */
-async function resume(hands: LogHands, run: UnfinishedRun): Promise<{ seq: Seq; lsn: Lsn; seal?: Seq }> {
+async function resume(hands: LogHands, run: UnfinishedRun): Promise<ResumeStep & { do: "begin" | "ended" }> {
   for (let tries = 1; ; tries++) {
     const listed = await hands.list();
     if (listed.saw === "listing") {
-      const { listing } = listed;
-      const seq = firstMissing(listing);
-      if (seq === 1) return { seq, lsn: run.firstLsn };
-      let last = (seq - 1) as Seq;
-      let seen = await hands.read(last);
-      let seal: Seq | undefined;
-      if (seen.saw === "object" && seen.found.is === "seal") {
-        seal = last;
-        // In front of it stands the last segment, if there is one.
-        if (last <= listing.base) return { seq, lsn: last === 1 ? run.firstLsn : run.endLsn, seal };
-        last = (last - 1) as Seq;
-        seen = await hands.read(last);
+      // What of its log was uploaded the bucket tells: the last number of a log is never cleaned up.
+      let step = resumeLog(listed.listing, { seq: 1 as Seq, lsn: run.firstLsn });
+      if (step.do === "read") {
+        const seen = await hands.read(step.seq);
+        if (seen.saw !== "failed") step = resumeBehind(step, seen.saw === "object" ? seen.found : undefined);
       }
-      if (seen.saw === "object" && seen.found.is === "segment") {
-        return { seq, lsn: seen.found.to, ...(seal !== undefined && { seal }) };
-      }
-      if (seen.saw === "object") {
-        throw new FrondError("OBJECT_DAMAGED", `${logKey(run.runId, last)} is no segment of run ${run.runId}`);
+      if (step.do === "begin" || step.do === "ended") return step;
+      if (step.do === "stop") {
+        throw new FrondError("OBJECT_DAMAGED", `${logKey(run.runId, step.seq)}: ${step.why}`);
       }
     }
     await hands.pause(tries);

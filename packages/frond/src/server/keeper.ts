@@ -15,7 +15,7 @@ import { FrondError } from "../errors.ts";
 import { FINISH_GRACE_MS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry } from "../store/catalog.ts";
-import type { Lsn, RunId, RunNumber, Slot } from "../types.ts";
+import type { Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
 import {
   type BucketNews,
   type BucketQuestions,
@@ -45,6 +45,7 @@ export interface KeeperOptions {
   readonly own: OwnRun;
   readonly unfinished: readonly UnfinishedRun[];
   readonly adopted: readonly RunId[];
+  readonly seals: ReadonlyMap<RunId, Seq>;
   readonly ttlMs: number;
   readonly appVersion: string;
   readonly maxSyncMs: number;
@@ -126,9 +127,10 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, probe, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs } = options;
+    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals, ttlMs, appVersion, maxSyncMs } =
+      options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, ttlMs, appVersion, maxSyncMs },
+      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, seals, ttlMs, appVersion, maxSyncMs },
       numbers,
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
@@ -248,16 +250,15 @@ export class Keeper implements SlotDoor {
     await Promise.all(Array.from({ length: SLOTS_AT_ONCE }, openNext));
   }
 
-  /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. False when the bucket did not do it in time. */
-  async finish(): Promise<boolean> {
-    const { promise: late, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => resolve(false), FINISH_GRACE_MS);
+  /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. Where it is sealed; 0 when the bucket did not do it in time. */
+  async finish(): Promise<Seq | 0> {
+    const { promise: late, resolve } = Promise.withResolvers<0>();
+    const timer = setTimeout(() => resolve(0), FINISH_GRACE_MS);
     try {
-      const finished = this.#asking.ask("finish", undefined).then(() => true);
-      return await Promise.race([finished, late]);
+      return await Promise.race([this.#asking.ask("finish", undefined), late]);
     } catch (error) {
       this.#o.log.warn({ err: error }, "the end of the log is not in the bucket yet; the next start uploads it");
-      return false;
+      return 0;
     } finally {
       clearTimeout(timer);
     }
@@ -265,17 +266,18 @@ export class Keeper implements SlotDoor {
 
   /**
    * Goes on as a further run, after a lapse: as soon as the bucket is back, what is left of the log is uploaded and sealed. The
-   * log must be flushed, and nothing may write. Rejects when somebody else has sealed it.
+   * log must be flushed, and nothing may write. Tells where it is sealed; rejects when somebody else has sealed it.
    */
-  async renew(own: OwnRun): Promise<void> {
+  async renew(own: OwnRun): Promise<Seq> {
     const { commitLog } = this.#attached();
     const { appended } = commitLog;
     assert(appended === commitLog.durable, "a run ends when its log is on the disk");
-    await this.#asking.ask("renew", own);
+    const seal = await this.#asking.ask("renew", own);
     // The run has sealed its log itself, behind all of it.
     commitLog.confirm(appended);
     this.#own = own;
     for (const tell of this.#held.splice(0)) tell();
+    return seal;
   }
 
   /** Runs `tell` while the lease is believed: at once, or when the node serves again. */

@@ -44,9 +44,9 @@ export async function nextRun(node: NodeParts): Promise<void> {
   const id = randomBytes(16);
   catalog.putRun({ run, id: id.toString("hex"), boot: options.boot ?? bootId(), startedMs: Date.now(), ...UNENDED });
   makeRunFolder(path.join(options.dataDirectory, "log"), run, id.toString("hex"));
-  await keeper.renew({ run, runId: id.toString("hex") as RunId, firstLsn: commitLog.appended });
+  const seal = await keeper.renew({ run, runId: id.toString("hex") as RunId, firstLsn: commitLog.appended });
   const row = catalog.runs().find((known) => known.run === old);
-  if (row !== undefined) catalog.putRun({ ...row, ended: "unclean", sealed: true });
+  if (row !== undefined) catalog.putRun({ ...row, ended: "unclean", seal });
   await commitLog.beginRun(run);
   committer.runId = id;
   slots.newRun();

@@ -21,6 +21,7 @@ import type { SlotTable } from "../core/slots.ts";
 import type { Catalog } from "../store/catalog.ts";
 import type { DirectoryLock } from "../store/lock.ts";
 import { Marker } from "../store/marker.ts";
+import type { Seq } from "../types.ts";
 import { Alarms, type AlarmsNode } from "./alarms.ts";
 import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
@@ -298,11 +299,11 @@ export class Node {
     await this.commitLog.flushed();
     await this.ledger.flush();
     await this.commitLog.close();
-    const sealed = (await this.keeper?.finish()) === true;
+    const seal = (await this.keeper?.finish()) ?? 0;
     await this.keeper?.stop();
     this.host.closeAll();
     const synced = await syncFileSystem(this.options.dataDirectory);
-    if (!this.#failed) this.#markClean(synced, sealed);
+    if (!this.#failed) this.#markClean(synced, seal);
     this.#release();
   }
 
@@ -311,10 +312,10 @@ export class Node {
     this.#lock.release();
   }
 
-  #markClean(synced: boolean, sealed: boolean): void {
+  #markClean(synced: boolean, seal: Seq | 0): void {
     try {
       const row = this.catalog.runs().find((known) => known.run === this.commitLog.run);
-      if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced, sealed });
+      if (row !== undefined) this.catalog.putRun({ ...row, ended: "clean", synced, seal });
     } catch (error) {
       this.options.log.warn(
         { err: error },

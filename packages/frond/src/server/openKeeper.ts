@@ -11,9 +11,9 @@ import { LEASE_TTL_MS } from "../limits.ts";
 import { listLogFiles } from "../log/files.ts";
 import { scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
-import type { Lsn, RunId, RunNumber } from "../types.ts";
+import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
 import { VERSION } from "../version.ts";
-import type { BucketSpec, UnfinishedRun } from "./bucketTalk.ts";
+import type { BucketSpec, FinishedRun, UnfinishedRun } from "./bucketTalk.ts";
 import { type FrozenBucket, freezeBucket, frozenBucket } from "./folder.ts";
 import { Keeper, type KeeperOptions } from "./keeper.ts";
 import { keepLostTails } from "./lostTail.ts";
@@ -56,7 +56,7 @@ export async function openKeeper(
   const keeper = await Keeper.start({
     ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted, ttlMs, maxSyncMs },
     probe: probeOf(dataDirectory, spec, known),
-    ...{ catalog, slots, log, appVersion: VERSION },
+    ...{ catalog, slots, log, appVersion: VERSION, seals: sealsOf(catalog) },
     own: { run, runId: recovered.runId.toString("hex") as RunId, firstLsn: 0 as Lsn },
   });
   try {
@@ -105,7 +105,7 @@ function isFull({ firstLsn, endLsn }: UnfinishedRun): boolean {
 /** Runs of the directory whose log the bucket may not have whole, with the extent of each. */
 function unfinishedRuns(directory: string, catalog: Catalog, own: RunNumber): UnfinishedRun[] {
   const files = listLogFiles(path.join(directory, "log"));
-  const rows = catalog.runs().filter((row) => row.run < own && !row.sealed);
+  const rows = catalog.runs().filter((row) => row.run < own && row.seal === 0);
   return rows.map(({ run, id }) => {
     const extent = { firstLsn: 0 as Lsn, endLsn: 0 as Lsn };
     for (const [i, entry] of files.filter((file) => file.run === run).entries()) {
@@ -118,8 +118,14 @@ function unfinishedRuns(directory: string, catalog: Catalog, own: RunNumber): Un
   });
 }
 
-function markFinished(catalog: Catalog, finished: readonly RunNumber[]): void {
+function markFinished(catalog: Catalog, finished: readonly FinishedRun[]): void {
   for (const row of catalog.runs()) {
-    if (finished.includes(row.run) && !row.sealed) catalog.putRun({ ...row, sealed: true });
+    const seal = finished.find(({ run }) => run === row.run)?.seal;
+    if (seal !== undefined) catalog.putRun({ ...row, seal });
   }
+}
+
+function sealsOf(catalog: Catalog): Map<RunId, Seq> {
+  const rows = catalog.runs().filter(({ seal }) => seal > 0);
+  return new Map(rows.map(({ id, seal }) => [id as RunId, seal as Seq]));
 }

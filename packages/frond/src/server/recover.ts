@@ -74,7 +74,7 @@ export function recover(directory: string, catalog: Catalog, boot: string): Reco
 }
 
 /** How a run is written down that has just begun. */
-export const UNENDED = { ended: null, synced: false, sealed: false };
+export const UNENDED = { ended: null, synced: false, seal: 0 } as const;
 
 /** Runs of which only the log is left: a catalog that is new has yet to know them, for what they wrote may not be in the bucket. */
 function nameUnknownRuns(logFolder: string, catalog: Catalog, known: readonly RunNumber[]): void {

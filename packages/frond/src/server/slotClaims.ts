@@ -1,17 +1,20 @@
-// Taking slots: from the newest record of a slot in the bucket to a record that names this run.
+// Taking slots: core/claiming, carried out, from a record of a slot in the bucket to one that names this run.
 //
-// Rule (I1): a slot is served only when its record of a new epoch was created by this run and nobody has created a later one.
+// Rule (I1): what the machine says is carried out; a slot is served when it says `owned`. The record that a directory knows is
+// tried first, without looking whether there are newer ones: the create and the listing behind it tell.
 // What a directory knows of a slot is believed if its own run was the last owner, whose log is then in the bucket whole;
 // else it is read out of the bucket, and what stands in the directory is nothing but old files.
 
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
-import { createUntilKnown } from "../bucket/createUntilKnown.ts";
 import { logKey, parseSlotKey, slotKey, slotPrefix } from "../bucket/objectKeys.ts";
+import { pause } from "../bucket/retry.ts";
 import { decodeSlot, encodeDocument, type LogRange, type SlotDocument } from "../codec/documents.ts";
+import { type ClaimEvent, type ClaimStep, Claiming, planSlotClaim, type SlotRecord } from "../core/claiming.ts";
 import { FrondError } from "../errors.ts";
+import { BUCKET_INTENT_BYTES } from "../limits.ts";
 import { listRunLog, readHeader } from "../log/runObjects.ts";
-import type { Epoch, RunId, Seq, Slot, Txid } from "../types.ts";
+import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import type { BucketQuestions, OpenedSlot } from "./bucketTalk.ts";
 import type { SlotIndex } from "./slotIndex.ts";
 import { SlotIndexes } from "./slotIndexes.ts";
@@ -24,6 +27,8 @@ export interface ClaimOptions {
   readonly adopted: readonly RunId[];
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
+  /** Hears of what failed, and is tried again. */
+  readonly failed: (what: string, error: unknown) => void;
 }
 
 /** Where the log of the own run stands. */
@@ -39,7 +44,7 @@ type Question = Parameters<BucketQuestions["openSlot"]>[0];
 export class SlotClaims {
   readonly #o: ClaimOptions;
   readonly indexes: SlotIndexes;
-  readonly #seals = new Map<RunId, Seq>();
+  readonly #seals = new Map<RunId, Promise<Seq>>();
 
   constructor(options: ClaimOptions) {
     this.#o = options;
@@ -48,54 +53,78 @@ export class SlotClaims {
 
   /** Takes a slot. Throws SLOT_OWNED when another run owns it, and what the bucket throws. */
   async open({ slot, knows }: Question, own: OwnLog): Promise<OpenedSlot> {
-    const newest = await this.newest(slot);
-    if (newest?.run === own.runId) return this.#again(newest, own, knows);
-    const sources = await this.#sources(newest, knows.txid);
-    const believed = newest === undefined || knows.run === newest.run;
-    const index = believed ? undefined : await this.indexes.read(slot, sources);
-    const before = {
-      epoch: Math.max(newest?.epoch ?? 0, knows.epoch) as Epoch,
-      txid: index === undefined ? knows.txid : index.at.txid,
-    };
-    const epoch = (before.epoch + 1) as Epoch;
-    const document: SlotDocument = {
-      ...{ intent: randomBytes(16).toString("hex"), slot, epoch, run: own.runId, from: own.nextSeq },
-      ...{ appVersion: this.#o.appVersion, before, sources },
-    };
-    await this.#create(document);
-    return { epoch, txid: before.txid, cells: index && entriesOf(index) };
+    let newest = knows.epoch === 0 ? undefined : await this.#record(slot, knows.epoch);
+    newest ??= await this.newest(slot);
+    for (;;) {
+      if (newest?.run === own.runId) return this.#again(newest, own, knows);
+      const opened = await this.#claim(slot, newest, own, knows);
+      if (opened !== undefined) return opened;
+      newest = await this.newest(slot);
+    }
   }
 
   /** The index of a slot that the own run has taken, with what the bucket has of this run too. */
   async indexOf(slot: Slot, own: OwnLog): Promise<SlotIndex> {
     const newest = await this.newest(slot);
-    const sources = newest === undefined ? await this.#adopted() : this.#withOwn(newest, own);
+    const sources = newest === undefined ? await this.#adopted(1 as Epoch) : this.#withOwn(newest, own);
     return this.indexes.read(slot, sources);
   }
 
   /** The newest record of a slot; undefined: nobody has ever owned it. */
   async newest(slot: Slot): Promise<SlotDocument | undefined> {
-    const key = await this.#newestKey(slotPrefix(slot), undefined);
-    if (key === undefined) return undefined;
-    const found = await this.#o.bucket.get(key);
-    if (found === undefined) throw new FrondError("OBJECT_DAMAGED", `${key} is gone from ${this.#o.bucket.url}`);
-    return decodeSlot(found.bytes, key);
+    for (;;) {
+      const epoch = await this.#newestEpoch(slot, undefined);
+      if (epoch === undefined) return undefined;
+      const found = await this.#record(slot, epoch);
+      // Else it was cleaned up since, for there is a newer one.
+      if (found !== undefined) return found;
+    }
+  }
+
+  /** Where a run's log ended is known. */
+  noteSeal(run: RunId, seal: Seq): void {
+    this.#seals.set(run, Promise.resolve(seal));
   }
 
   /** Where a run's log ended for ever. Throws SLOT_OWNED while it has not. */
-  async sealOf(run: RunId): Promise<Seq> {
-    const known = this.#seals.get(run);
-    if (known !== undefined) return known;
+  sealOf(run: RunId): Promise<Seq> {
+    const known = this.#seals.get(run) ?? this.#findSeal(run);
+    this.#seals.set(run, known);
+    known.catch(() => this.#seals.delete(run));
+    return known;
+  }
+
+  async #findSeal(run: RunId): Promise<Seq> {
     const { seqs } = await listRunLog(this.#o.bucket, run);
+    let seal: Seq | undefined;
     for (const seq of seqs.toReversed()) {
       const header = await readHeader(this.#o.bucket, logKey(run, seq));
       // Behind a seal nothing counts; in front of it are segments.
       if (header?.kind === "segment") break;
-      if (header?.kind === "seal") this.#seals.set(run, seq);
+      if (header?.kind === "seal") seal = seq;
     }
-    const seal = this.#seals.get(run);
     if (seal === undefined) throw owned(`run ${run} is alive, or was not seen to be dead yet`);
     return seal;
+  }
+
+  /** Claims the epoch behind `newest`; undefined when that was not the newest record. */
+  async #claim(
+    slot: Slot,
+    newest: SlotDocument | undefined,
+    own: OwnLog,
+    knows: Question["knows"],
+  ): Promise<OpenedSlot | undefined> {
+    const seal = newest && (await this.sealOf(newest.run));
+    const past = newest === undefined && knows.txid > 0 ? await this.#adopted(knows.epoch) : [];
+    const believed = newest === undefined || knows.run === newest.run;
+    const index = believed ? undefined : await this.indexes.read(slot, this.#withSealed(newest, seal as Seq));
+    const txid = index === undefined ? knows.txid : index.at.txid;
+    const record = planSlotClaim({
+      ...{ newest, seal, covered: undefined, txid, run: own.runId, from: own.nextSeq },
+      adopted: { epoch: knows.epoch, sources: past },
+    });
+    if (!(await this.#create(slot, record))) return undefined;
+    return { epoch: record.epoch, txid, cells: index && entriesOf(index) };
   }
 
   /** The run took the slot before, and the answer was lost on its way here. */
@@ -109,45 +138,87 @@ export class SlotClaims {
   }
 
   #withOwn(newest: SlotDocument, own: OwnLog): LogRange[] {
-    return [...newest.sources, { run: own.runId, from: newest.from, to: own.nextSeq }];
+    const { epoch, from, sources } = newest;
+    return [...sources, { epoch, run: own.runId, from, to: own.nextSeq }];
   }
 
-  async #sources(newest: SlotDocument | undefined, txid: Txid): Promise<LogRange[]> {
-    if (newest === undefined) return txid === 0 ? [] : this.#adopted();
-    const to = await this.sealOf(newest.run);
-    const last = { run: newest.run, from: newest.from, to };
-    return to > newest.from ? [...newest.sources, last] : [...newest.sources];
+  #withSealed({ epoch, run, from, sources }: SlotDocument, seal: Seq): LogRange[] {
+    return seal > from ? [...sources, { epoch, run, from, to: seal }] : [...sources];
   }
 
-  /** Where the history of slots lies that were never owned by a run with a bucket. */
-  async #adopted(): Promise<LogRange[]> {
+  /** Where the history of slots lies that were never owned by a run with a bucket; `epoch`: the highest that there was. */
+  async #adopted(epoch: Epoch): Promise<LogRange[]> {
     const ranges: LogRange[] = [];
     for (const run of this.#o.adopted) {
       const to = await this.sealOf(run);
-      if (to > 1) ranges.push({ run, from: 1 as Seq, to });
+      if (to > 1) ranges.push({ epoch, run, from: 1 as Seq, to });
     }
     return ranges;
   }
 
-  async #create(document: SlotDocument): Promise<void> {
-    const { bucket, sleep, signal } = this.#o;
-    const key = slotKey(document.slot, document.epoch);
-    const { outcome } = await createUntilKnown(bucket, key, encodeDocument(document), { sleep, signal });
-    if (outcome === "exists") throw owned(`another run has taken slot ${document.slot} at the same moment`);
-    const newer = await this.#newestKey(slotPrefix(document.slot), key);
-    if (newer !== undefined) throw owned(`${newer} was created behind it`);
+  /** True when the record stands, and nobody has created a later one. */
+  async #create(slot: Slot, record: SlotRecord): Promise<boolean> {
+    const intent = randomBytes(16).toString("hex");
+    const bytes = encodeDocument({ intent, slot, appVersion: this.#o.appVersion, ...record });
+    const claiming = new Claiming(record);
+    for (let step = claiming.start(); ;) {
+      if (step.do === "owned") return true;
+      if (step.do === "lost" || step.do === "superseded") return false;
+      step = claiming.on(await this.#perform(step, slot, bytes));
+    }
   }
 
-  async #newestKey(prefix: string, after: string | undefined): Promise<string | undefined> {
-    let newest: string | undefined;
-    for (let from = after; ;) {
-      const page = await this.#o.bucket.list(prefix, from);
-      for (const { key } of page) if (parseSlotKey(key) !== undefined) newest = key;
-      if (page.length < 1000) return newest;
+  async #perform(
+    step: Exclude<ClaimStep, { do: "owned" | "lost" | "superseded" }>,
+    slot: Slot,
+    bytes: Buffer,
+  ): Promise<ClaimEvent> {
+    const { bucket, sleep, signal, failed } = this.#o;
+    if (step.do === "pause") {
+      await sleep(pause(step.tries, randomInt(1000) / 1000), signal);
+      signal.throwIfAborted();
+      return { saw: "waited" };
+    }
+    try {
+      const key = slotKey(slot, step.epoch);
+      if (step.do === "create") return { saw: await bucket.create(key, bytes, { signal }) };
+      if (step.do === "read back") return await this.#readBack(key, bytes);
+      return { saw: "newest", epoch: (await this.#newestEpoch(slot, step.epoch)) ?? step.epoch };
+    } catch (error) {
+      signal.throwIfAborted();
+      failed(`taking slot ${slot}`, error);
+      return { saw: step.do === "create" ? "unknown" : "failed" };
+    }
+  }
+
+  async #readBack(key: string, own: Buffer): Promise<ClaimEvent> {
+    const found = await this.#o.bucket.get(key);
+    if (found === undefined) return { saw: "absent" };
+    const begins = found.bytes.subarray(0, BUCKET_INTENT_BYTES).equals(own.subarray(0, BUCKET_INTENT_BYTES));
+    if (begins && found.size === own.length) return { saw: "ours" };
+    return { saw: "other", found: decodeSlot(found.bytes, key) };
+  }
+
+  async #record(slot: Slot, epoch: Epoch): Promise<SlotDocument | undefined> {
+    const key = slotKey(slot, epoch);
+    const found = await this.#o.bucket.get(key);
+    return found && decodeSlot(found.bytes, key);
+  }
+
+  /** The highest epoch behind `after` of which a record is listed. */
+  async #newestEpoch(slot: Slot, after: Epoch | undefined): Promise<Epoch | undefined> {
+    let newest: Epoch | undefined;
+    for (let from = after && slotKey(slot, after); ;) {
+      const page = await this.#o.bucket.list(slotPrefix(slot), from);
+      for (const { key } of page) newest = parseSlotKey(key)?.epoch ?? newest;
+      if (page.length < PAGE) return newest;
       from = page.at(-1)?.key;
     }
   }
 }
+
+/** Objects in one answer of a listing. Count. */
+const PAGE = 1000;
 
 function entriesOf(index: SlotIndex): OpenedSlot["cells"] {
   return [...index.cells.values()].map(({ entry }) => entry);

@@ -9,7 +9,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { FrondError, isFrondError } from "../errors.ts";
 import { wrapSqlError } from "./sqlerror.ts";
 import type { Armed } from "../core/alarm.ts";
-import type { Address, Epoch, LogPlace, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, RunNumber, Seq, Slot, Txid } from "../types.ts";
 
 /** What is known of one cell. Mutable: an open cell keeps it current; `dirty` says that the file does not know yet. */
 export interface CellEntry {
@@ -51,8 +51,8 @@ export interface RunRow {
   readonly ended: "clean" | "unclean" | null;
   /** A clean stop also brought every cell's file to stable storage. */
   readonly synced: boolean;
-  /** Its log in the bucket is whole and has ended for ever. */
-  readonly sealed: boolean;
+  /** The number of the seal that ended its log in the bucket for ever, and was seen; 0 = not yet. */
+  readonly seal: Seq | 0;
 }
 
 /** Epoch and last txid of a slot. */
@@ -68,7 +68,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS run (
     run INTEGER PRIMARY KEY, id TEXT NOT NULL, boot TEXT NOT NULL, started INTEGER NOT NULL, ended TEXT, synced INTEGER NOT NULL,
-    sealed INTEGER NOT NULL DEFAULT 0
+    seal INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE TABLE IF NOT EXISTS slot (
     slot INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, txid INTEGER NOT NULL, opened INTEGER NOT NULL DEFAULT 0
@@ -95,7 +95,7 @@ const UPGRADES = [
   `ALTER TABLE cell ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE cell ADD COLUMN failed_alarms INTEGER NOT NULL DEFAULT 0;`,
   "ALTER TABLE cell ADD COLUMN last_id INTEGER NOT NULL DEFAULT 0;",
-  `ALTER TABLE run ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
+  `ALTER TABLE run ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE slot ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;`,
 ];
 
@@ -191,7 +191,7 @@ export class Catalog {
       startedMs: row["started"] as number,
       ended: row["ended"] as RunRow["ended"],
       synced: row["synced"] === 1,
-      sealed: row["sealed"] === 1,
+      seal: row["seal"] as Seq | 0,
     }));
   }
 
@@ -200,7 +200,7 @@ export class Catalog {
     this.#db.exec("PRAGMA synchronous = FULL");
     this.#db
       .prepare("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)")
-      .run(row.run, row.id, row.boot, row.startedMs, row.ended, row.synced ? 1 : 0, row.sealed ? 1 : 0);
+      .run(row.run, row.id, row.boot, row.startedMs, row.ended, row.synced ? 1 : 0, row.seal);
     this.#db.exec("PRAGMA synchronous = NORMAL");
   }
 

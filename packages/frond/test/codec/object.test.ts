@@ -12,11 +12,12 @@ import { encodeSeal, encodeSegment, type ObjectStart, ObjectWriter } from "../..
 import type { CommitRecord, DecodedRecord } from "../../src/codec/record.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_COMMIT_BYTES, MAX_FOOTER_BYTES, MAX_RECORD_BYTES, OBJECT_BLOCK_RAW_BYTES } from "../../src/limits.ts";
-import type { Address, Slot, Txid } from "../../src/types.ts";
+import type { Address, Lsn, Slot, Txid } from "../../src/types.ts";
 import { KEY, rawFooter, readWhole, START, summedTrailer, withFooter } from "./objects.ts";
 import { anyClaim, anyCommit, cellOf, claimBytes, commitBytes, sampleClaim, sampleCommit } from "./samples.ts";
 
-const { fromLsn: _from, toLsn: _to, ...UNNAMED } = START;
+const { fromLsn: _from, toLsn, ...UNNAMED } = START;
+const SEAL = { ...UNNAMED, toLsn: toLsn as Lsn };
 const PACK: ObjectStart = { ...UNNAMED, kind: "pack" };
 
 interface Given {
@@ -161,10 +162,10 @@ describe("what was written comes back", () => {
   });
 
   test("a seal", () => {
-    const { header, footer } = readWhole(encodeSeal(UNNAMED));
+    const { header, footer } = readWhole(encodeSeal(SEAL));
     expect(header.kind).toBe("seal");
     expect(footer).toMatchObject({ ...header, createdMs: START.createdMs, blocks: [], entries: [] });
-    expect(footer).toMatchObject({ fromLsn: 0, toLsn: 0, firstMs: 0, lastMs: 0 });
+    expect(footer).toMatchObject({ fromLsn: 0, toLsn, firstMs: 0, lastMs: 0 });
   });
 
   test("a section that is not known stays in the head", () => {
@@ -181,11 +182,13 @@ describe("what was written comes back", () => {
 });
 
 test("a writer refuses what no reader would take", () => {
-  const sealing = { ...UNNAMED, kind: "seal" as const };
+  const sealing = { ...SEAL, kind: "seal" as const };
   expect(() => new ObjectWriter(PACK).finish()).toThrow(AssertionError);
   expect(() => new ObjectWriter(sealing).add(record(1, 1, 1).bytes)).toThrow(AssertionError);
   expect(() => new ObjectWriter({ ...START, toLsn: START.fromLsn as never })).toThrow(AssertionError);
   expect(() => new ObjectWriter({ ...START, kind: "snapshot" })).toThrow(AssertionError);
+  expect(() => new ObjectWriter({ ...START, kind: "seal" })).toThrow(AssertionError);
+  expect(() => new ObjectWriter({ ...UNNAMED, kind: "seal" })).toThrow(AssertionError);
   const writer = new ObjectWriter(PACK);
   writer.add(record(2, 1, 1).bytes);
   expect(() => writer.add(record(1, 1, 1).bytes)).toThrow("sorted by slot");
@@ -212,7 +215,7 @@ test("the footer ends at MAX_FOOTER_BYTES", () => {
 describe("bytes that are not what was written", () => {
   test.each([
     ["a segment", SMALL],
-    ["a seal", encodeSeal(UNNAMED)],
+    ["a seal", encodeSeal(SEAL)],
   ])("%s: every flipped byte and every truncation is damage that names the key", (_, object) => {
     for (let at = 0; at < object.length; at++) {
       const copy = Buffer.from(object);
@@ -368,8 +371,8 @@ describe("bytes that are not what was written", () => {
   });
 
   test("records or a part of the log in a seal", () => {
-    const seal = encodeSeal(UNNAMED);
-    expect(forged((raw) => void raw.writeUInt32LE(1, 72), seal).message).toContain("the part of the log");
+    const seal = encodeSeal(SEAL);
+    expect(forged((raw) => void raw.writeUInt32LE(1, 64), seal).message).toContain("the part of the log");
     expect(forged((raw) => void raw.writeUInt32LE(1, 92), seal).message).toContain("the number of records");
     expect(forged((raw) => Buffer.concat([raw, Buffer.alloc(20)]), seal).code).toBe("OBJECT_DAMAGED");
   });

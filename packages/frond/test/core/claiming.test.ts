@@ -27,6 +27,7 @@ const RECORD: SlotRecord = {
   from: seq(4),
   before: { epoch: epoch(2), txid: 20 as Txid },
   sources: [source(1, "a", 1, 5), source(2, "b", 2, 9)],
+  covered: undefined,
 };
 const claimer = { run: run("d"), from: seq(1), txid: 33 as Txid };
 
@@ -39,7 +40,17 @@ describe("the next record", () => {
       ...claimer,
       txid: 0 as Txid,
     });
-    expect(record).toEqual({ epoch: 1, run: "d", from: 1, before: { epoch: 0, txid: 0 }, sources: [] });
+    const nothing = { sources: [], covered: undefined };
+    expect(record).toEqual({ epoch: 1, run: "d", from: 1, before: { epoch: 0, txid: 0 }, ...nothing });
+  });
+
+  test("of a slot that only a directory knows, from before it had a bucket", () => {
+    const adopted = { epoch: epoch(4), sources: [source(4, "a", 1, 3), source(4, "b", 1, 2)] };
+    const facts = { newest: undefined, seal: undefined, covered: undefined, ...claimer, adopted };
+    expect(planSlotClaim(facts)).toMatchObject({ epoch: 5, before: { epoch: 4, txid: 33 }, sources: adopted.sources });
+    // What the bucket says goes before.
+    const record = planSlotClaim({ ...facts, newest: RECORD, seal: seq(7) });
+    expect(record.sources).toEqual([...RECORD.sources, source(3, "c", 4, 7)]);
   });
 
   test("carries the sources before it, the sealed range of the owner before, and where its epoch ended", () => {
@@ -53,8 +64,22 @@ describe("the next record", () => {
     const covered = { epoch: epoch(2), seq: seq(6) };
     const record = planSlotClaim({ newest: RECORD, seal: seq(4), covered, ...claimer });
     expect(record.sources).toEqual([source(2, "b", 6, 9)]);
+    expect(record.covered).toEqual(covered);
     // Its log was sealed below the number at which its claim said it would begin.
     expect(planSlotClaim({ newest: RECORD, seal: seq(2), covered, ...claimer }).sources).toHaveLength(1);
+  });
+
+  test("says for ever that the history begins with a checkpoint, and with which one", () => {
+    const [early, late] = [
+      { epoch: epoch(2), seq: seq(6) },
+      { epoch: epoch(2), seq: seq(7) },
+    ];
+    const before = { ...RECORD, sources: [source(2, "b", 6, 9)], covered: early };
+    const next = (covered: typeof early | undefined): SlotRecord =>
+      planSlotClaim({ newest: before, seal: seq(7), covered, ...claimer });
+    expect(next(undefined)).toMatchObject({ covered: early, sources: [source(2, "b", 6, 9), source(3, "c", 4, 7)] });
+    expect(next(late)).toMatchObject({ covered: late, sources: [source(2, "b", 7, 9), source(3, "c", 4, 7)] });
+    expect(next({ epoch: epoch(1), seq: seq(9) }).covered).toEqual(early);
   });
 
   test("knows two ownerships of one run from each other", () => {
