@@ -188,6 +188,8 @@ export class BucketSide implements Questions {
         if (numbers[NUMBER.wanted] !== wanted) continue;
         // Woken for its end while it was at work: nobody will wake it again.
         if (run.ending) return;
+        // Woken for its end while it was at work: nobody will wake it again.
+        if (run.ending) return;
         await run.sleep(inMs);
         numbers[NUMBER.asleep] = AWAKE;
       }
