@@ -188,8 +188,6 @@ export class BucketSide implements Questions {
         if (numbers[NUMBER.wanted] !== wanted) continue;
         // Woken for its end while it was at work: nobody will wake it again.
         if (run.ending) return;
-        // Woken for its end while it was at work: nobody will wake it again.
-        if (run.ending) return;
         await run.sleep(inMs);
         numbers[NUMBER.asleep] = AWAKE;
       }
