@@ -251,3 +251,12 @@ export const FILE_READS_AT_ONCE = 8;
 export const FILE_UPLOAD_BYTES_PER_S = 256 * 1024;
 /** Files: longest name and type that are kept with one, in characters. */
 export const MAX_FILE_LABEL = 1024;
+
+/** Packs: pages of one merged record, in bytes; a cell with more has several. A reader of one page fetches so much. */
+export const MERGED_RECORD_BYTES = 1024 * 1024;
+/** Packs: what is held of the objects that are being merged, in bytes over all of them. */
+export const PACK_READ_BYTES = 32 * 1024 * 1024;
+/** Packs: runs whose packs the bucket thread has listed and remembers. Count. */
+export const MAX_LISTED_RUNS = 1_000;
+/** Packs: how often the reading of a slot begins anew because an object that was listed is gone. Count. */
+export const SLOT_READ_TRIES = 3;

@@ -79,9 +79,23 @@ export function hashOfFile(key: string): string | undefined {
   return /^files\/([0-9a-f]{64})$/.exec(key)?.[1];
 }
 
-/** Records of a run merged by cell. */
-export function packKey(run: RunId, number: number): string {
-  return `pack/${run}/${digits(number)}`;
+/** All packs of a run. */
+export function packPrefix(run: RunId): string {
+  return `pack/${run}/`;
+}
+
+/** The records of a run's segments `from` up to but without `to`, merged by cell. */
+export function packKey(run: RunId, from: Seq, to: Seq): string {
+  return `${packPrefix(run)}${digits(from)}-${digits(to)}`;
+}
+
+/** Which segments are in the pack at `key`, or undefined for what is foreign. */
+export function parsePackKey(run: RunId, key: string): { from: Seq; to: Seq } | undefined {
+  const prefix = packPrefix(run);
+  const match = key.startsWith(prefix) ? /^(\d{10})-(\d{10})$/.exec(key.slice(prefix.length)) : null;
+  if (match === null) return undefined;
+  const range = { from: Number(match[1]) as Seq, to: Number(match[2]) as Seq };
+  return range.from >= 1 && range.from < range.to ? range : undefined;
 }
 
 function digits(value: number): string {

@@ -61,17 +61,22 @@ export function factsOf({ address, pageSize, pageCount, walSalt1, walSalt2, walE
   return { address, pageSize, pageCount, walSalt1, walSalt2, walEnd };
 }
 
-/** What is known of a cell after a record, given what was known before. Where its record and its file are is not in it. */
+/**
+ * What is known of a cell after a record, given what was known before. Where its record and its file are is not in it. A record
+ * that stands for several commits can say both created and deleted: the last one decides.
+ */
 export function entryAfter(before: CellEntry | undefined, record: DecodedCommit, facts: CellFacts): CellEntry {
   const { slot, epoch, txid, time, changes } = record;
-  const says = (what: IndexChange["what"]): boolean =>
-    changes.some((change) => change.what === what && change.address === facts.address);
-  const known = says("created") ? undefined : before;
+  const last = (...what: IndexChange["what"][]): IndexChange | undefined =>
+    changes.findLast((change) => change.address === facts.address && what.includes(change.what));
+  const created = last("created");
+  const known = created === undefined ? before : undefined;
   const entry = {
     ...(known ?? newEntry(facts.address, slot, facts.pageSize)),
-    ...{ ...facts, epoch, txid, changedMs: time, deleted: says("deleted"), dirty: false },
+    ...{ ...facts, epoch, txid, changedMs: time, dirty: false },
+    deleted: last("created", "deleted")?.what === "deleted",
   };
-  if (known === undefined) entry.createdMs = time;
+  if (known === undefined) entry.createdMs = created === undefined || created.value === 0 ? time : created.value;
   if (before !== undefined) entry.lastId = before.lastId;
   applyAlarms(entry, record);
   return entry;

@@ -1,9 +1,11 @@
 // What the bucket knows of the cells of a slot: read out of the footers of its sources, without any block.
 //
-// Rule: heads are applied in the order of the slot's history, and a position that was met is never met again: ranges of two
-// runs may hold the same record where a run was finished by its successor. What comes out is what the directory of the
-// last owner would know, and for each cell where its pages lie.
+// Rule: objects are applied in the order of the slot's history. Positions are compared per cell, for the records of a pack are
+// sorted by address: what is not newer than what the cell stands at was met already. Of a merged record the further parts
+// stand behind it in the same object, at the same position. What comes out is what the directory of the last owner would
+// know, and for each cell where its pages lie.
 
+import type { DecodedCell, DecodedCommit } from "../codec/record.ts";
 import type { Footer } from "../codec/objectReader.ts";
 import type { RecordPlace } from "../store/fetch.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -15,6 +17,8 @@ export interface IndexedCell {
   readonly entry: CellEntry;
   /** Where its pages lie, the oldest record first; empty for one that was deleted. */
   readonly places: RecordPlace[];
+  /** The snapshot that lies below them; undefined: none does. */
+  readonly base: Position | undefined;
 }
 
 /** The cells of one slot, as of a position. */
@@ -30,17 +34,17 @@ export class SlotIndex {
     this.slot = slot;
   }
 
-  /** Applies what the object at `key` holds of the slot. */
-  apply(key: string, footer: Footer): void {
+  /**
+   * Applies what the object at `key` holds of the slot, up to the epoch `through`: a pack may reach into a later one of the
+   * same run, and what another run did in between comes first.
+   */
+  apply(key: string, footer: Footer, through = Infinity): void {
     for (const item of footer.entries) {
       if (item.slot !== this.slot) continue;
       const head = item.head();
-      if (head.type === "claim") {
-        if (head.epoch > this.at.epoch) this.at = { epoch: head.epoch, txid: head.txid };
-        continue;
-      }
-      if (comparePositions(head, this.at) <= 0) continue;
-      this.at = { epoch: head.epoch, txid: head.txid };
+      if (head.epoch > through) continue;
+      if (comparePositions(head, this.at) > 0) this.at = { epoch: head.epoch, txid: head.txid };
+      if (head.type === "claim") continue;
       const block = footer.blocks[item.block];
       if (block === undefined) continue;
       const place: RecordPlace = { key, block, at: item.at, length: item.length };
@@ -48,17 +52,29 @@ export class SlotIndex {
     }
   }
 
-  #apply(record: Parameters<typeof entryAfter>[1], cell: Parameters<typeof factsOf>[0], place: RecordPlace): void {
+  #apply(record: DecodedCommit, cell: DecodedCell, place: RecordPlace): void {
     const { address } = cell;
     const before = this.cells.get(address);
+    const order = before === undefined ? 1 : comparePositions(record, before.entry);
+    if (order === 0 && before !== undefined && isFurtherPart(before.places.at(-1), place)) {
+      before.places.push(place);
+      this.places += 1;
+    }
+    if (order <= 0) return;
     const entry = entryAfter(before?.entry, record, factsOf(cell));
     // A WAL of another disk, which is not here.
     Object.assign(entry, { walSalt1: 0, walSalt2: 0, walEnd: 0 });
     const created = record.changes.some((change) => change.what === "created" && change.address === address);
     const had = before?.places.length ?? 0;
-    const places = created || entry.deleted ? [] : (before?.places ?? []);
+    const anew = created || entry.deleted || cell.base !== undefined;
+    const places = anew ? [] : (before?.places ?? []);
     if (!entry.deleted) places.push(place);
     this.places += places.length - had;
-    this.cells.set(address, { entry, places });
+    this.cells.set(address, { entry, places, base: cell.base ?? (anew ? undefined : before?.base) });
   }
+}
+
+function isFurtherPart(last: RecordPlace | undefined, place: RecordPlace): boolean {
+  if (last?.key !== place.key) return false;
+  return place.block.offset > last.block.offset || (place.block.offset === last.block.offset && place.at > last.at);
 }

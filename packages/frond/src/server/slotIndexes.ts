@@ -4,27 +4,31 @@
 // holds records of many slots, so slots that are opened one after the other read it once.
 
 import type { Bucket } from "../bucket/bucket.ts";
-import { logKey } from "../bucket/objectKeys.ts";
 import type { LogRange } from "../codec/documents.ts";
 import type { Footer } from "../codec/objectReader.ts";
 import { FrondError } from "../errors.ts";
-import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES } from "../limits.ts";
+import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES, SLOT_READ_TRIES } from "../limits.ts";
+import { cover, type Part } from "../log/cover.ts";
+import { checkIs } from "../log/objectRecords.ts";
 import { readFooter } from "../log/runObjects.ts";
-import type { Seq, Slot } from "../types.ts";
+import type { Epoch, Slot } from "../types.ts";
+import { RunPacks } from "./runPacks.ts";
 import { SlotIndex } from "./slotIndex.ts";
 
 /** See the head of the file. One per bucket thread. */
 export class SlotIndexes {
   readonly #bucket: Bucket;
+  readonly packs: RunPacks;
   /** The last used last. */
   readonly #indexes = new Map<Slot, SlotIndex>();
   readonly #footers = new Map<string, Footer>();
-  readonly #reading = new Map<string, Promise<Footer>>();
+  readonly #reading = new Map<string, Promise<Footer | undefined>>();
   #places = 0;
   #records = 0;
 
   constructor(bucket: Bucket) {
     this.#bucket = bucket;
+    this.packs = new RunPacks(bucket);
   }
 
   /** The index of a slot, if it was read and is still held. */
@@ -32,17 +36,48 @@ export class SlotIndexes {
     return this.#indexes.get(slot);
   }
 
-  /** Reads the index of a slot out of all its sources, given in the order of its history. */
+  /**
+   * Reads the index of a slot out of all its sources, given in the order of its history. Packs that are gone were merged into
+   * larger ones meanwhile: then it begins anew. Throws OBJECT_DAMAGED where something that is needed is gone or damaged.
+   */
   async read(slot: Slot, sources: readonly LogRange[]): Promise<SlotIndex> {
-    const index = new SlotIndex(slot);
-    const keys: string[] = [];
-    for (const { run, from, to } of sources) for (let seq = from; seq < to; seq++) keys.push(logKey(run, seq as Seq));
-    for (let at = 0; at < keys.length; at += FETCHES_AT_ONCE) {
-      const part = keys.slice(at, at + FETCHES_AT_ONCE);
-      const footers = await Promise.all(part.map((key) => this.#footer(key)));
-      for (const [i, footer] of footers.entries()) index.apply(part[i] as string, footer);
+    for (let tries = 1; ; tries++) {
+      const read = await this.#read(slot, sources);
+      if (read instanceof SlotIndex) {
+        this.#hold(read);
+        return read;
+      }
+      if (tries === SLOT_READ_TRIES) {
+        const what = `${read.gone} is gone from ${this.#bucket.url}, and a slot's history needs it`;
+        throw new FrondError("OBJECT_DAMAGED", what);
+      }
+      for (const { run } of sources) this.packs.drop(run);
     }
-    this.#hold(index);
+  }
+
+  /** What is held of a slot was found wrong: it is read anew when it is needed again, and so is what lies where. */
+  distrust(slot: Slot): void {
+    this.drop(slot);
+    this.packs.dropAll();
+  }
+
+  async #read(slot: Slot, sources: readonly LogRange[]): Promise<SlotIndex | { readonly gone: string }> {
+    const index = new SlotIndex(slot);
+    const parts: (Part & { readonly epoch: Epoch })[] = [];
+    for (const range of sources) {
+      const { run, epoch } = range;
+      if (range.from >= range.to) continue;
+      for (const part of cover(run, await this.packs.of(run), range)) parts.push({ ...part, epoch });
+    }
+    for (let at = 0; at < parts.length; at += FETCHES_AT_ONCE) {
+      const some = parts.slice(at, at + FETCHES_AT_ONCE);
+      const footers = await Promise.all(some.map((part) => this.#footer(part)));
+      for (const [i, footer] of footers.entries()) {
+        const { key, epoch } = some[i] as (typeof parts)[number];
+        if (footer === undefined) return { gone: key };
+        index.apply(key, footer, epoch);
+      }
+    }
     return index;
   }
 
@@ -61,20 +96,19 @@ export class SlotIndexes {
     }
   }
 
-  #footer(key: string): Promise<Footer> {
+  #footer(part: Part): Promise<Footer | undefined> {
+    const { key } = part;
     const known = this.#footers.get(key);
     if (known !== undefined) return Promise.resolve(known);
-    const reading = this.#reading.get(key) ?? this.#read(key).finally(() => this.#reading.delete(key));
+    const reading = this.#reading.get(key) ?? this.#readFooter(part).finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
     return reading;
   }
 
-  async #read(key: string): Promise<Footer> {
+  async #readFooter({ key, kind, run, from }: Part): Promise<Footer | undefined> {
     const footer = await readFooter(this.#bucket, key);
-    if (footer === undefined) {
-      const what = `${key} is gone from ${this.#bucket.url}, and a slot's history needs it`;
-      throw new FrondError("OBJECT_DAMAGED", what);
-    }
+    if (footer === undefined) return undefined;
+    checkIs(footer, { key, kind, run, number: from });
     this.#footers.set(key, footer);
     this.#records += footer.entries.length;
     for (const [oldest, { entries }] of this.#footers) {

@@ -1,0 +1,154 @@
+// The records of an object in the bucket, read in their order.
+//
+// Rule: an object is fetched in pieces of a stated size, each once, however many slots are asked for one after the other; so
+// who reads many objects side by side knows what he holds. A small object comes with its footer, in one request.
+// What is not the object that was wanted (another kind, run or number) is damage that names the key.
+
+import type { Bucket } from "../bucket/bucket.ts";
+import type { ObjectKind } from "../codec/object.ts";
+import {
+  decodeFooter,
+  type Entry,
+  type Footer,
+  footerIn,
+  locateFooter,
+  readBlock,
+  readRecord,
+} from "../codec/objectReader.ts";
+import type { Block } from "../codec/objectWriter.ts";
+import type { DecodedRecord } from "../codec/record.ts";
+import { FrondError } from "../errors.ts";
+import { FETCH_BYTES, FOOTER_READ_BYTES } from "../limits.ts";
+import type { RunId, Slot } from "../types.ts";
+
+/** What an object has to be. */
+export interface WantedObject {
+  readonly key: string;
+  readonly kind: ObjectKind;
+  readonly run: RunId;
+  /** See {@link Footer.number}. */
+  readonly number: number;
+}
+
+/** How an object is read. */
+export interface ReadOptions {
+  /** Bytes of one request; a larger block is one request. Default FETCH_BYTES. */
+  readonly pieceBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** See the head of the file. */
+export class ObjectRecords {
+  readonly wanted: WantedObject;
+  readonly footer: Footer;
+  readonly #bucket: Bucket;
+  readonly #o: ReadOptions;
+  /** Bytes of the object, and where they begin in it. */
+  #piece: Buffer;
+  #from: number;
+  /** The last block that was inflated. */
+  #block: { readonly number: number; readonly raw: Buffer } | undefined;
+
+  private constructor(
+    bucket: Bucket,
+    wanted: WantedObject,
+    footer: Footer,
+    piece: { bytes: Buffer; from: number },
+    options: ReadOptions,
+  ) {
+    this.#bucket = bucket;
+    this.wanted = wanted;
+    this.footer = footer;
+    this.#piece = piece.bytes;
+    this.#from = piece.from;
+    this.#o = options;
+  }
+
+  /** Reads the footer; undefined: there is no such object. Throws OBJECT_DAMAGED, OBJECT_NEWER, and what the bucket throws. */
+  static async open(
+    bucket: Bucket,
+    wanted: WantedObject,
+    options: ReadOptions = {},
+  ): Promise<ObjectRecords | undefined> {
+    const { key } = wanted;
+    const call = { signal: options.signal };
+    const tail = await bucket.get(key, { last: FOOTER_READ_BYTES }, call);
+    if (tail === undefined) return undefined;
+    const trailer = locateFooter(tail.bytes, tail.size, key);
+    const near = footerIn(tail.bytes, tail.size, trailer);
+    const stored = near ?? (await bucket.get(key, { from: trailer.from, bytes: trailer.bytes }, call))?.bytes;
+    if (stored === undefined) return undefined;
+    const footer = decodeFooter(stored, trailer, key);
+    checkIs(footer, wanted);
+    const whole = tail.bytes.length === tail.size;
+    const piece = whole ? { bytes: tail.bytes, from: 0 } : { bytes: Buffer.alloc(0), from: 0 };
+    return new ObjectRecords(bucket, wanted, footer, piece, options);
+  }
+
+  /** The slots that it has records of, rising. */
+  slots(): Slot[] {
+    return [...new Set(this.footer.entries.map(({ slot }) => slot))];
+  }
+
+  /**
+   * The records of a slot, as many at a time as lie in one block; their pages point into bytes that nobody writes. `only`: no
+   * other slot will be asked for, so nothing behind this one is fetched. Throws as {@link open} does, and OBJECT_DAMAGED
+   * where the object is gone.
+   */
+  async *records(slot: Slot, only = false): AsyncGenerator<DecodedRecord[], void, void> {
+    const { entries, blocks } = this.footer;
+    const first = firstOf(entries, slot);
+    let end = first;
+    while (entries[end]?.slot === slot) end += 1;
+    if (end === first) return;
+    const last = blocks[only ? (entries[end - 1] as Entry).block : blocks.length - 1] as Block;
+    for (let at = first; at < end;) {
+      const { block } = entries[at] as Entry;
+      const raw = await this.#inflated(block, last.offset + last.stored);
+      const records: DecodedRecord[] = [];
+      for (; at < end && entries[at]?.block === block; at++) {
+        records.push(readRecord(raw, entries[at] as Entry, this.wanted.key));
+      }
+      yield records;
+    }
+  }
+
+  /** A block; where it has to be fetched, what lies behind it comes along, up to `end`. */
+  async #inflated(number: number, end: number): Promise<Buffer> {
+    if (this.#block?.number === number) return this.#block.raw;
+    const block = this.footer.blocks[number] as Block;
+    const { key } = this.wanted;
+    const { offset, stored } = block;
+    if (offset < this.#from || offset + stored > this.#from + this.#piece.length) {
+      const { pieceBytes = FETCH_BYTES, signal } = this.#o;
+      this.#piece = Buffer.alloc(0);
+      const bytes = Math.max(stored, Math.min(pieceBytes, end - offset));
+      const found = await this.#bucket.get(key, { from: offset, bytes }, { signal });
+      if (found === undefined) throw new FrondError("OBJECT_DAMAGED", `${key} is gone from ${this.#bucket.url}`);
+      this.#piece = found.bytes;
+      this.#from = offset;
+    }
+    const at = offset - this.#from;
+    const raw = readBlock(this.#piece.subarray(at, at + stored), block, key);
+    this.#block = { number, raw };
+    return raw;
+  }
+}
+
+/** Throws OBJECT_DAMAGED unless the footer is that of the object that was wanted. */
+export function checkIs(footer: Footer, { key, kind, run, number }: WantedObject): void {
+  if (footer.kind === kind && footer.runId === run && footer.number === number) return;
+  const is = `${footer.kind} ${footer.number} of run ${footer.runId}`;
+  throw new FrondError("OBJECT_DAMAGED", `${key} is ${is}, not ${kind} ${number} of run ${run}`);
+}
+
+/** Where the entries of a slot begin, or would. */
+function firstOf(entries: readonly Entry[], slot: Slot): number {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as Entry).slot < slot) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
