@@ -19,6 +19,7 @@ import type { BucketSpec } from "../server/bucketTalk.ts";
 import type { OperatorView } from "../server/controlClient.ts";
 import { descriptorLimit, shareDescriptors } from "../server/descriptors.ts";
 import { frozenBucket } from "../server/folder.ts";
+import { urlInside } from "../server/openKeeper.ts";
 import { lockDirectory } from "../store/lock.ts";
 import { VERSION } from "../version.ts";
 import { showBytes, showTime } from "./output.ts";
@@ -138,7 +139,9 @@ export async function checkBucket(
   let bucket: Bucket | undefined;
   await checkup.look("bucket", async () => {
     bucket = await openBucket(url, options);
-    return ok(bucket.url + (options.endpoint === undefined ? "" : ` at ${options.endpoint}`));
+    const inside = directory !== undefined && url === urlInside(directory);
+    const where = inside ? ", inside of the data directory: it is lost with this disk" : "";
+    return ok(bucket.url + (options.endpoint === undefined ? where : ` at ${options.endpoint}`));
   });
   if (bucket === undefined) return;
   try {

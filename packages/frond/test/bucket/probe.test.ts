@@ -68,6 +68,9 @@ describe("the probe lets pass", () => {
     const bucket = countedBucket(openMemoryBucket());
     await probeBucket(bucket);
     expect(bucket.counts().requests).toBeLessThan(200);
+    const before = bucket.counts().requests;
+    expect((await probeBucket(bucket, { quick: true })).checks).toMatchObject([{ check: "create", ok: true }]);
+    expect(bucket.counts().requests - before).toBeLessThan(15);
   });
 });
 
