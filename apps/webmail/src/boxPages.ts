@@ -4,6 +4,7 @@
 // and nothing be fetched; files are served for saving only.
 
 import { failure, file, html, mailDocument } from "./answers.ts";
+import { withSizes } from "./cuts.ts";
 import type { DraftText } from "./drafts.ts";
 import { type Counts, isPlace, type Place, TITLES } from "./folders.ts";
 import { safeHtml, type Picture } from "./html.ts";
@@ -113,14 +114,32 @@ async function message(visit: Visit, first: string, rest: readonly string[]): Pr
   const id = numberIn(first);
   const row = id === undefined ? undefined : await visit.mailbox.read(id);
   if (row === undefined) return noMessage(visit);
-  if (what === "raw" && number === undefined) return file(row.raw, `${row.subject || "message"}.eml`);
-  const mail = await parseMail(row.raw);
-  if (what === undefined) return read(visit, row, mail);
-  if (what === "html" && number === undefined) {
-    return mail.html === undefined ? undefined : mailDocument(safeHtml(mail.html, picturesOf(mail)).html, MAIL_STYLE);
+  if (what === "raw" && number === undefined) {
+    const raw = await visit.mailbox.whole(row.id);
+    return raw === undefined ? noMessage(visit) : file(raw, `${row.subject || "message"}.eml`);
   }
-  const wanted = what === "file" ? mail.files[(numberIn(number) ?? 0) - 1] : undefined;
-  return wanted && file(wanted.bytes, wanted.name);
+  const mail = withSizes(await parseMail(row.raw), row.cuts);
+  if (what === undefined) return read(visit, row, mail);
+  if (what === "html" && number === undefined) return htmlOf(visit, row, mail);
+  const index = what === "file" ? (numberIn(number) ?? 0) - 1 : -1;
+  if (mail.files[index] === undefined) return undefined;
+  const isCut = row.cuts.some((cut) => cut.file === index);
+  const wanted = (isCut ? await wholeOf(visit, row) : mail)?.files[index];
+  return wanted === undefined ? noMessage(visit) : file(wanted.bytes, wanted.name);
+}
+
+// Large pictures within the text are fetched only for the frame that shows them.
+async function htmlOf(visit: Visit, row: MailRow, mail: ParsedMail): Promise<Response | undefined> {
+  const isWhole = row.cuts.every((cut) => mail.files[cut.file]?.cid === undefined);
+  const shown = isWhole ? mail : await wholeOf(visit, row);
+  if (shown?.html === undefined) return undefined;
+  return mailDocument(safeHtml(shown.html, picturesOf(shown)).html, MAIL_STYLE);
+}
+
+/** The message with what was cut out of it; undefined: erased meanwhile. */
+async function wholeOf({ mailbox }: Visit, row: MailRow): Promise<ParsedMail | undefined> {
+  const raw = await mailbox.whole(row.id);
+  return raw && parseMail(raw);
 }
 
 async function read(visit: Visit, row: MailRow, mail: ParsedMail): Promise<Response> {

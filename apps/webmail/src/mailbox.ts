@@ -2,7 +2,8 @@
 // in lower case.
 //
 // Rule: a message is kept once, raw, byte for byte; beside it stand the decoded words that lists and search need. Files
-// that came with a message are parts of the raw bytes and are taken out of them when asked for. Delivering the same
+// that came with a message are parts of the raw bytes and are taken out of them when asked for; large ones are cut out of
+// them and kept as files of the cell (cuts.ts), from where they come back for who wants the whole. Delivering the same
 // bytes again changes nothing and answers as if they had been new: whoever did not hear the first answer may try again.
 // That holds after a message was erased, too: it does not come back.
 // The open pages of a mailbox hear of every change and ask for what they show anew (client/live.js): there is no second
@@ -12,6 +13,7 @@
 
 import { createHash } from "node:crypto";
 import { Cell, FrondError, WebSocketRequestResponsePair } from "frond";
+import { type Cut, putBack, withoutCuts } from "./cuts.ts";
 import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
 import { type Draft, type DraftFile, type DraftLine, Drafts, type DraftText } from "./drafts.ts";
 import type { Counts, Folder } from "./folders.ts";
@@ -43,10 +45,15 @@ export interface MailLine {
   readonly extract: string;
 }
 
-/** A whole message as stored. */
+/** A message as stored. */
 export interface MailRow extends Omit<MailLine, "extract"> {
+  /** Without what was cut out of it. */
   readonly raw: Uint8Array;
+  readonly cuts: readonly Cut[];
 }
+
+/** What was cut out, and the file that it is now. */
+type KeptCut = Cut & { readonly hash: string };
 
 /** The answer to a delivery. */
 export interface Delivered {
@@ -99,15 +106,10 @@ export class Mailbox extends Cell {
   static override migrations = MAILBOX_MIGRATIONS;
 
   /** Stores a message in the inbox, once. */
-  deliver(mail: StoredMail): Delivered {
-    const known =
-      this.sql.first<{ id: number }>`SELECT id FROM message WHERE identity = ${mail.identity}` ??
-      this.sql.first<{ id: number }>`SELECT 0 AS id FROM forgotten WHERE identity = ${mail.identity}`;
-    if (known !== undefined) return { id: known.id, added: false, messages: this.count() };
-    const id = this.#store(mail, mail.identity, "inbox", 1);
-    this.sql`UPDATE counter SET arrived = arrived + 1`;
-    this.#tell({ what: "mail", sender: mail.sender, subject: mail.subject });
-    return { id, added: true, messages: this.count() };
+  deliver(mail: StoredMail): Delivered | Promise<Delivered> {
+    const known = this.#known(mail);
+    if (known !== undefined) return known;
+    return mail.cuts.length === 0 ? this.#take(mail, []) : this.#cutAndTake(mail);
   }
 
   /** Messages that were ever delivered here. Count. */
@@ -127,7 +129,7 @@ export class Mailbox extends Cell {
   list(before: number, limit: number, folder: Folder = "inbox"): MailLine[] {
     return this.sql.all<MailLine>`
       SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
-             subject, sent, received, length(raw) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+             subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
       FROM state JOIN message USING (id)
       WHERE folder = ${folder} AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
   }
@@ -136,7 +138,7 @@ export class Mailbox extends Cell {
   starred(before: number, limit: number): MailLine[] {
     return this.sql.all<MailLine>`
       SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
-             subject, sent, received, length(raw) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
+             subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
       FROM state JOIN message USING (id)
       WHERE starred = 1 AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
   }
@@ -145,7 +147,7 @@ export class Mailbox extends Cell {
   search(query: string, before: number, limit: number, inTrash = false): MailLine[] {
     return this.sql.all<MailLine>`
       SELECT message.id, message.id AS pos, folder, unread, starred, due, message.sender,
-             substr(message.recipients, 1, ${EXTRACT_LENGTH}) AS recipients, message.subject, sent, received, length(raw) AS size, message.files,
+             substr(message.recipients, 1, ${EXTRACT_LENGTH}) AS recipients, message.subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, message.files,
              snippet(search, -1, ${MARK.open}, ${MARK.close}, '…', ${SNIPPET_WORDS}) AS extract
       FROM search JOIN message ON message.id = search.rowid JOIN state ON state.id = search.rowid
       WHERE search MATCH ${query} AND search.rowid < ${before} AND (folder = 'trash') = ${Number(inTrash)}
@@ -182,10 +184,26 @@ export class Mailbox extends Cell {
 
   /** One message, or undefined if there is none of that number. */
   read(id: number): MailRow | undefined {
-    return this.sql.first<MailRow>`
-      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received, length(raw) AS size,
-             files, raw
+    const row = this.sql.first<Omit<MailRow, "cuts">>`
+      SELECT id, pos, folder, unread, starred, due, sender, recipients, subject, sent, received,
+             length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, files, raw
       FROM message JOIN state USING (id) WHERE id = ${id}`;
+    return row && { ...row, cuts: this.#cuts(id) };
+  }
+
+  /** The bytes of a message as it came, or undefined if there is none of that number. */
+  async whole(id: number): Promise<Uint8Array | undefined> {
+    const row = this.sql.first<{ raw: Uint8Array }>`SELECT raw FROM message WHERE id = ${id}`;
+    if (row === undefined) return undefined;
+    const cuts = this.#cuts(id);
+    const pieces: Uint8Array[] = [];
+    for (const { hash } of cuts) {
+      const file = await this.files.get(hash);
+      // Erased meanwhile.
+      if (file === undefined) return undefined;
+      pieces.push(new Uint8Array(await file.arrayBuffer()));
+    }
+    return putBack(row.raw, cuts, pieces);
   }
 
   /** Marks messages as read or not. */
@@ -247,6 +265,8 @@ export class Mailbox extends Cell {
       this.sql`
         INSERT INTO search (search, rowid, subject, sender, recipients, files, body)
         SELECT 'delete', id, subject, sender, recipients, files, body FROM message WHERE id = ${id}`;
+      for (const { hash } of this.#cuts(id)) this.files.delete(hash);
+      this.sql`DELETE FROM cut WHERE message = ${id}`;
       this.sql`DELETE FROM message WHERE id = ${id}`;
       this.sql`DELETE FROM state WHERE id = ${id}`;
       this.sql`DELETE FROM outgoing WHERE message = ${id}`;
@@ -306,17 +326,21 @@ export class Mailbox extends Cell {
    * Turns a draft into a message that is sent: from then on it stands in Sent, and what is still to be brought to
    * `recipients` is noted with it. False if the draft is gone, or was changed after `changed`. Call `carry` next.
    */
-  post(draft: number, changed: number, mail: StoredMail, recipients: readonly string[]): boolean {
+  async post(draft: number, changed: number, mail: StoredMail, recipients: readonly string[]): Promise<boolean> {
     if (this.#drafts.read(draft)?.changed !== changed) return false;
-    this.#drafts.discard(draft);
     // A letter to oneself arrives as well: the sent one is known by other bytes.
     const identity = new Uint8Array(createHash("sha256").update("sent").update(mail.identity).digest());
-    const id = this.#store(mail, identity, "sent", 0);
-    for (const recipient of recipients) this.sql`INSERT OR IGNORE INTO outgoing VALUES (${id}, ${recipient})`;
-    // Whoever posts carries at once; this is for a process that ends in between.
-    this.schedule({ afterMs: CARRY_AGAIN_MS }, "carry");
-    this.#tell(CHANGE);
-    return true;
+    const posted = await this.#cutAnd(mail, (cuts) => {
+      if (this.#drafts.read(draft)?.changed !== changed) return undefined;
+      this.#drafts.discard(draft);
+      const id = this.#store(mail, cuts, identity, "sent", 0);
+      for (const recipient of recipients) this.sql`INSERT OR IGNORE INTO outgoing VALUES (${id}, ${recipient})`;
+      // Whoever posts carries at once; this is for a process that ends in between.
+      this.schedule({ afterMs: CARRY_AGAIN_MS }, "carry");
+      this.#tell(CHANGE);
+      return true;
+    });
+    return posted ?? false;
   }
 
   /** Brings what was posted to its recipients. Returns how many were not reached; calling again tries these again. */
@@ -325,9 +349,9 @@ export class Mailbox extends Cell {
     let missed = 0;
     for (const { message, recipient } of this.sql.all<{ message: number; recipient: string }>`SELECT * FROM outgoing`) {
       try {
-        const mail = this.#letter(message);
-        const { messages } =
-          recipient === this.name ? this.deliver(mail) : await this.get(Mailbox, recipient).deliver(mail);
+        const mail = await this.#letter(message);
+        if (mail === undefined) continue;
+        const { messages } = await (recipient === this.name ? this : this.get(Mailbox, recipient)).deliver(mail);
         reached.push({ name: recipient, messages });
         this.sql`DELETE FROM outgoing WHERE message = ${message} AND recipient = ${recipient}`;
       } catch (error) {
@@ -363,10 +387,58 @@ export class Mailbox extends Cell {
     return new Drafts(this.sql);
   }
 
-  #letter(id: number): StoredMail {
-    const row = this.sql.one<Omit<StoredMail, "identity">>`
-      SELECT sender, recipients, subject, sent, body, files, raw FROM message WHERE id = ${id}`;
-    return { ...row, identity: identityOf(row.raw) };
+  #known({ identity }: StoredMail): Delivered | undefined {
+    const known =
+      this.sql.first<{ id: number }>`SELECT id FROM message WHERE identity = ${identity}` ??
+      this.sql.first<{ id: number }>`SELECT 0 AS id FROM forgotten WHERE identity = ${identity}`;
+    return known && { id: known.id, added: false, messages: this.count() };
+  }
+
+  #take(mail: StoredMail, cuts: readonly KeptCut[]): Delivered {
+    const id = this.#store(mail, cuts, mail.identity, "inbox", 1);
+    this.sql`UPDATE counter SET arrived = arrived + 1`;
+    this.#tell({ what: "mail", sender: mail.sender, subject: mail.subject });
+    return { id, added: true, messages: this.count() };
+  }
+
+  async #cutAndTake(mail: StoredMail): Promise<Delivered> {
+    const taken = await this.#cutAnd(mail, (cuts) =>
+      this.#known(mail) === undefined ? this.#take(mail, cuts) : undefined,
+    );
+    // Delivered a second time while the files of the first were on their way.
+    return taken ?? (this.#known(mail) as Delivered);
+  }
+
+  /**
+   * Keeps what is to be cut out of a message as files, then runs `store` as one transaction. The files are let go again when
+   * it gives undefined, or fails.
+   */
+  async #cutAnd<T>(mail: StoredMail, store: (cuts: readonly KeptCut[]) => T | undefined): Promise<T | undefined> {
+    const cuts: KeptCut[] = [];
+    let stored: T | undefined;
+    try {
+      for (const cut of mail.cuts) {
+        const { hash } = await this.files.put(mail.raw.subarray(cut.at, cut.at + cut.size));
+        cuts.push({ ...cut, hash });
+      }
+      stored = this.transaction(() => store(cuts));
+      return stored;
+    } finally {
+      if (stored === undefined) for (const { hash } of cuts) this.files.delete(hash);
+    }
+  }
+
+  #cuts(id: number): KeptCut[] {
+    return this.sql.all<KeptCut>`SELECT at, size, file, bytes, hash FROM cut WHERE message = ${id} ORDER BY at`;
+  }
+
+  // Undefined: erased meanwhile.
+  async #letter(id: number): Promise<StoredMail | undefined> {
+    const row = this.sql.first<Omit<StoredMail, "identity" | "raw" | "cuts">>`
+      SELECT sender, recipients, subject, sent, body, files FROM message WHERE id = ${id}`;
+    const cuts = this.#cuts(id).map(({ at, size, file, bytes }) => ({ at, size, file, bytes }));
+    const raw = await this.whole(id);
+    return row && raw && { ...row, raw, cuts, identity: identityOf(raw) };
   }
 
   #whereabouts(ids: readonly number[]): Moved[] {
@@ -374,12 +446,15 @@ export class Mailbox extends Cell {
       SELECT id, folder FROM state WHERE id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
   }
 
-  #store(mail: StoredMail, identity: Uint8Array, folder: Folder, unread: 0 | 1): number {
+  #store(mail: StoredMail, cuts: readonly KeptCut[], identity: Uint8Array, folder: Folder, unread: 0 | 1): number {
     const id = this.#number();
     this.sql`
       INSERT INTO message (id, identity, received, sent, sender, recipients, subject, files, body, raw)
       VALUES (${id}, ${identity}, ${Date.now()}, ${mail.sent}, ${mail.sender}, ${mail.recipients}, ${mail.subject},
-              ${mail.files}, ${mail.body}, ${mail.raw})`;
+              ${mail.files}, ${mail.body}, ${withoutCuts(mail.raw, cuts)})`;
+    for (const { at, size, file, bytes, hash } of cuts)
+      this
+        .sql`INSERT INTO cut (message, at, size, file, bytes, hash) VALUES (${id}, ${at}, ${size}, ${file}, ${bytes}, ${hash})`;
     this.sql`
       INSERT INTO search (rowid, subject, sender, recipients, files, body)
       VALUES (${id}, ${mail.subject}, ${mail.sender}, ${mail.recipients}, ${mail.files}, ${mail.body})`;

@@ -7,7 +7,8 @@
 import { createHash } from "node:crypto";
 import type { Address, Attachment, Email } from "postal-mime";
 import { textOfHtml } from "./html.ts";
-import { parseBounded } from "./parser.ts";
+import { type Cut, cutsOf } from "./cuts.ts";
+import { type Extent, extentOf, parseBounded } from "./parser.ts";
 
 /** Most characters of a body that search knows; the rest is only in the raw message and on the reading page. */
 export const MAX_SEARCHED_TEXT = 1024 * 1024;
@@ -22,6 +23,10 @@ export interface MailFile {
   /** Lower-case MIME type as the sender stated it. */
   readonly type: string;
   readonly bytes: Uint8Array;
+  /** Of its bytes, also where they were cut out of the message. */
+  readonly size: number;
+  /** Where it stands in the raw message, encoded as it is there; undefined: in a message within the message. */
+  readonly place: Extent | undefined;
   /** Content-ID without its angle brackets, for pictures that the HTML shows. */
   readonly cid: string | undefined;
 }
@@ -57,7 +62,10 @@ export interface StoredMail {
   readonly body: string;
   /** Names of the files, one per line. */
   readonly files: string;
+  /** The whole message. */
   readonly raw: Uint8Array;
+  /** What of it is to be kept as files. */
+  readonly cuts: readonly Cut[];
 }
 
 /** Why a message cannot be taken: the reply to its sender. */
@@ -116,6 +124,7 @@ export async function storedMail(raw: Uint8Array): Promise<StoredMail> {
       .join("\n")
       .normalize(),
     raw,
+    cuts: cutsOf(mail.files),
   };
 }
 
@@ -182,10 +191,13 @@ function mailFile(attachment: Attachment, index: number): MailFile {
   const type = /^[\w.+-]+\/[\w.+-]+$/.test(attachment.mimeType) ? attachment.mimeType : "application/octet-stream";
   const named = cleanLine(attachment.filename ?? "");
   const { content } = attachment;
+  const bytes = typeof content === "string" ? Buffer.from(content) : new Uint8Array(content);
   return {
     name: named === "" ? `part-${index + 1}.${extensionOf(type)}` : named,
     type,
-    bytes: typeof content === "string" ? Buffer.from(content) : new Uint8Array(content),
+    bytes,
+    size: bytes.length,
+    place: content instanceof ArrayBuffer ? extentOf(content) : undefined,
     cid: attachment.contentId?.replace(/^<|>$/g, ""),
   };
 }

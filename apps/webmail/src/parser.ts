@@ -6,7 +6,7 @@
 // through a Blob: 2 MiB of empty lines held the process for 25 s and 4 GB, and 10 MiB would have ended it.
 // Rejected: refusing messages with many lines (a long log is an honest message), a worker thread (it would bound the time,
 // not the memory). The bodies are put in at the one place where postal-mime chooses how to decode a part; if an update of
-// it has no such place any more, this module does not load.
+// it has no such place any more, this module does not load. There it is noted, too, where a body stands in the message.
 
 import PostalMime, { type Email } from "postal-mime";
 
@@ -27,10 +27,19 @@ interface Part {
   setupContentDecoder(encoding: string): void;
 }
 
+/** A piece of a raw message, in bytes. */
+export interface Extent {
+  readonly at: number;
+  readonly size: number;
+}
+
 const FIRST_BUFFER_BYTES = 1024;
 const LINE_FEED = 0x0a;
 
 let parts = 0;
+/** Bytes of the message that is taken apart: lines of messages within it come from shorter memory. */
+let wholeLength = 0;
+const extents = new WeakMap<ArrayBuffer, Extent>();
 let last: Promise<unknown> = Promise.resolve();
 
 boundParts();
@@ -39,10 +48,16 @@ boundParts();
 export function parseBounded(raw: Uint8Array): Promise<Email> {
   const mine = last.then(() => {
     parts = 0;
+    wholeLength = raw.byteLength;
     return PostalMime.parse(raw, { maxHeadersSize: MAX_HEADER_BYTES });
   });
   last = mine.catch(() => undefined);
   return mine;
+}
+
+/** Where the body with this decoded content stands in its raw message, as sent; undefined: in a message within it, or it is empty. */
+export function extentOf(content: ArrayBuffer): Extent | undefined {
+  return extents.get(content);
 }
 
 // Once for all messages: parts are made deep inside of postal-mime.
@@ -58,7 +73,33 @@ function boundParts(): void {
     // Its decoder of quoted-printable gathers in large pieces by itself.
     if (/quoted-printable/i.test(encoding)) original.call(this, encoding);
     else this.contentDecoder = /base64/i.test(encoding) ? new Base64Body() : new PlainBody();
+    if (this.contentDecoder !== null) this.contentDecoder = new PlacedBody(this.contentDecoder);
   };
+}
+
+/** A body of which it is known where it stands. */
+class PlacedBody implements Body {
+  readonly #body: Body;
+  #from: number | undefined;
+  #to = 0;
+
+  constructor(body: Body) {
+    this.#body = body;
+  }
+
+  update(line: Uint8Array): void {
+    if (line.buffer.byteLength === wholeLength) {
+      this.#from ??= line.byteOffset;
+      this.#to = line.byteOffset + line.byteLength;
+    }
+    this.#body.update(line);
+  }
+
+  async finalize(): Promise<ArrayBuffer> {
+    const content = await this.#body.finalize();
+    if (this.#from !== undefined) extents.set(content, { at: this.#from, size: this.#to - this.#from });
+    return content;
+  }
 }
 
 /** Lines with their ends, in one buffer that doubles. */

@@ -72,4 +72,15 @@ export const MAILBOX_MIGRATIONS: readonly string[] = [
      INSERT INTO folder VALUES ('inbox', 0, 0), ('snoozed', 0, 0), ('sent', 0, 0), ('archive', 0, 0), ('trash', 0, 0);
      INSERT INTO counter SELECT 1, coalesce(max(id), 0), count(*) FROM message;
      INSERT INTO state SELECT id, 'inbox', id, 1, 0, NULL FROM message;`,
+  // cut: what a raw message lacks, because it is kept as a file of the cell: `size` bytes from `at` on, where `file` of the
+  // message stands (from 0), which has `bytes` bytes when it is decoded.
+  `CREATE TABLE cut (
+       message INTEGER NOT NULL,
+       at INTEGER NOT NULL,
+       size INTEGER NOT NULL,
+       file INTEGER NOT NULL,
+       bytes INTEGER NOT NULL,
+       hash TEXT NOT NULL,
+       PRIMARY KEY (message, at)
+     ) STRICT, WITHOUT ROWID;`,
 ];

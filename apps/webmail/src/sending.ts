@@ -50,8 +50,8 @@ async function keep(visit: Visit, form: URLSearchParams, id: number | undefined)
   };
   if (id !== undefined) return (await mailbox.saveDraft(id, text)) ? mailbox.draft(id) : undefined;
   const source = numberIn(form.get("forward") ?? "");
-  const original = source === undefined ? undefined : await mailbox.read(source);
-  const files = original === undefined ? [] : (await parseMail(original.raw)).files;
+  const original = source === undefined ? undefined : await mailbox.whole(source);
+  const files = original === undefined ? [] : (await parseMail(original)).files;
   const begun = await mailbox.beginDraft(text, line("answers"), line("thread"), files);
   return mailbox.draft(begun);
 }

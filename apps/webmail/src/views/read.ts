@@ -89,7 +89,7 @@ ${starButton(row)}
 function filesView(mail: ParsedMail, link: (...rest: (string | number)[]) => string): Html | false {
   const files = mail.files.map(
     (file, i) =>
-      markup`<li><a href="${link("file", i + 1)}" download>${icon("clip")}<span title="${file.name}">${shortName(file.name)}</span> <span class="number">${bytes(file.bytes.length)}</span></a></li>`,
+      markup`<li><a href="${link("file", i + 1)}" download>${icon("clip")}<span title="${file.name}">${shortName(file.name)}</span> <span class="number">${bytes(file.size)}</span></a></li>`,
   );
   return files.length > 0 && markup`<ul class="files" aria-label="Files">${files}</ul>`;
 }
