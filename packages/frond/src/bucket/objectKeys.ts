@@ -3,16 +3,20 @@
 // Rule: numbers have a fixed width, so the order of a listing is the order of the numbers; an address stands in a key only
 // escaped. A key that is not of this form is foreign: readers pass over it, and nothing ever removes it.
 
-import type { Epoch, RunId, Seq, Slot } from "../types.ts";
+import type { Epoch, Position, RunId, Seq, Slot } from "../types.ts";
 
 const RUN_ID = /^[0-9a-f]{32}$/;
 const WIDTH = 10;
+/** Of a txid: up to 2^53. */
+const TXID_WIDTH = 16;
 
 /** What all nodes of the cluster agree on. */
 export const CLUSTER_KEY = "cluster";
 /** Leases. */
 export const NODE_PREFIX = "node/";
 export const SLOT_PREFIX = "slot/";
+/** Checkpoints of slots, and snapshots of cells. */
+export const CELL_PREFIX = "cell/";
 
 /** The lease of a run. */
 export function leaseKey(run: RunId): string {
@@ -96,6 +100,38 @@ export function parsePackKey(run: RunId, key: string): { from: Seq; to: Seq } | 
   if (match === null) return undefined;
   const range = { from: Number(match[1]) as Seq, to: Number(match[2]) as Seq };
   return range.from >= 1 && range.from < range.to ? range : undefined;
+}
+
+/** All checkpoints and snapshots of a slot. */
+export function cellPrefix(slot: Slot): string {
+  return `${CELL_PREFIX}${String(slot).padStart(4, "0")}/`;
+}
+
+/** All checkpoints of a slot. */
+export function checkpointPrefix(slot: Slot): string {
+  return `${cellPrefix(slot)}@checkpoint/`;
+}
+
+/** The slot whole: all epochs before `epoch`, and of this one what its owner's log holds below `seq`. */
+export function checkpointKey(slot: Slot, epoch: Epoch, seq: Seq): string {
+  return `${checkpointPrefix(slot)}${digits(epoch)}-${digits(seq)}`;
+}
+
+/** What the checkpoint at `key` is of, or undefined for what is none. */
+export function parseCheckpointKey(key: string): { slot: Slot; epoch: Epoch; seq: Seq } | undefined {
+  const match = /^cell\/(\d{4})\/@checkpoint\/(\d{10})-(\d{10})$/.exec(key);
+  if (match === null) return undefined;
+  return { slot: Number(match[1]) as Slot, epoch: Number(match[2]) as Epoch, seq: Number(match[3]) as Seq };
+}
+
+/** One cell whole, as of a position. `name`: its escaped address. */
+export function snapshotKey(slot: Slot, name: string, { epoch, txid }: Position): string {
+  return `${cellPrefix(slot)}${name}/${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}`;
+}
+
+/** True for the key of a snapshot. */
+export function isSnapshotKey(key: string): boolean {
+  return /^cell\/\d{4}\/[^@/][^/]*\/\d{10}-\d{16}$/.test(key);
 }
 
 function digits(value: number): string {

@@ -12,11 +12,11 @@ import path from "node:path";
 import type { Bucket } from "../bucket/bucket.ts";
 import { readBlock } from "../codec/objectReader.ts";
 import type { Block } from "../codec/objectWriter.ts";
-import { lockPage } from "../codec/pages.ts";
-import { decodeRecord } from "../codec/record.ts";
+import { type DecodedCell, type DecodedRecord, decodeRecord } from "../codec/record.ts";
 import { FrondError } from "../errors.ts";
 import { FETCH_BYTES, FETCHES_AT_ONCE } from "../limits.ts";
 import type { Address } from "../types.ts";
+import { PageFile } from "./pageFile.ts";
 import { removeCell } from "./restore.ts";
 
 /** Where a record lies in the bucket. */
@@ -49,37 +49,60 @@ export interface FetchCost {
  * what it should be, DISK_FULL, and what the bucket throws; the file is then not there.
  */
 export async function fetchCell(bucket: Bucket, wanted: WantedCell, file: string): Promise<FetchCost> {
-  const runs = neighbours(wanted.places);
   removeCell(file);
   fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.new`;
-  const pages = new PageFile(fs.openSync(temporary, "w", 0o600), wanted);
-  let bytes = 0;
+  let cost: FetchCost;
+  const pages = new PageFile(temporary, wanted);
   try {
-    const coming: Promise<Buffer>[] = [];
-    let asked = 0;
-    const ask = (): void => {
-      const fetched = fetchRun(bucket, runs[asked++] as BlockRun);
-      // Told when its turn comes, also if an earlier one fails.
-      fetched.catch(() => {});
-      coming.push(fetched);
-    };
-    for (const run of runs) {
-      while (asked < runs.length && coming.length < FETCHES_AT_ONCE) ask();
-      const stored = await (coming.shift() as Promise<Buffer>);
-      bytes += stored.length;
-      lay(run, stored, pages);
-    }
-    pages.finish();
+    cost = await layPlaces(bucket, wanted, pages);
+    checkWhole(wanted, pages);
+    pages.truncate();
   } catch (error) {
     fs.rmSync(temporary, { force: true });
-    throw (error as NodeJS.ErrnoException).code === "ENOSPC"
-      ? new FrondError("DISK_FULL", `no space to make ${file} anew`, { cause: error })
-      : error;
+    throw fullDisk(error, file);
   } finally {
     pages.close();
   }
   fs.renameSync(temporary, file);
+  return cost;
+}
+
+/** Throws CELL_DAMAGED unless every page was met. */
+export function checkWhole({ address, pageCount, places }: WantedCell, pages: Pick<PageFile, "missing">): void {
+  const { missing } = pages;
+  if (missing === 0) return;
+  const what = `${missing} of ${pageCount} pages are in none of its ${places.length} records in the bucket`;
+  throw new FrondError("CELL_DAMAGED", `${address} cannot be made anew: ${what}`);
+}
+
+export function fullDisk(error: unknown, file: string): unknown {
+  if ((error as NodeJS.ErrnoException).code !== "ENOSPC") return error;
+  return new FrondError("DISK_FULL", `no space to make ${file} anew`, { cause: error });
+}
+
+/** Lays the pages of the cell's records over each other, the oldest first. Throws as {@link fetchCell} does. */
+export async function layPlaces(
+  bucket: Bucket,
+  { address, places }: Pick<WantedCell, "address" | "places">,
+  pages: Pick<PageFile, "lay">,
+  signal?: AbortSignal,
+): Promise<FetchCost> {
+  const runs = neighbours(places);
+  const coming: Promise<Buffer>[] = [];
+  let [asked, bytes] = [0, 0];
+  const ask = (): void => {
+    const fetched = fetchRun(bucket, runs[asked++] as BlockRun, signal);
+    // Told when its turn comes, also if an earlier one fails.
+    fetched.catch(() => {});
+    coming.push(fetched);
+  };
+  for (const run of runs) {
+    while (asked < runs.length && coming.length < FETCHES_AT_ONCE) ask();
+    const stored = await (coming.shift() as Promise<Buffer>);
+    bytes += stored.length;
+    lay(run, stored, address, pages);
+  }
   return { gets: runs.length, bytes };
 }
 
@@ -109,8 +132,8 @@ function neighbours(places: readonly RecordPlace[]): BlockRun[] {
   return runs;
 }
 
-async function fetchRun(bucket: Bucket, run: BlockRun): Promise<Buffer> {
-  const found = await bucket.get(run.key, { from: run.from, bytes: run.bytes });
+async function fetchRun(bucket: Bucket, run: BlockRun, signal: AbortSignal | undefined): Promise<Buffer> {
+  const found = await bucket.get(run.key, { from: run.from, bytes: run.bytes }, { signal });
   if (found === undefined) throw new FrondError("OBJECT_DAMAGED", `${run.key} is gone from ${bucket.url}`);
   if (found.bytes.length < run.bytes) {
     const what = `${run.key} in ${bucket.url} has ${found.size} bytes; a block ends at ${run.from + run.bytes}`;
@@ -120,70 +143,21 @@ async function fetchRun(bucket: Bucket, run: BlockRun): Promise<Buffer> {
 }
 
 /** Lays the records of some blocks over what is in the file. */
-function lay(run: BlockRun, stored: Buffer, pages: PageFile): void {
+function lay(run: BlockRun, stored: Buffer, address: Address, pages: Pick<PageFile, "lay">): void {
   for (const { block, records } of run.blocks) {
     const at = block.offset - run.from;
     const raw = readBlock(stored.subarray(at, at + block.stored), block, run.key);
     for (const place of records) {
       const record = decodeRecord(raw, place.at, place.at + place.length, run.key);
-      const { address } = pages.wanted;
-      const cell = record.type === "commit" ? record.cells.find((found) => found.address === address) : undefined;
-      if (cell === undefined) {
-        throw new FrondError("OBJECT_DAMAGED", `${run.key}: the record at ${place.at} is not one of ${address}`);
-      }
-      pages.lay(cell.pages);
+      pages.lay(cellIn(record, address, place).pages);
     }
   }
 }
 
-/** The file while it is being made. Owns its descriptor. */
-class PageFile {
-  readonly wanted: WantedCell;
-  readonly #fd: number;
-  /** One bit for each page. */
-  readonly #met: Uint8Array;
-
-  constructor(fd: number, wanted: WantedCell) {
-    this.#fd = fd;
-    this.wanted = wanted;
-    this.#met = new Uint8Array(Math.ceil((wanted.pageCount + 1) / 8));
-  }
-
-  lay(set: { count: number; numbers: number[]; offsets: number[]; source: Uint8Array; pageSize: number }): void {
-    const { pageSize, pageCount, address } = this.wanted;
-    if (set.count > 0 && set.pageSize !== pageSize) {
-      const what = `its records have pages of ${set.pageSize} bytes, and its last one says ${pageSize}`;
-      throw new FrondError("CELL_DAMAGED", `${address} cannot be made anew: ${what}`);
-    }
-    for (let i = 0; i < set.count; i++) {
-      const number = set.numbers[i] as number;
-      if (number > pageCount) continue;
-      const offset = set.offsets[i] as number;
-      writeAll(this.#fd, set.source, offset, pageSize, (number - 1) * pageSize);
-      this.#met[number >> 3] = (this.#met[number >> 3] as number) | (1 << (number & 7));
-    }
-  }
-
-  /** Checks that every page was met. */
-  finish(): void {
-    const { pageSize, pageCount, address, places } = this.wanted;
-    let missing = 0;
-    for (let number = 1; number <= pageCount; number++) {
-      const met = ((this.#met[number >> 3] as number) & (1 << (number & 7))) !== 0;
-      if (!met && number !== lockPage(pageSize)) missing += 1;
-    }
-    if (missing > 0) {
-      const what = `${missing} of ${pageCount} pages are in none of its ${places.length} records in the bucket`;
-      throw new FrondError("CELL_DAMAGED", `${address} cannot be made anew: ${what}`);
-    }
-    fs.ftruncateSync(this.#fd, pageCount * pageSize);
-  }
-
-  close(): void {
-    fs.closeSync(this.#fd);
-  }
-}
-
-function writeAll(fd: number, bytes: Uint8Array, from: number, length: number, position: number): void {
-  for (let at = 0; at < length;) at += fs.writeSync(fd, bytes, from + at, length - at, position + at);
+/** What a record says of a cell. Throws OBJECT_DAMAGED when it is not one of the cell's. */
+export function cellIn(record: DecodedRecord, address: Address, { key, at }: RecordPlace): DecodedCell {
+  const cell = record.type === "commit" ? record.cells.find((found) => found.address === address) : undefined;
+  if (cell === undefined)
+    throw new FrondError("OBJECT_DAMAGED", `${key}: the record at ${at} is not one of ${address}`);
+  return cell;
 }
