@@ -6,6 +6,8 @@ import { expect, test } from "vitest";
 import { App } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { CellContext } from "../../src/cell/context.ts";
+import { FileBody } from "../../src/cell/fileBody.ts";
+import { CellFiles } from "../../src/cell/files.ts";
 import { KeyValues } from "../../src/cell/kv.ts";
 import { CellSocket } from "../../src/cell/socket.ts";
 import { SqlCursor, SqlStorage } from "../../src/cell/sqlStorage.ts";
@@ -72,6 +74,8 @@ test("every public member of cells, sockets, storage and test nodes stands on it
     KeyValues,
     SqlStorage,
     SqlCursor,
+    CellFiles,
+    FileBody,
   ];
   const members = [...classes, CellSocket, TestNode].flatMap((type) =>
     Object.getOwnPropertyNames(type.prototype)
