@@ -77,6 +77,8 @@ const COST_EVERY_BEATS = 60_000 / BEAT_MS;
 const COSTS_KEPT = 60;
 /** Slots that are opened in the background at once. Count. */
 const SLOTS_AT_ONCE = 4;
+/** The same while nobody is served yet. Count. */
+const ADOPTED_AT_ONCE = 16;
 
 /** What the node does about what the keeper finds. */
 export interface KeeperHost {
@@ -238,8 +240,26 @@ export class Keeper implements SlotDoor {
    * Opens the slots that somebody has owned, a few at a time, so that no request has to wait for it later and alarms that
    * the directory does not know of fire. Ends when all are open, or the run does.
    */
-  async openAll(): Promise<void> {
-    const waiting = this.started.slots.filter((slot) => !this.isOpen(slot));
+  openAll(): Promise<void> {
+    return this.#openEach(this.started.slots, SLOTS_AT_ONCE);
+  }
+
+  /**
+   * Takes the slots of which the directory has cells and the bucket has no record: those of a directory that had no bucket.
+   * Only then does an empty disk find what was in it. Resolves with how many there were.
+   */
+  async adopt(): Promise<number> {
+    const { slots: recorded } = this.started;
+    const rows = this.#o.catalog.slots().filter(({ slot, txid }) => txid > 0 && !recorded.includes(slot));
+    await this.#openEach(
+      rows.map(({ slot }) => slot),
+      ADOPTED_AT_ONCE,
+    );
+    return rows.length;
+  }
+
+  async #openEach(slots: readonly Slot[], atOnce: number): Promise<void> {
+    const waiting = slots.filter((slot) => !this.isOpen(slot));
     const own = this.#own;
     const openNext = async (): Promise<void> => {
       for (let slot = waiting.pop(); slot !== undefined; slot = waiting.pop()) {
@@ -247,7 +267,7 @@ export class Keeper implements SlotDoor {
         if (!this.isOpen(slot)) await this.open(slot);
       }
     };
-    await Promise.all(Array.from({ length: SLOTS_AT_ONCE }, openNext));
+    await Promise.all(Array.from({ length: atOnce }, openNext));
   }
 
   /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. Where it is sealed; 0 when the bucket did not do it in time. */

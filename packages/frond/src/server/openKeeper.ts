@@ -73,6 +73,8 @@ export async function openKeeper(
     }
     const reports = keepLostTails(dataDirectory, lost);
     markFinished(catalog, finished);
+    const taken = await keeper.adopt();
+    if (taken > 0) log.info({ slots: taken, bucket: spec.url }, "what was here before there was a bucket is in it now");
     const doubtfulThrough = lost.length === 0 ? recovered.doubtfulThrough : ((run - 1) as RunNumber);
     return {
       keeper,
