@@ -260,3 +260,21 @@ export const PACK_READ_BYTES = 32 * 1024 * 1024;
 export const MAX_LISTED_RUNS = 1_000;
 /** Packs: how often the reading of a slot begins anew because an object that was listed is gone. Count. */
 export const SLOT_READ_TRIES = 3;
+/** Packs: segments that make one, and how long fewer of them wait, in ms. Count. */
+export const PACK_SEGMENTS = 32;
+export const PACK_AFTER_MS = 60_000;
+/** Packs: neighbours of one level that are merged into one of the next. Count. */
+export const PACK_FAN_IN = 4;
+/** Packs: the objects that are merged into one, in bytes: it is made in memory, and goes up in one request. */
+export const MAX_PACK_BYTES = 64 * 1024 * 1024;
+/** Packs: how long one that was merged into a larger one is kept for those who read it, in ms. */
+export const PACK_GRACE_MS = 600_000;
+/** Packs: how often it is looked whether there is something to pack, in ms. */
+export const PACK_LOOK_MS = 2_000;
+/** Packs: pause after a failure, in ms, doubled with each further one, and the longest. */
+export const PACK_RETRY_MS = 15_000;
+export const PACK_RETRY_MAX_MS = 3_600_000;
+/** Packs: time that their making may take of the bucket thread at a time, in ms: leases are renewed by it too. */
+export const PACK_TURN_MS = 10;
+/** Packs: time that the create of one may take, in ms: the largest over a line of 10 Mbit/s. */
+export const PACK_CREATE_MS = 60_000;

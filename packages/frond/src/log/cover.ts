@@ -6,8 +6,8 @@
 // in the end, so nothing changes by it.
 // Rejected: a manifest (one more object to keep in step with the others, and the only one that would be overwritten).
 
-import type { Bucket } from "../bucket/bucket.ts";
-import { logKey, packKey, packPrefix, parsePackKey } from "../bucket/objectKeys.ts";
+import type { Bucket, BucketCall } from "../bucket/bucket.ts";
+import { logKey, logPrefix, packKey, packPrefix, parseLogKey, parsePackKey } from "../bucket/objectKeys.ts";
 import type { RunId, Seq } from "../types.ts";
 
 /** Segments of one run: numbers `from` up to but without `to`. */
@@ -16,7 +16,7 @@ export interface SeqRange {
   readonly to: Seq;
 }
 
-/** A pack in a listing. */
+/** A pack in a listing, or a segment. */
 export interface ListedPack extends SeqRange {
   /** Bytes of the object. */
   readonly bytes: number;
@@ -61,16 +61,38 @@ export function superseded<P extends SeqRange>(packs: readonly P[]): P[] {
 const PAGE = 1000;
 
 /** Lists the packs of a run, in the order of their beginning. */
-export async function listPacks(bucket: Bucket, run: RunId): Promise<ListedPack[]> {
+export async function listPacks(bucket: Bucket, run: RunId, call: BucketCall = {}): Promise<ListedPack[]> {
   const prefix = packPrefix(run);
   const packs: ListedPack[] = [];
   for (let after: string | undefined; ;) {
-    const page = await bucket.list(prefix, after, PAGE);
+    const page = await bucket.list(prefix, after, PAGE, call);
     for (const { key, size } of page) {
       const range = parsePackKey(run, key);
       if (range !== undefined) packs.push({ ...range, bytes: size });
     }
     if (page.length < PAGE) return packs;
     after = page.at(-1)?.key;
+  }
+}
+
+/** Lists the segments of a run in `range`, which ends before its seal; those that were cleaned up are not there. */
+export async function listSegments(
+  bucket: Bucket,
+  run: RunId,
+  range: SeqRange,
+  call: BucketCall = {},
+): Promise<ListedPack[]> {
+  const segments: ListedPack[] = [];
+  for (let after = logKey(run, (range.from - 1) as Seq); ;) {
+    const page = await bucket.list(logPrefix(run), after, PAGE, call);
+    for (const { key, size } of page) {
+      const found = parseLogKey(run, key);
+      if (found === undefined || !("seq" in found)) continue;
+      if (found.seq >= range.to) return segments;
+      segments.push({ from: found.seq, to: (found.seq + 1) as Seq, bytes: size });
+    }
+    const last = page.at(-1);
+    if (page.length < PAGE || last === undefined) return segments;
+    after = last.key;
   }
 }

@@ -30,6 +30,7 @@ import {
   WAKE_FOR_WAITERS,
 } from "./bucketTalk.ts";
 import { joinCluster } from "./cluster.ts";
+import { Compaction } from "./compaction.ts";
 import { finishRuns } from "./finishRuns.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -47,6 +48,7 @@ export class BucketSide implements Questions {
   #refuses = false;
   #bucket: CountedBucket | undefined;
   #claims: SlotClaims | undefined;
+  #compaction: Compaction | undefined;
   #run: LivingRun | undefined;
   #segments = 0;
   #beats = 0;
@@ -67,19 +69,24 @@ export class BucketSide implements Questions {
     const signal = this.#ending.signal;
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
     for (const message of warnings) this.#tell({ news: "warn", fields: {}, message });
-    const finished = await finishRuns({
+    const { others, ...finished } = await finishRuns({
       ...{ bucket, unfinished, ttlMs, signal, own: own.runId },
       logFolder: path.join(this.#setup.directory, "log"),
       handsOf: (runId) => this.#handsOf(runId),
       warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
     });
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
-    this.#claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal, failed });
+    const claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal, failed });
+    this.#claims = claims;
+    const { packs } = claims.indexes;
+    const sealOf = (run: RunId): Promise<Seq> => claims.sealOf(run);
+    this.#compaction = new Compaction({ bucket, sealOf, sleep, failed, changed: (run) => packs.drop(run) });
     for (const [run, seal] of this.#setup.seals) this.#claims.noteSeal(run, seal);
     for (const { run, seal } of finished.finished) {
       const id = unfinished.find((known) => known.run === run)?.runId;
       if (id !== undefined) this.#claims.noteSeal(id, seal);
     }
+    for (const run of [...unfinished.map(({ runId }) => runId), ...others]) this.#compaction.over(run);
     await this.#begin(own);
     return { ...joined, ...finished };
   }
@@ -123,6 +130,7 @@ export class BucketSide implements Questions {
 
   /** Uploads the rest, seals the log, gives up the lease. */
   async finish(): Promise<Seq> {
+    await this.#compaction?.stop();
     const seal = await this.#endRun(this.#living());
     await this.#bucket?.close();
     return seal;
@@ -133,6 +141,7 @@ export class BucketSide implements Questions {
     const run = this.#living();
     const seal = await this.#endRun(run);
     this.#claiming().noteSeal(run.runId, seal);
+    this.#compaction?.over(run.runId);
     await this.#begin(own);
     return seal;
   }
@@ -168,6 +177,7 @@ export class BucketSide implements Questions {
     const run = new LivingRun(own.runId, upload, lease);
     this.#run = run;
     run.work = this.#uploadOn(run);
+    this.#compaction?.follow(own.runId, () => upload.seq);
   }
 
   async #uploadOn(run: LivingRun): Promise<void> {

@@ -39,8 +39,10 @@ export interface FinishOptions {
 /** A run that changes its lease so often while it is watched is alive. Count. */
 const SIGNS_OF_LIFE = 2;
 
-/** Finishes every run that is not the own one. Throws BUCKET_IN_USE while another node is alive. */
-export async function finishRuns(options: FinishOptions): Promise<Pick<Started, "finished" | "lost">> {
+/** Finishes every run that is not the own one; `others`: those of other directories. Throws BUCKET_IN_USE while another node is alive. */
+export async function finishRuns(
+  options: FinishOptions,
+): Promise<Pick<Started, "finished" | "lost"> & { readonly others: readonly RunId[] }> {
   const finished: FinishedRun[] = [];
   const lost: LostTail[] = [];
   for (const run of options.unfinished) {
@@ -55,7 +57,7 @@ export async function finishRuns(options: FinishOptions): Promise<Pick<Started, 
     if (run !== undefined && run !== options.own) others.push(run);
   }
   await Promise.all(others.map((run) => finishOther(options, run)));
-  return { finished, lost };
+  return { finished, lost, others };
 }
 
 /** Where a log has ended: at which number, and what it holds. */
