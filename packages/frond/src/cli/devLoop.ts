@@ -16,12 +16,12 @@ import { DEV_VARIABLE, HOSTS_VARIABLE } from "./devChannel.ts";
 import type { DevMessage } from "./devChannel.ts";
 import { EXIT_FAILED, EXIT_FATAL, EXIT_STUCK } from "./exits.ts";
 import { checkAppFile } from "./loadApp.ts";
-import { listenFromEnvironment } from "./options.ts";
-import type { Listen } from "./options.ts";
+import { bucketArguments, listenFromEnvironment } from "./options.ts";
+import type { BucketFlags, Listen } from "./options.ts";
 import { Watch } from "./watch.ts";
 
 /** The options of `frond dev`, checked. */
-export interface DevOptions {
+export interface DevOptions extends BucketFlags {
   readonly data: string;
   readonly listen?: Listen;
   readonly allowHost?: readonly string[];
@@ -100,11 +100,13 @@ export class Dev {
       durability,
       "--max-sync-ms",
       String(maxSyncMs),
+      ...bucketArguments(this.#options),
     ];
     const logging = ["--log-level", logLevel, "--log-format", logFormat];
     const child = spawn(process.execPath, [...program, ...options, ...logging], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
-      env: { ...process.env, [DEV_VARIABLE]: "1", [HOSTS_VARIABLE]: allowHost.join(",") },
+      // What the machine serves for good must not be written into by an app that is being made.
+      env: { ...process.env, FROND_BUCKET: "", [DEV_VARIABLE]: "1", [HOSTS_VARIABLE]: allowHost.join(",") },
     });
     this.#child = child;
     let failed: string | undefined;

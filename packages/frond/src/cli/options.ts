@@ -161,6 +161,18 @@ export function bucketFrom(flags: BucketFlags): BucketSpec | undefined {
   return place.store === "dir" ? { url: `dir:${path.resolve(place.path)}`, ...s3 } : { url: bucket, ...s3 };
 }
 
+/** The same options for a further command line. */
+export function bucketArguments({ bucket, s3Endpoint, s3Region, s3PathStyle, s3Encryption }: BucketFlags): string[] {
+  const encryption = s3Encryption && [s3Encryption.kind, "keyId" in s3Encryption ? s3Encryption.keyId : undefined];
+  return [
+    ...(bucket === undefined ? [] : ["--bucket", bucket]),
+    ...(s3Endpoint === undefined ? [] : ["--s3-endpoint", s3Endpoint]),
+    ...(s3Region === undefined ? [] : ["--s3-region", s3Region]),
+    ...(s3PathStyle === true ? ["--s3-path-style"] : []),
+    ...(encryption === undefined ? [] : ["--s3-encryption", encryption.filter((part) => part !== undefined).join(":")]),
+  ];
+}
+
 function parseEndpoint(value: string): string {
   if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
   throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not the URL of a store, as in http://127.0.0.1:9000`);

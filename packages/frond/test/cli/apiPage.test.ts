@@ -48,7 +48,7 @@ test("it says which errors a later attempt can cure, and which came of load", ()
 
 test("every command and option of the command line stands on it", () => {
   const commands = found("cli", /\.command\("([a-z]+)"\)/g);
-  const options = found("cli", /(?:\.option|new Option)\(\s*"(--[a-z-]+)/g);
+  const options = found("cli", /(?:\.option|new Option)\(\s*"(--[a-z0-9-]+)/g);
   expect([commands.length > 10, options.length > 10]).toEqual([true, true]);
   const isShown = (word: string): boolean => new RegExp(`(?:^|[ ;])${word}(?:$|[ ;])`, "m").test(shown);
   expect([...commands, ...options].filter((word) => !isShown(word))).toEqual([]);
