@@ -105,6 +105,14 @@ test("a log that somebody else has sealed ends the node; its end is kept in lost
   expect(told).toMatchObject({ commits: [{ cells: ["note/a"] }] });
 });
 
+test("slots that are opened one after the other do not keep the lease from being renewed", async () => {
+  const { node, get, lines } = await onNewDisk(path.join(temporaryDirectory(), "bucket"));
+  const until = performance.now() + 2 * TTL;
+  for (let i = 0; performance.now() < until; i++) await get(Note, `n${i}`).all();
+  expect(node.state()).toEqual({ ready: true });
+  expect(lines.filter((line) => line.includes("lapsed"))).toEqual([]);
+});
+
 test("a bucket thread that fails ends the node", async () => {
   const { node, fatal } = await onNewDisk(path.join(temporaryDirectory(), "bucket"));
   const thread = node.keeper?.thread;
