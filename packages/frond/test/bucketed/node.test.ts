@@ -21,7 +21,7 @@ class Safe extends Note {
 }
 
 const cells = { note: Note, safe: Safe };
-const TTL = 900;
+const TTL = 1500;
 
 /** A node on a new disk, with this bucket. */
 function onNewDisk(bucket: string): ReturnType<typeof openIn> {
