@@ -51,6 +51,9 @@ export const ERROR_CODES = {
   MIGRATION_GAP: {},
   SCHEMA_NEWER: { retryable: true },
   CELL_MISSING: {},
+  CELL_EXISTS: {},
+  BAD_CONTENT: {},
+  HISTORY_GONE: {},
   CELL_DAMAGED: {},
   ACTIVATION_FAILED: {},
   // Files

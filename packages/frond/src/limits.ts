@@ -278,3 +278,12 @@ export const PACK_RETRY_MAX_MS = 3_600_000;
 export const PACK_TURN_MS = 10;
 /** Packs: time that the create of one may take, in ms: the largest over a line of 10 Mbit/s. */
 export const PACK_CREATE_MS = 60_000;
+
+/** Retention: how far back one can go in the bucket, in ms, unless the node states another; the shortest and the longest. */
+export const RETENTION_MS = 7 * 24 * 3600_000;
+export const MIN_RETENTION_MS = 600_000;
+export const MAX_RETENTION_MS = FILE_TRACE_MS;
+/** Slots: ranges of logs that one record carries; beyond it those go that the newest checkpoint covers. Count. */
+export const MAX_SLOT_SOURCES = 256;
+/** Bucket: how far its clock and that of a machine may differ before something is thought to be older than it is, in ms. */
+export const CLOCK_MARGIN_MS = 600_000;

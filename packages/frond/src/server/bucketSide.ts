@@ -9,6 +9,7 @@ import path from "node:path";
 import { setTimeout as sleepFor } from "node:timers/promises";
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { leaseKey } from "../bucket/objectKeys.ts";
+import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
 import { UploadLimit } from "../core/flushRule.ts";
 import { FrondError, isFrondError } from "../errors.ts";
@@ -62,9 +63,9 @@ export class BucketSide implements Questions {
   }
 
   async start(): Promise<Started> {
-    const { bucket: spec, unfinished, adopted, appVersion, own, ttlMs } = this.#setup;
+    const { bucket: spec, unfinished, adopted, appVersion, own, ttlMs, retentionMs } = this.#setup;
     const { url, ...options } = spec;
-    const bucket = countedBucket(await openBucket(url, options));
+    const bucket = countedBucket(inTurns(await openBucket(url, options)));
     this.#bucket = bucket;
     const signal = this.#ending.signal;
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
@@ -76,15 +77,15 @@ export class BucketSide implements Questions {
       warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
     });
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
-    const claims = new SlotClaims({ bucket, appVersion, adopted, sleep, signal, failed });
+    const claims = new SlotClaims({ bucket, appVersion, adopted, retentionMs, sleep, signal, failed });
     this.#claims = claims;
     const { packs } = claims.indexes;
-    const sealOf = (run: RunId): Promise<Seq> => claims.sealOf(run);
+    const sealOf = (run: RunId): Promise<Seq> => claims.histories.sealOf(run);
     this.#compaction = new Compaction({ bucket, sealOf, sleep, failed, changed: (run) => packs.drop(run) });
-    for (const [run, seal] of this.#setup.seals) this.#claims.noteSeal(run, seal);
+    for (const [run, seal] of this.#setup.seals) claims.histories.noteSeal(run, seal);
     for (const { run, seal } of finished.finished) {
       const id = unfinished.find((known) => known.run === run)?.runId;
-      if (id !== undefined) this.#claims.noteSeal(id, seal);
+      if (id !== undefined) claims.histories.noteSeal(id, seal);
     }
     for (const run of [...unfinished.map(({ runId }) => runId), ...others]) this.#compaction.over(run);
     await this.#begin(own);
@@ -140,7 +141,7 @@ export class BucketSide implements Questions {
   async renew(own: OwnRun): Promise<Seq> {
     const run = this.#living();
     const seal = await this.#endRun(run);
-    this.#claiming().noteSeal(run.runId, seal);
+    this.#claiming().histories.noteSeal(run.runId, seal);
     this.#compaction?.over(run.runId);
     await this.#begin(own);
     return seal;

@@ -45,6 +45,8 @@ export interface BucketSetup {
   /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */
   readonly seals: ReadonlyMap<RunId, Seq>;
   readonly ttlMs: number;
+  /** How far back one can go, in ms: what is needed for it stays in the bucket. */
+  readonly retentionMs: number;
   readonly appVersion: string;
   readonly numbers: SharedArrayBuffer;
   /** The longest that the main thread may be silent and the lease be renewed, in ms; 0 = for ever. */

@@ -47,6 +47,7 @@ export interface KeeperOptions {
   readonly adopted: readonly RunId[];
   readonly seals: ReadonlyMap<RunId, Seq>;
   readonly ttlMs: number;
+  readonly retentionMs: number;
   readonly appVersion: string;
   readonly maxSyncMs: number;
   readonly catalog: Catalog;
@@ -129,11 +130,11 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals, ttlMs, appVersion, maxSyncMs } =
-      options;
+    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals } = options;
+    const { ttlMs, retentionMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, seals, ttlMs, appVersion, maxSyncMs },
-      numbers,
+      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, seals },
+      ...{ ttlMs, retentionMs, appVersion, maxSyncMs, numbers },
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
       workerData: setup,

@@ -40,6 +40,8 @@ export interface NodeOptions {
   readonly localLogBytes?: number | undefined;
   /** How long others wait after a sign of life of this node, in ms. */
   readonly ttlMs?: number;
+  /** How far back cells can be restored from the bucket, in ms; default RETENTION_MS. */
+  readonly retentionMs?: number;
   /** For tests of the level `bucket`: positions are confirmed by them alone. */
   readonly bucketLog?: boolean;
   /** For tests of the gate itself. */

@@ -7,7 +7,7 @@
 import path from "node:path";
 import { SlotTable } from "../core/slots.ts";
 import { FrondError } from "../errors.ts";
-import { LEASE_TTL_MS } from "../limits.ts";
+import { LEASE_TTL_MS, RETENTION_MS } from "../limits.ts";
 import { listLogFiles } from "../log/files.ts";
 import { scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
@@ -42,11 +42,11 @@ export function bucketOf(directory: string, asked: NodeOptions["bucket"]): Bucke
 /** Opens the bucket. Throws what Keeper.start throws. Returns what the node begins with, which may know less than before. */
 export async function openKeeper(
   spec: BucketSpec,
-  options: Pick<NodeOptions, "dataDirectory" | "ttlMs" | "maxSyncMs" | "log">,
+  options: Pick<NodeOptions, "dataDirectory" | "ttlMs" | "retentionMs" | "maxSyncMs" | "log">,
   catalog: Catalog,
   recovered: Recovered,
 ): Promise<{ keeper: Keeper; recovered: Recovered }> {
-  const { dataDirectory, ttlMs = LEASE_TTL_MS, maxSyncMs = 0, log } = options;
+  const { dataDirectory, ttlMs = LEASE_TTL_MS, retentionMs = RETENTION_MS, maxSyncMs = 0, log } = options;
   const known = frozenBucket(dataDirectory);
   const { run } = recovered;
   const unfinished = unfinishedRuns(dataDirectory, catalog, run);
@@ -54,7 +54,8 @@ export async function openKeeper(
   const slots = new SlotTable();
   for (const row of catalog.slots()) slots.load(row.slot, row);
   const keeper = await Keeper.start({
-    ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted, ttlMs, maxSyncMs },
+    ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted },
+    ...{ ttlMs, retentionMs, maxSyncMs },
     probe: probeOf(dataDirectory, spec, known),
     ...{ catalog, slots, log, appVersion: VERSION, seals: sealsOf(catalog) },
     own: { run, runId: recovered.runId.toString("hex") as RunId, firstLsn: 0 as Lsn },

@@ -58,7 +58,7 @@ const OFFLINE_LOG_FILE_BYTES = 256 * 1024;
 
 async function openLocked(
   lock: DirectoryLock,
-  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot" | "bucket" | "ttlMs" | "maxSyncMs">,
+  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot" | "bucket" | "ttlMs" | "retentionMs" | "maxSyncMs">,
   complete: (catalog: Catalog) => NodeOptions,
 ): Promise<Node> {
   let catalog: Catalog | undefined;

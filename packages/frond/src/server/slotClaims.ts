@@ -7,17 +7,26 @@
 
 import { randomBytes, randomInt } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
-import { logKey, parseSlotKey, slotKey, slotPrefix } from "../bucket/objectKeys.ts";
+import { slotKey } from "../bucket/objectKeys.ts";
 import { pause } from "../bucket/retry.ts";
 import { decodeSlot, encodeDocument, type LogRange, type SlotDocument } from "../codec/documents.ts";
-import { type ClaimEvent, type ClaimStep, Claiming, planSlotClaim, type SlotRecord } from "../core/claiming.ts";
-import { FrondError } from "../errors.ts";
-import { BUCKET_INTENT_BYTES } from "../limits.ts";
-import { listRunLog, readHeader } from "../log/runObjects.ts";
+import {
+  type ClaimEvent,
+  type ClaimStep,
+  Claiming,
+  type Covered,
+  planSlotClaim,
+  type SlotRecord,
+} from "../core/claiming.ts";
+import { BUCKET_INTENT_BYTES, CLOCK_MARGIN_MS, MAX_SLOT_SOURCES } from "../limits.ts";
 import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import type { BucketQuestions, OpenedSlot } from "./bucketTalk.ts";
-import type { SlotIndex } from "./slotIndex.ts";
-import { SlotIndexes } from "./slotIndexes.ts";
+import { SlotHistories } from "./slotHistory.ts";
+import type { HistoryLimit, SlotIndex } from "./slotIndex.ts";
+import type { SlotIndexes } from "./slotIndexes.ts";
+
+/** A record with so many sources may carry some that nobody wants any more. Count. */
+const LOOK_FROM_SOURCES = 16;
 
 /** What claims are made with. */
 export interface ClaimOptions {
@@ -25,6 +34,8 @@ export interface ClaimOptions {
   readonly appVersion: string;
   /** Runs of this directory from before it had a bucket, the oldest first: theirs is what no slot record tells of. */
   readonly adopted: readonly RunId[];
+  /** How far back one can go, in ms. */
+  readonly retentionMs: number;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
   /** Hears of what failed, and is tried again. */
@@ -43,68 +54,55 @@ type Question = Parameters<BucketQuestions["openSlot"]>[0];
 /** See the head of the file. One per bucket thread. */
 export class SlotClaims {
   readonly #o: ClaimOptions;
+  readonly histories: SlotHistories;
   readonly indexes: SlotIndexes;
-  readonly #seals = new Map<RunId, Promise<Seq>>();
+  /** The records of slots that the living run owns: as long as it does, they do not change. */
+  readonly #owned = new Map<Slot, SlotRecord>();
 
   constructor(options: ClaimOptions) {
     this.#o = options;
-    this.indexes = new SlotIndexes(options.bucket);
+    this.histories = new SlotHistories(options.bucket, options.adopted);
+    this.indexes = this.histories.indexes;
   }
 
   /** Takes a slot. Throws SLOT_OWNED when another run owns it, and what the bucket throws. */
   async open({ slot, knows }: Question, own: OwnLog): Promise<OpenedSlot> {
-    let newest = knows.epoch === 0 ? undefined : await this.#record(slot, knows.epoch);
-    newest ??= await this.newest(slot);
+    const { histories } = this;
+    let newest = knows.epoch === 0 ? undefined : await histories.record(slot, knows.epoch);
+    newest ??= await histories.newest(slot);
     for (;;) {
       if (newest?.run === own.runId) return this.#again(newest, own, knows);
       const opened = await this.#claim(slot, newest, own, knows);
       if (opened !== undefined) return opened;
-      newest = await this.newest(slot);
+      newest = await histories.newest(slot);
     }
+  }
+
+  /** The slots that a run has taken here, and their records. */
+  owned(run: RunId): [Slot, SlotRecord][] {
+    return [...this.#owned].filter(([, record]) => record.run === run);
   }
 
   /** The index of a slot that the own run has taken, with what the bucket has of this run too. */
   async indexOf(slot: Slot, own: OwnLog): Promise<SlotIndex> {
-    const newest = await this.newest(slot);
-    const sources = newest === undefined ? await this.#adopted(1 as Epoch) : this.#withOwn(newest, own);
-    return this.indexes.read(slot, sources);
+    const { ranges, covered } = await this.#rangesOf(slot, own);
+    return this.histories.read(slot, ranges, covered);
   }
 
-  /** The newest record of a slot; undefined: nobody has ever owned it. */
-  async newest(slot: Slot): Promise<SlotDocument | undefined> {
-    for (;;) {
-      const epoch = await this.#newestEpoch(slot, undefined);
-      if (epoch === undefined) return undefined;
-      const found = await this.#record(slot, epoch);
-      // Else it was cleaned up since, for there is a newer one.
-      if (found !== undefined) return found;
-    }
+  /** The slot as it was: by its newest checkpoint before the limit, and what came behind that. Throws HISTORY_GONE. */
+  async indexAt(slot: Slot, limit: HistoryLimit, own: OwnLog): Promise<SlotIndex> {
+    const { ranges, covered } = await this.#rangesOf(slot, own);
+    return this.histories.readAt(slot, ranges, covered, limit);
   }
 
-  /** Where a run's log ended is known. */
-  noteSeal(run: RunId, seal: Seq): void {
-    this.#seals.set(run, Promise.resolve(seal));
-  }
-
-  /** Where a run's log ended for ever. Throws SLOT_OWNED while it has not. */
-  sealOf(run: RunId): Promise<Seq> {
-    const known = this.#seals.get(run) ?? this.#findSeal(run);
-    this.#seals.set(run, known);
-    known.catch(() => this.#seals.delete(run));
-    return known;
-  }
-
-  async #findSeal(run: RunId): Promise<Seq> {
-    const { seqs } = await listRunLog(this.#o.bucket, run);
-    let seal: Seq | undefined;
-    for (const seq of seqs.toReversed()) {
-      const header = await readHeader(this.#o.bucket, logKey(run, seq));
-      // Behind a seal nothing counts; in front of it are segments.
-      if (header?.kind === "segment") break;
-      if (header?.kind === "seal") seal = seq;
-    }
-    if (seal === undefined) throw owned(`run ${run} is alive, or was not seen to be dead yet`);
-    return seal;
+  /** All of a slot's history that can be gone back to. Throws SLOT_OWNED when it belongs to a run that lives elsewhere. */
+  async #rangesOf(slot: Slot, own: OwnLog): Promise<{ ranges: LogRange[]; covered: Covered | undefined }> {
+    const { histories } = this;
+    const known = this.#owned.get(slot);
+    const record = known?.run === own.runId ? known : await histories.newest(slot);
+    if (record === undefined) return { ranges: await histories.adopted(1 as Epoch), covered: undefined };
+    const to = record.run === own.runId ? own.nextSeq : await histories.sealOf(record.run);
+    return { ranges: withOwn(record, to), covered: record.covered };
   }
 
   /** Claims the epoch behind `newest`; undefined when that was not the newest record. */
@@ -114,46 +112,40 @@ export class SlotClaims {
     own: OwnLog,
     knows: Question["knows"],
   ): Promise<OpenedSlot | undefined> {
-    const seal = newest && (await this.sealOf(newest.run));
-    const past = newest === undefined && knows.txid > 0 ? await this.#adopted(knows.epoch) : [];
+    const { histories } = this;
+    const seal = newest && (await histories.sealOf(newest.run));
+    const past = newest === undefined && knows.txid > 0 ? await histories.adopted(knows.epoch) : [];
     const believed = newest === undefined || knows.run === newest.run;
-    const index = believed ? undefined : await this.indexes.read(slot, this.#withSealed(newest, seal as Seq));
+    const index = believed ? undefined : await histories.read(slot, withOwn(newest, seal as Seq), newest.covered);
     const txid = index === undefined ? knows.txid : index.at.txid;
+    const covered = newest && (await this.#coveredFor(slot, newest.sources.length));
     const record = planSlotClaim({
-      ...{ newest, seal, covered: undefined, txid, run: own.runId, from: own.nextSeq },
+      ...{ newest, seal, covered, txid, run: own.runId, from: own.nextSeq },
       adopted: { epoch: knows.epoch, sources: past },
     });
     if (!(await this.#create(slot, record))) return undefined;
+    this.#owned.set(slot, record);
     return { epoch: record.epoch, txid, cells: index && entriesOf(index) };
   }
 
   /** The run took the slot before, and the answer was lost on its way here. */
   async #again(newest: SlotDocument, own: OwnLog, knows: Question["knows"]): Promise<OpenedSlot> {
-    const { slot, epoch, before } = newest;
+    const { slot, epoch, before, covered } = newest;
+    this.#owned.set(slot, newest);
     if (knows.epoch === before.epoch && knows.txid === before.txid) {
       return { epoch, txid: before.txid, cells: undefined };
     }
-    const index = await this.indexes.read(slot, this.#withOwn(newest, own));
+    const index = await this.histories.read(slot, withOwn(newest, own.nextSeq), covered);
     return { epoch, txid: before.txid, cells: entriesOf(index) };
   }
 
-  #withOwn(newest: SlotDocument, own: OwnLog): LogRange[] {
-    const { epoch, from, sources } = newest;
-    return [...sources, { epoch, run: own.runId, from, to: own.nextSeq }];
-  }
-
-  #withSealed({ epoch, run, from, sources }: SlotDocument, seal: Seq): LogRange[] {
-    return seal > from ? [...sources, { epoch, run, from, to: seal }] : [...sources];
-  }
-
-  /** Where the history of slots lies that were never owned by a run with a bucket; `epoch`: the highest that there was. */
-  async #adopted(epoch: Epoch): Promise<LogRange[]> {
-    const ranges: LogRange[] = [];
-    for (const run of this.#o.adopted) {
-      const to = await this.sealOf(run);
-      if (to > 1) ranges.push({ epoch, run, from: 1 as Seq, to });
-    }
-    return ranges;
+  /** What the next record need not carry: looked up only when there are many sources, for it costs a listing. */
+  async #coveredFor(slot: Slot, sources: number): Promise<Covered | undefined> {
+    if (sources < LOOK_FROM_SOURCES) return undefined;
+    const checkpoints = await this.histories.checkpoints(slot);
+    if (sources >= MAX_SLOT_SOURCES) return checkpoints.at(-1);
+    const oldest = Date.now() - this.#o.retentionMs - CLOCK_MARGIN_MS;
+    return checkpoints.findLast(({ modifiedMs }) => modifiedMs < oldest);
   }
 
   /** True when the record stands, and nobody has created a later one. */
@@ -183,7 +175,7 @@ export class SlotClaims {
       const key = slotKey(slot, step.epoch);
       if (step.do === "create") return { saw: await bucket.create(key, bytes, { signal }) };
       if (step.do === "read back") return await this.#readBack(key, bytes);
-      return { saw: "newest", epoch: (await this.#newestEpoch(slot, step.epoch)) ?? step.epoch };
+      return { saw: "newest", epoch: (await this.histories.newestEpoch(slot, step.epoch)) ?? step.epoch };
     } catch (error) {
       signal.throwIfAborted();
       failed(`taking slot ${slot}`, error);
@@ -198,32 +190,13 @@ export class SlotClaims {
     if (begins && found.size === own.length) return { saw: "ours" };
     return { saw: "other", found: decodeSlot(found.bytes, key) };
   }
-
-  async #record(slot: Slot, epoch: Epoch): Promise<SlotDocument | undefined> {
-    const key = slotKey(slot, epoch);
-    const found = await this.#o.bucket.get(key);
-    return found && decodeSlot(found.bytes, key);
-  }
-
-  /** The highest epoch behind `after` of which a record is listed. */
-  async #newestEpoch(slot: Slot, after: Epoch | undefined): Promise<Epoch | undefined> {
-    let newest: Epoch | undefined;
-    for (let from = after && slotKey(slot, after); ;) {
-      const page = await this.#o.bucket.list(slotPrefix(slot), from);
-      for (const { key } of page) newest = parseSlotKey(key)?.epoch ?? newest;
-      if (page.length < PAGE) return newest;
-      from = page.at(-1)?.key;
-    }
-  }
 }
 
-/** Objects in one answer of a listing. Count. */
-const PAGE = 1000;
+/** The sources of a record, and behind them what its owner wrote up to but without the number `to`. */
+function withOwn({ epoch, run, from, sources }: SlotRecord, to: Seq): LogRange[] {
+  return to > from ? [...sources, { epoch, run, from, to }] : [...sources];
+}
 
 function entriesOf(index: SlotIndex): OpenedSlot["cells"] {
   return [...index.cells.values()].map(({ entry }) => entry);
-}
-
-function owned(why: string): FrondError {
-  return new FrondError("SLOT_OWNED", `the slot belongs to another node: ${why}`);
 }

@@ -21,14 +21,27 @@ export interface IndexedCell {
   readonly base: Position | undefined;
 }
 
+/** Up to where a history is read: the records up to this time of day, or up to this position. */
+export type HistoryLimit = { readonly time: number } | { readonly position: Position };
+
+/** True for what stands behind the limit. */
+export function isBehind(limit: HistoryLimit | undefined, record: Position & { readonly time: number }): boolean {
+  if (limit === undefined) return false;
+  return "time" in limit ? record.time > limit.time : comparePositions(record, limit.position) > 0;
+}
+
 /** The cells of one slot, as of a position. */
 export class SlotIndex {
   readonly slot: Slot;
   readonly cells = new Map<Address, IndexedCell>();
   /** The last record that was applied. */
   at: Position = { epoch: 0 as Epoch, txid: 0 as Txid };
+  /** Time of the latest record that was applied, in ms since 1970. */
+  lastMs = 0;
   /** Places that it holds. Count. */
   places = 0;
+  /** The first record behind the limit was met: nothing of what follows counts, for a history is cut once. */
+  ended = false;
 
   constructor(slot: Slot) {
     this.slot = slot;
@@ -36,13 +49,16 @@ export class SlotIndex {
 
   /**
    * Applies what the object at `key` holds of the slot, up to the epoch `through`: a pack may reach into a later one of the
-   * same run, and what another run did in between comes first.
+   * same run, and what another run did in between comes first. Ends before the first record behind `limit`.
    */
-  apply(key: string, footer: Footer, through = Infinity): void {
+  apply(key: string, footer: Footer, through = Infinity, limit?: HistoryLimit): void {
     for (const item of footer.entries) {
       if (item.slot !== this.slot) continue;
       const head = item.head();
       if (head.epoch > through) continue;
+      this.ended ||= isBehind(limit, head);
+      if (this.ended) return;
+      this.lastMs = Math.max(this.lastMs, head.time);
       if (comparePositions(head, this.at) > 0) this.at = { epoch: head.epoch, txid: head.txid };
       if (head.type === "claim") continue;
       const block = footer.blocks[item.block];

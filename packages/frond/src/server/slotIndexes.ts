@@ -1,5 +1,7 @@
 // The indexes of slots that were read out of the bucket, and the footers that they were read from.
 //
+// A slot is read by its newest checkpoint and what came behind it: packs where there are some, segments elsewhere.
+//
 // Rule: both are caches with a bound, so a node's memory does not grow with its cells: what was dropped is read again. A footer
 // holds records of many slots, so slots that are opened one after the other read it once.
 
@@ -11,9 +13,27 @@ import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES, SLOT_READ_TRI
 import { cover, type Part } from "../log/cover.ts";
 import { checkIs } from "../log/objectRecords.ts";
 import { readFooter } from "../log/runObjects.ts";
-import type { Epoch, Slot } from "../types.ts";
+import type { Epoch, Seq, Slot } from "../types.ts";
 import { RunPacks } from "./runPacks.ts";
-import { SlotIndex } from "./slotIndex.ts";
+import { type HistoryLimit, isBehind, SlotIndex } from "./slotIndex.ts";
+
+/** A checkpoint in a listing. */
+export interface ListedCheckpoint {
+  readonly key: string;
+  /** It covers all epochs before this one, and of this one what stands below `seq` in its owner's log. */
+  readonly epoch: Epoch;
+  readonly seq: Seq;
+  readonly bytes: number;
+  /** By the store's clock, in ms since 1970. */
+  readonly modifiedMs: number;
+}
+
+/** Where a slot is to be read. */
+export interface SlotHistory {
+  readonly checkpoint?: ListedCheckpoint | undefined;
+  /** What it does not cover, in the order of the slot's history. */
+  readonly sources: readonly LogRange[];
+}
 
 /** See the head of the file. One per bucket thread. */
 export class SlotIndexes {
@@ -36,22 +56,31 @@ export class SlotIndexes {
     return this.#indexes.get(slot);
   }
 
-  /**
-   * Reads the index of a slot out of all its sources, given in the order of its history. Packs that are gone were merged into
-   * larger ones meanwhile: then it begins anew. Throws OBJECT_DAMAGED where something that is needed is gone or damaged.
-   */
-  async read(slot: Slot, sources: readonly LogRange[]): Promise<SlotIndex> {
+  /** Reads the index of a slot. Throws OBJECT_DAMAGED where something that is needed is gone or damaged. */
+  async read(slot: Slot, history: SlotHistory): Promise<SlotIndex> {
+    const index = await this.#readAll(slot, history, undefined);
+    this.#hold(index);
+    return index;
+  }
+
+  /** The same up to a limit, which must not lie before the checkpoint; it is not held. */
+  readUpTo(slot: Slot, history: SlotHistory, limit: HistoryLimit): Promise<SlotIndex> {
+    return this.#readAll(slot, history, limit);
+  }
+
+  /** Packs that are gone were merged into larger ones meanwhile: then it begins anew. */
+  async #readAll(slot: Slot, history: SlotHistory, limit: HistoryLimit | undefined): Promise<SlotIndex> {
     for (let tries = 1; ; tries++) {
-      const read = await this.#read(slot, sources);
-      if (read instanceof SlotIndex) {
-        this.#hold(read);
-        return read;
-      }
+      const index = new SlotIndex(slot);
+      const gone = await this.#apply(index, history, limit);
+      if (gone === undefined) return index;
       if (tries === SLOT_READ_TRIES) {
-        const what = `${read.gone} is gone from ${this.#bucket.url}, and a slot's history needs it`;
-        throw new FrondError("OBJECT_DAMAGED", what);
+        throw new FrondError(
+          "OBJECT_DAMAGED",
+          `${gone} is gone from ${this.#bucket.url}, and a slot's history needs it`,
+        );
       }
-      for (const { run } of sources) this.packs.drop(run);
+      for (const { run } of history.sources) this.packs.drop(run);
     }
   }
 
@@ -61,8 +90,23 @@ export class SlotIndexes {
     this.packs.dropAll();
   }
 
-  async #read(slot: Slot, sources: readonly LogRange[]): Promise<SlotIndex | { readonly gone: string }> {
-    const index = new SlotIndex(slot);
+  /** The key of an object that should be there and is not; undefined: all went well. */
+  async #apply(index: SlotIndex, history: SlotHistory, limit: HistoryLimit | undefined): Promise<string | undefined> {
+    const { checkpoint, sources } = history;
+    if (checkpoint !== undefined) {
+      const footer = await this.checkpoint(checkpoint);
+      if (footer === undefined) return checkpoint.key;
+      index.apply(checkpoint.key, footer);
+    }
+    if (limit === undefined) return this.#applySources(index, sources);
+    for (const range of sources) {
+      const gone = await this.#applyRange(index, range, limit);
+      if (gone !== undefined || index.ended) return gone;
+    }
+    return undefined;
+  }
+
+  async #applySources(index: SlotIndex, sources: readonly LogRange[]): Promise<string | undefined> {
     const parts: (Part & { readonly epoch: Epoch })[] = [];
     for (const range of sources) {
       const { run, epoch } = range;
@@ -74,11 +118,37 @@ export class SlotIndexes {
       const footers = await Promise.all(some.map((part) => this.#footer(part)));
       for (const [i, footer] of footers.entries()) {
         const { key, epoch } = some[i] as (typeof parts)[number];
-        if (footer === undefined) return { gone: key };
+        if (footer === undefined) return key;
         index.apply(key, footer, epoch);
       }
     }
-    return index;
+    return undefined;
+  }
+
+  /** One object after the other: of a pack that reaches behind the limit nobody knows how its cells stood there. */
+  async #applyRange(index: SlotIndex, range: LogRange, limit: HistoryLimit): Promise<string | undefined> {
+    const { run, epoch, to } = range;
+    const all = range.from < to ? await this.packs.of(run) : [];
+    for (let from = range.from, packs = all; from < to && !index.ended;) {
+      const [part] = cover(run, packs, { from, to }) as [Part, ...Part[]];
+      const footer = await this.#footer(part);
+      if (footer === undefined) return part.key;
+      if (part.kind === "pack" && reachesBehind(footer, index.slot, limit)) {
+        packs = packs.filter((pack) => pack.to - pack.from < part.to - part.from);
+        continue;
+      }
+      index.apply(part.key, footer, epoch, limit);
+      from = part.to;
+      packs = all;
+    }
+    return undefined;
+  }
+
+  /** The footer of a checkpoint; undefined: it is gone. */
+  async checkpoint({ key, seq }: ListedCheckpoint): Promise<Footer | undefined> {
+    const footer = await readFooter(this.#bucket, key);
+    if (footer !== undefined) checkIs(footer, { key, kind: "checkpoint", run: footer.runId, number: seq });
+    return footer;
   }
 
   drop(slot: Slot): void {
@@ -118,4 +188,9 @@ export class SlotIndexes {
     }
     return footer;
   }
+}
+
+function reachesBehind(footer: Footer, slot: Slot, limit: HistoryLimit): boolean {
+  if ("time" in limit) return footer.lastMs > limit.time;
+  return footer.entries.some((entry) => entry.slot === slot && isBehind(limit, entry.head()));
 }

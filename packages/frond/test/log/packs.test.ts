@@ -63,7 +63,7 @@ async function difference(bucket: Bucket, history: History): Promise<string | un
   const file = path.join(temporaryDirectory(), "cell.db");
   const indexes = new SlotIndexes(bucket);
   for (const [slot, { cells, sources, epoch, txid }] of history.slots) {
-    const index = await indexes.read(slot, sources);
+    const index = await indexes.read(slot, { checkpoint: undefined, sources });
     if (index.at.epoch !== epoch || index.at.txid !== txid) return `slot ${slot} stands at ${JSON.stringify(index.at)}`;
     if (index.cells.size !== cells.size) return `slot ${slot} has ${index.cells.size} cells of ${cells.size}`;
     for (const cell of cells.values()) {

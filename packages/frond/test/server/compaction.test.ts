@@ -214,9 +214,10 @@ test("who has listed packs that are gone since begins anew; what is gone for goo
   await world.compaction.look();
   const indexes = new SlotIndexes(world.bucket);
   const sources = [{ run: RUN, epoch: 1 as Epoch, from: 1 as Seq, to: 5 as Seq }];
+  const history = { checkpoint: undefined, sources };
   await indexes.packs.of(RUN);
   await world.bucket.delete([packKey(RUN, 1 as Seq, 5 as Seq)]);
-  const index = await indexes.read(SLOT, sources);
+  const index = await indexes.read(SLOT, history);
   expect(index.at).toEqual({ epoch: 1, txid: 4 });
   expect(index.cells.get("n/c1" as Address)?.places.map(({ key }) => key)).toEqual([
     logKey(RUN, 1 as Seq),
@@ -224,7 +225,7 @@ test("who has listed packs that are gone since begins anew; what is gone for goo
   ]);
   await world.bucket.delete([logKey(RUN, 3 as Seq)]);
   const anew = new SlotIndexes(world.bucket);
-  await expect(anew.read(SLOT, sources)).rejects.toMatchObject({
+  await expect(anew.read(SLOT, history)).rejects.toMatchObject({
     code: "OBJECT_DAMAGED",
     message: expect.stringContaining(logKey(RUN, 3 as Seq)),
   });
