@@ -50,6 +50,7 @@ interface Spool {
 export class FileSide implements Questions {
   readonly #open: () => Promise<Bucket>;
   readonly #folder: string;
+  readonly #counted: (counts: BucketCounts) => void;
   #opened: Promise<CountedBucket> | undefined;
   readonly #spools = new Map<number, Spool>();
   readonly #uploads = new Places(FILE_UPLOADS_AT_ONCE);
@@ -60,10 +61,14 @@ export class FileSide implements Questions {
   readonly #unsure = new Map<string, number>();
   #next = 1;
 
-  /** The bucket is opened when it is first needed. `folder` is for spool files of this side alone. */
-  constructor(open: () => Promise<Bucket>, folder: string) {
+  /**
+   * The bucket is opened when it is first needed. `folder` is for spool files of this side alone. `counted` hears what the
+   * bucket was asked for so far.
+   */
+  constructor(open: () => Promise<Bucket>, folder: string, counted: (counts: BucketCounts) => void = () => {}) {
     this.#open = open;
     this.#folder = folder;
+    this.#counted = counted;
   }
 
   begin(): number {
@@ -106,6 +111,7 @@ export class FileSide implements Questions {
   async read({ hash, from, bytes }: { hash: string; from: number; bytes: number }): Promise<Uint8Array | undefined> {
     const bucket = await this.#bucket();
     const found = await this.#reads.take(() => bucket.get(fileKey(hash), { from, bytes }));
+    this.#counted(bucket.counts());
     return found?.bytes;
   }
 
@@ -128,10 +134,6 @@ export class FileSide implements Questions {
 
   archive(archive: Archive): Promise<{ bytes: number }> {
     return writeArchive(archive, (hash, from, bytes) => this.read({ hash, from, bytes }));
-  }
-
-  async counts(): Promise<BucketCounts> {
-    return (await this.#bucket()).counts();
   }
 
   /** A bucket that could not be opened is tried again by whoever needs it next. */
@@ -169,6 +171,8 @@ export class FileSide implements Questions {
     try {
       return await turn;
     } finally {
+      const bucket = await this.#opened?.catch(() => undefined);
+      if (bucket !== undefined) this.#counted(bucket.counts());
       if (this.#turns.get(hash) === turn) this.#turns.delete(hash);
     }
   }

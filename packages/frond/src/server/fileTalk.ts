@@ -1,6 +1,5 @@
 // What the main thread and the file thread say to each other. Plain data only; see threadCalls.ts.
 
-import type { BucketCounts } from "../bucket/counted.ts";
 import type { StoredFile } from "../cell/files.ts";
 import type { BucketSpec } from "./bucketTalk.ts";
 
@@ -9,7 +8,11 @@ export interface FileSetup {
   readonly bucket: BucketSpec;
   /** Where files gather until they are whole: of this thread alone. */
   readonly spool: string;
+  /** What the bucket was asked for, as doubles in the order of COUNTED: written by the thread. */
+  readonly numbers: SharedArrayBuffer;
 }
+
+export const COUNTED = ["create", "get", "put", "list", "delete", "requests", "bytesUp", "bytesDown"] as const;
 
 /** A cell as one file: its database, and the files that it names. */
 export interface Archive {
@@ -33,5 +36,4 @@ export interface FileQuestions {
   /** Removes a file that nobody references; false: it is too young, or younger than `before` (ms since 1970). */
   collect(question: { hash: string; before: number }): boolean;
   archive(question: Archive): { bytes: number };
-  counts(): BucketCounts;
 }

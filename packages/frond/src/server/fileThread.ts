@@ -3,13 +3,19 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { openBucket } from "../bucket/open.ts";
 import { FileSide } from "./fileSide.ts";
-import type { FileSetup } from "./fileTalk.ts";
+import { COUNTED, type FileSetup } from "./fileTalk.ts";
 import { lowerPriority } from "./priority.ts";
 import { answerQuestions } from "./threadCalls.ts";
 
 const NICE = 10;
 
 lowerPriority(NICE);
-const { bucket, spool } = workerData as FileSetup;
+const { bucket, spool, numbers } = workerData as FileSetup;
 const { url, ...options } = bucket;
-answerQuestions(parentPort as MessagePort, new FileSide(() => openBucket(url, options), spool));
+const shared = new Float64Array(numbers);
+const side = new FileSide(
+  () => openBucket(url, options),
+  spool,
+  (counts) => COUNTED.forEach((name, i) => (shared[i] = counts[name])),
+);
+answerQuestions(parentPort as MessagePort, side);

@@ -9,7 +9,7 @@ import { Worker } from "node:worker_threads";
 import type { BucketCounts } from "../bucket/counted.ts";
 import type { FileStore, StoredFile } from "../cell/files.ts";
 import { FrondError } from "../errors.ts";
-import type { Archive, FileQuestions, FileSetup } from "./fileTalk.ts";
+import { type Archive, COUNTED, type FileQuestions, type FileSetup } from "./fileTalk.ts";
 import { Asking } from "./threadCalls.ts";
 
 type Thread = Asking<FileQuestions, never>;
@@ -17,12 +17,15 @@ type Thread = Asking<FileQuestions, never>;
 /** See the head of the file. One per node. */
 export class Files implements FileStore {
   readonly #setup: FileSetup;
+  readonly #numbers: Float64Array;
   #worker: Worker | undefined;
   #thread: Thread | undefined;
   #stopped = false;
 
-  constructor(setup: FileSetup) {
-    this.#setup = setup;
+  constructor(setup: Omit<FileSetup, "numbers">) {
+    const numbers = new SharedArrayBuffer(COUNTED.length * Float64Array.BYTES_PER_ELEMENT);
+    this.#setup = { ...setup, numbers };
+    this.#numbers = new Float64Array(numbers);
   }
 
   /** See {@link FileStore}. */
@@ -56,9 +59,9 @@ export class Files implements FileStore {
     return this.#begun().ask("archive", archive);
   }
 
-  /** What the bucket was asked for files since the thread began; undefined: nothing. */
-  async counts(): Promise<BucketCounts | undefined> {
-    return this.#thread?.ask("counts", undefined);
+  /** What the bucket was asked for files since the thread began. */
+  counts(): BucketCounts {
+    return Object.fromEntries(COUNTED.map((name, i) => [name, this.#numbers[i]])) as unknown as BucketCounts;
   }
 
   /** Ends the thread. Who waits is told STOPPING. */

@@ -31,6 +31,7 @@ async function throughAnEmptyDisk(bucket: BucketSpec): Promise<void> {
   const first = await openIn(temporaryDirectory(), cells, { bucket, ttlMs: TTL });
   const stored: StoredFile[] = [];
   for (const content of contents) stored.push(await first.get(Box, "a").put(content));
+  expect(first.node.files.counts()).toMatchObject({ put: 3, list: 3, get: 0, bytesUp: 2 * BUCKET_PART_BYTES + 82 });
   expect(fs.existsSync(path.join(first.directory, "bucket"))).toBe(false);
   await first.node.stop();
   fs.rmSync(first.directory, { recursive: true });
