@@ -178,7 +178,9 @@ describe("over SMTP", () => {
     const raw = withFiles("One");
     await send(server, [ANN], raw);
     const archive = path.join(folder, "ann.tar");
-    expect(await frond(server, "export", `mailbox/${ANN}`, archive)).toContain("with 1 files");
+    expect(await frond(server, "export", `mailbox/${ANN}`, archive)).toContain("with 1 file (");
+    const plain = await frond(server, "export", `mailbox/${ANN}`, path.join(folder, "ann.db"));
+    expect(plain).toContain("not in it: 1 file of the cell, which an archive (.tar) holds");
     await run("tar", ["-xf", archive, "-C", folder]);
     expect(sha256(readFileSync(path.join(folder, "files", objectOf(raw))))).toBe(objectOf(raw));
     const db = new DatabaseSync(path.join(folder, "cell.db"));

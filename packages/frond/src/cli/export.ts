@@ -46,9 +46,10 @@ export function addExport(program: Command): void {
         await rm(temporary, { force: true });
       }
       if (json) return printJson({ address, file, bytes, files: isArchive ? files : 0 });
-      const left = files > 0 && !isArchive ? `; its ${files} files are not in it: an archive (.tar) holds them` : "";
-      const with_ = isArchive ? ` with ${files} files` : "";
-      return print(`${address} is in ${file}${with_} (${showBytes(bytes)})${left}\n`);
+      const many = `${files} ${files === 1 ? "file" : "files"}`;
+      const held = isArchive ? ` with ${many}` : "";
+      const left = files > 0 && !isArchive ? `; not in it: ${many} of the cell, which an archive (.tar) holds` : "";
+      return print(`${address} is in ${file}${held} (${showBytes(bytes)})${left}\n`);
     });
 }
 
