@@ -8,7 +8,7 @@
 // What is set anew during a run is another alarm than the one that runs: `gen` tells them apart.
 // Calls that follow a cron expression go on after a failure: what fails on one night is wanted on the next.
 
-import type { StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";
 import { FrondError } from "../errors.ts";
 import { ALARM_RETRIES, ALARM_RETRY_MS, MAX_FAILURE_LENGTH, MAX_SCHEDULED_BYTES } from "../limits.ts";
@@ -158,18 +158,12 @@ export class CellAlarms {
 
   /** The highest id that a scheduled call of this cell has had, those before its last deletion included. */
   lastId(): number {
-    const known = Math.max(this.#lastId, this.#cell.entry?.lastId ?? 0);
-    if (!this.#there()) return known;
-    const sql = `SELECT max(due) AS n FROM (SELECT due FROM _frond_alarm WHERE id = ${COUNTER}
-      UNION ALL SELECT max(id) FROM _frond_alarm)`;
-    return Math.max(known, this.#cell.db.prepare(sql).get()?.["n"] as number);
+    return Math.max(this.#lastId, this.#cell.entry?.lastId ?? 0, lastIdIn(this.#cell.db));
   }
 
   /** What the index is to know, read from the table. */
   state(): AlarmState {
-    if (!this.#there()) return { alarm: 0, failedAlarms: 0 };
-    const failed = this.#cell.db.prepare(`SELECT count(*) AS n FROM _frond_alarm WHERE state >= ${WAITS_FAILED}`).get();
-    return { alarm: this.#first()?.due ?? 0, failedAlarms: failed?.["n"] as number };
+    return alarmStateIn(this.#cell.db);
   }
 
   /**
@@ -273,9 +267,7 @@ export class CellAlarms {
   }
 
   #first(): AlarmRow | undefined {
-    const find = this.#cell.db.prepare("SELECT * FROM _frond_alarm WHERE state = ? ORDER BY due, id LIMIT 1");
-    const [a, b] = [WAITS, WAITS_FAILED].map((state) => find.get(state) as AlarmRow | undefined);
-    return a === undefined || (b !== undefined && b.due < a.due) ? b : a;
+    return firstIn(this.#cell.db);
   }
 
   #there(): boolean {
@@ -283,6 +275,34 @@ export class CellAlarms {
     this.#find ??= this.#cell.db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_frond_alarm'");
     return this.#find.get() !== undefined;
   }
+}
+
+/** Whatever prepares statements on a cell's database. */
+type Prepares = Pick<DatabaseSync, "prepare">;
+
+/** What the index is to know of the alarms in a cell's database, open in a live cell or not. */
+export function alarmStateIn(db: Prepares): AlarmState {
+  if (!isTableIn(db)) return { alarm: 0, failedAlarms: 0 };
+  const failed = db.prepare(`SELECT count(*) AS n FROM _frond_alarm WHERE state >= ${WAITS_FAILED}`).get();
+  return { alarm: firstIn(db)?.due ?? 0, failedAlarms: failed?.["n"] as number };
+}
+
+/** The highest id of a scheduled call that a cell's database knows of; 0 = none. */
+export function lastIdIn(db: Prepares): number {
+  if (!isTableIn(db)) return 0;
+  const sql = `SELECT max(due) AS n FROM (SELECT due FROM _frond_alarm WHERE id = ${COUNTER}
+    UNION ALL SELECT max(id) FROM _frond_alarm)`;
+  return Math.max(0, db.prepare(sql).get()?.["n"] as number);
+}
+
+function isTableIn(db: Prepares): boolean {
+  return db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '_frond_alarm'").get() !== undefined;
+}
+
+function firstIn(db: Prepares): AlarmRow | undefined {
+  const find = db.prepare("SELECT * FROM _frond_alarm WHERE state = ? ORDER BY due, id LIMIT 1");
+  const [a, b] = [WAITS, WAITS_FAILED].map((state) => find.get(state) as AlarmRow | undefined);
+  return a === undefined || (b !== undefined && b.due < a.due) ? b : a;
 }
 
 function hookOf({ instance, kind }: LiveCell): Verb | undefined {

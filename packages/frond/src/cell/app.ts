@@ -108,6 +108,8 @@ export class App<X = unknown> {
   readonly definition: AppDefinition;
   /** What programs outside may call; undefined: nothing. */
   readonly exposure: CheckedExposure | undefined;
+  /** Its kinds have no classes: it was made by a tool. */
+  readonly raw: boolean;
   readonly #byType: ReadonlyMap<CellClass, CellKind>;
 
   constructor(definition: AppDefinition, raw = false) {
@@ -120,6 +122,7 @@ export class App<X = unknown> {
       throw new FrondError("BAD_OPTION", "frond() takes { cells: { kind: Class }, fetch?, start?, expose? }");
     }
     this.definition = definition;
+    this.raw = raw;
     const kinds = Object.entries(definition.cells).map(([kind, type]) => ({ ...describe(kind, type), raw }));
     this.kinds = new Map(kinds.map((kind) => [kind.kind, kind]));
     this.#byType = new Map(kinds.map((kind) => [kind.type, kind]));

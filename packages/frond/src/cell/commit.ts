@@ -19,7 +19,7 @@ import type { SlotTable } from "../core/slots.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
-import type { Address, Epoch, LogPlace, Lsn, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, Lsn, Position, RunNumber, Slot, Txid } from "../types.ts";
 
 const NO_PAGES = new PageSet();
 const NO_BYTES = new Uint8Array(0);
@@ -45,7 +45,7 @@ export class Committer {
     this.#onDirty = onDirty;
     // One record object for all commits: they are encoded one after the other.
     const image = { address: "" as Address, addressBytes: new Uint8Array(0), pages: new PageSet(), pageCount: 0 };
-    this.#image = { ...image, walSalt1: 0, walSalt2: 0, walEnd: 0, previous: 0 as LogPlace };
+    this.#image = { ...image, walSalt1: 0, walSalt2: 0, walEnd: 0, previous: 0 as LogPlace, base: undefined };
     const place = { slot: 0 as Slot, epoch: 0 as Epoch, txid: 0 as Txid, time: 0 };
     this.#record = { ...place, cells: [this.#image], changes: [] };
   }
@@ -113,8 +113,43 @@ export class Committer {
     return entry;
   }
 
+  /**
+   * Logs that the cell has another content from here on, whatever it had: one record with every page, or with a base that holds
+   * them. Its file must be gone, for the log alone says what is in it. Returns the cell's catalog entry, a new one where there
+   * was none. Throws as `emit` does.
+   */
+  replace(address: Address, slot: Slot, entry: CellEntry | undefined, content: Content): CellEntry {
+    const { pageSize, pageCount, pages, base, alarms, lastId } = content;
+    const image = this.#image;
+    image.address = address;
+    image.addressBytes = Buffer.from(address);
+    image.pageCount = pageCount;
+    image.previous = 0 as LogPlace;
+    image.pages = pages;
+    image.base = base;
+    const existed = entry !== undefined && !entry.deleted;
+    const changes: IndexChange[] = [{ what: "created", address, value: existed ? entry.createdMs : 0 }];
+    // What both contents have given must not be given again.
+    if (existed) changes.unshift({ what: "deleted", address, value: lastId });
+    addAlarmChanges(changes, address, undefined, alarms);
+    let place: LogPlace;
+    try {
+      place = this.#write(slot, NO_WAL, changes);
+    } finally {
+      image.base = undefined;
+    }
+    const target = entry ?? newEntry(address, slot, pageSize);
+    target.pageSize = pageSize;
+    target.deleted = false;
+    if (existed) target.lastId = lastId;
+    else target.createdMs = this.#record.time;
+    this.#update(target, image, this.#record, place);
+    this.#setAlarms(target, alarms);
+    return target;
+  }
+
   /** Logs one record with the image that was prepared. */
-  #write(slot: Slot, { capture }: CellDatabase, changes: IndexChange[]): LogPlace {
+  #write(slot: Slot, { capture }: { readonly capture: WalPlace }, changes: IndexChange[]): LogPlace {
     const now = Date.now();
     if (!this.#slots.isClaimed(slot)) this.#claim(slot, now);
     const image = this.#image;
@@ -164,6 +199,23 @@ export class Committer {
     this.#slots.claimed(claim);
   }
 }
+
+/** What a cell is to hold instead of what it holds. */
+export interface Content {
+  readonly pageSize: number;
+  readonly pageCount: number;
+  /** All of its pages; none where `base` has them. */
+  readonly pages: PageSet;
+  /** The cell's snapshot in the bucket that holds the pages. */
+  readonly base: Position | undefined;
+  readonly alarms: AlarmState;
+  /** The highest id of a scheduled call that the cell has given, before or in this content. */
+  readonly lastId: number;
+}
+
+/** Where a WAL ends. */
+type WalPlace = Pick<CellDatabase["capture"], "salt1" | "salt2" | "end">;
+const NO_WAL: { readonly capture: WalPlace } = { capture: { salt1: 0, salt2: 0, end: 0 } };
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 

@@ -348,14 +348,15 @@ export class LiveCell implements Watermarks {
     if (this.durability === "bucket") this.bucketLsn = this.host.committer.bucketLsn = lsn;
   }
 
-  /** Rolls back, gives the instance up and makes `error` the end of whatever runs in it. */
-  reset(error: FrondError): void {
+  /** Rolls back, gives the instance up and makes `error` the end of whatever runs in it. `andFile`: the file goes with it. */
+  reset(error: FrondError, andFile = false): void {
     if (this.broken !== undefined) return;
     if (this.tx.owner !== undefined) this.tx.rollback(this.tx.owner);
     if (this.broken !== undefined) return;
     this.broken = error;
     this.#brokenBy = invocations.getStore();
-    this.host.retire(this);
+    if (andFile) this.host.discard(this);
+    else this.host.retire(this);
     this.gate.abandon(this.activating ? error : undefined);
   }
 

@@ -14,6 +14,7 @@ import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
+import { addImport } from "./import.ts";
 import { addInspection } from "./inspect.ts";
 import { resolveToSources } from "./hooks.ts";
 import { printError } from "./output.ts";
@@ -66,6 +67,7 @@ function makeProgram(json: boolean): Command {
   addSql(program);
   addCall(program);
   addExport(program);
+  addImport(program);
   addDelete(program);
   program.command("help").argument("[command...]").description("explain a command").action(explain);
   return program;

@@ -6,6 +6,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
+import { assert } from "../assert.ts";
 import type { CellKind } from "../cell/app.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { readChain } from "../log/chain.ts";
@@ -61,6 +62,17 @@ export class CellFiles {
       }
     }
     return this.#rebuild(entry, file) ?? CellDatabase.open(file, entry.pageSize);
+  }
+
+  /** A file that is being made for the cell just now: to be waited for by who removes it. */
+  coming(address: Address): Promise<void> | undefined {
+    return this.#fetching.get(address);
+  }
+
+  /** Removes the file of a cell that is not open. The next one who opens the cell has it made anew from the log. */
+  remove(slot: Slot, address: Address): void {
+    assert(!this.#fetching.has(address), "a file that is being made is not removed");
+    removeCell(this.#fileOf(slot, address));
   }
 
   #fileOf(slot: Slot, address: Address): string {

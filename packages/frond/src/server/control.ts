@@ -4,28 +4,23 @@
 // under a umask so that there is no moment with another mode. No secret, no port, nothing that a browser can reach.
 // A socket file that is already there is a dead node's, since its maker held the directory's lock and we hold it now.
 //
-// It speaks HTTP/1.1 with JSON: POST /METHOD with the list of arguments, answered {"ok": result} or {"error": {...}}; an
-// export is answered with the bytes of the file. Rejected: a framing of our own, a TCP port with a token.
+// It speaks HTTP/1.1 with JSON: POST /METHOD with the list of arguments, answered {"ok": result} or {"error": {...}}; what
+// gives or takes a file has its bytes for a body (controlFiles.ts). Rejected: a framing of our own, a TCP port with a token.
 
-import { randomUUID } from "node:crypto";
-import { createReadStream, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE, MAX_CONTROL_BYTES, MAX_SOCKET_PATH_BYTES } from "../limits.ts";
+import { receiveFile, sendFile, type Sent } from "./controlFiles.ts";
 import { type AlarmInfo, ARCHIVE_SUFFIX, type NodeControl } from "./nodeControl.ts";
 import { errorToWire, fromWire, toWire } from "./wire.ts";
 
 /** Name of the socket in the data directory, and of the file that tells where it is when the path is too long for one. */
 export const SOCKET_NAME = "control.sock";
 export const POINTER_NAME = "control.json";
-
-/** Of an export: files that the cell names. Count. */
-export const FILES_HEADER = "x-frond-files";
 
 export interface ControlFront {
   /** Path of the socket. */
@@ -110,10 +105,21 @@ async function answer(
   directory: string,
   control: NodeControl,
 ): Promise<void> {
-  const method = (incoming.url ?? "").slice(1);
+  const [method = "", query] = (incoming.url ?? "").slice(1).split("?");
+  if (method === "importFrom") {
+    const [address, replace, isArchive] = queried(query);
+    const kept = { suffix: isArchive === true ? ARCHIVE_SUFFIX : ".db", directory };
+    const imported = await receiveFile(incoming, kept, (file) =>
+      control.importFrom(text([address], 0, "address"), file, replace === true),
+    );
+    return sendJson(outgoing, 200, { ok: imported });
+  }
   const args = await readArguments(incoming);
-  if (method === "exportTo")
-    return sendExport(outgoing, directory, control, text(args, 0, "address"), args[1] === true);
+  const make = Object.hasOwn(FILES, method) ? FILES[method] : undefined;
+  if (make !== undefined) {
+    const suffix = method === "exportTo" && args[1] === true ? ARCHIVE_SUFFIX : ".db";
+    return sendFile(outgoing, { suffix, directory }, (file) => make(control, args, file));
+  }
   const call = Object.hasOwn(CALLS, method) ? CALLS[method] : undefined;
   if (call === undefined || incoming.method !== "POST") {
     const { version } = control.version();
@@ -146,28 +152,20 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
   delete: (control, args) => control.delete(text(args, 0, "address")),
 };
 
-function pageLimit(limit: unknown): number {
-  return typeof limit === "number" ? Math.max(1, Math.min(CELLS_PER_PAGE, Math.trunc(limit))) : CELLS_PER_PAGE;
+/** Those that are answered with a file. */
+const FILES: Readonly<Record<string, (control: NodeControl, args: readonly unknown[], file: string) => Promise<Sent>>> =
+  {
+    exportTo: (control, args, file) => control.exportTo(text(args, 0, "address"), file),
+  };
+
+/** Arguments that stand in the target, because the body is a file. */
+function queried(query: string | undefined): unknown[] {
+  const args: unknown = parse(decodeURIComponent(query ?? "[]"));
+  return Array.isArray(args) ? args : [];
 }
 
-async function sendExport(
-  outgoing: ServerResponse,
-  directory: string,
-  control: NodeControl,
-  address: string,
-  isArchive: boolean,
-): Promise<void> {
-  const folder = path.join(directory, "tmp");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, `export-${randomUUID()}${isArchive ? ARCHIVE_SUFFIX : ".db"}`);
-  try {
-    const { bytes, files } = await control.exportTo(address, file);
-    const type = isArchive ? "application/x-tar" : "application/vnd.sqlite3";
-    outgoing.writeHead(200, { "content-type": type, "content-length": bytes, [FILES_HEADER]: files });
-    await pipeline(createReadStream(file), outgoing);
-  } finally {
-    await rm(file, { force: true });
-  }
+function pageLimit(limit: unknown): number {
+  return typeof limit === "number" ? Math.max(1, Math.min(CELLS_PER_PAGE, Math.trunc(limit))) : CELLS_PER_PAGE;
 }
 
 async function readArguments(incoming: IncomingMessage): Promise<unknown[]> {

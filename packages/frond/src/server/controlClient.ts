@@ -3,14 +3,15 @@
 // Rule: a command works with an OperatorView and does not know which of the two it has. Values are in the form of
 // wire.ts either way, so that `--json` prints the same for both.
 
-import { createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FrondError } from "../errors.ts";
-import { FILES_HEADER, SOCKET_NAME, readPointer } from "./control.ts";
+import { SOCKET_NAME, readPointer } from "./control.ts";
+import { resultOf } from "./controlFiles.ts";
 import {
   type AlarmDetail,
   type AlarmInfo,
@@ -18,6 +19,7 @@ import {
   type CellInfo,
   type CellLoad,
   type Exported,
+  type Imported,
   type NodeControl,
   type NodeStatus,
   type NodeVersion,
@@ -26,6 +28,9 @@ import {
 import type { ParkedCell } from "./strikes.ts";
 import { toWire } from "./wire.ts";
 import type { WireError } from "./wire.ts";
+
+/** Hears how many bytes of a file have gone over, of how many. */
+export type Progress = (bytes: number, of: number) => void;
 
 /** What commands see of a node. Failures are thrown as ControlError or FrondError. */
 export interface OperatorView {
@@ -41,7 +46,9 @@ export interface OperatorView {
   call(address: string, verb: string, args: readonly unknown[]): Promise<unknown>;
   delete(address: string): Promise<void>;
   /** Writes the cell at `file`, which must not exist, see {@link NodeControl}; nothing is left there on failure. */
-  exportTo(address: string, file: string): Promise<Exported>;
+  exportTo(address: string, file: string, progress?: Progress): Promise<Exported>;
+  /** See {@link NodeControl}; the file stays as it is. */
+  importFrom(address: string, file: string, replace: boolean, progress?: Progress): Promise<Imported>;
   close(): Promise<void>;
 }
 
@@ -92,16 +99,19 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     sql: async (address, sql, args, write) => toWire(await control.sql(address, sql, [...args], write)) as SqlResult,
     call: async (address, verb, args) => toWire(await control.call(address, verb, [...args])),
     delete: (address) => control.delete(address),
-    async exportTo(address, file) {
-      try {
-        return await control.exportTo(address, file);
-      } catch (error) {
-        await rm(file, { force: true });
-        throw error;
-      }
-    },
+    exportTo: (address, file) => orNothing(file, () => control.exportTo(address, file)),
+    importFrom: (address, file, replace) => control.importFrom(address, file, replace),
     close,
   };
+}
+
+async function orNothing<T>(file: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  }
 }
 
 class ControlClient implements OperatorView {
@@ -156,17 +166,20 @@ class ControlClient implements OperatorView {
     await this.#ask("delete", [address]);
   }
 
-  async exportTo(address: string, file: string): Promise<Exported> {
-    const answer = await this.#send("exportTo", [address, file.endsWith(ARCHIVE_SUFFIX)]);
+  exportTo(address: string, file: string, progress?: Progress): Promise<Exported> {
+    return this.#fetch("exportTo", [address, file.endsWith(ARCHIVE_SUFFIX)], file, progress);
+  }
+
+  async importFrom(address: string, file: string, replace: boolean, progress?: Progress): Promise<Imported> {
+    const size = statSync(file).size;
+    const args = encodeURIComponent(JSON.stringify([address, replace, file.endsWith(ARCHIVE_SUFFIX)]));
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const outgoing = this.#request(`importFrom?${args}`, size, resolve, reject);
+    // Whoever refuses it answers before it has read all of it.
+    pipeline(createReadStream(file), counted(size, progress), outgoing).catch(reject);
+    const answer = await promise;
     if (answer.statusCode !== 200) throw await failure(answer);
-    const output = createWriteStream(file, { flags: "wx", mode: 0o600, flush: true });
-    try {
-      await pipeline(answer, output);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(file, { force: true });
-      throw error;
-    }
-    return { bytes: output.bytesWritten, files: Number(answer.headers[FILES_HEADER] ?? 0) };
+    return (JSON.parse(await textOf(answer)) as { ok: Imported }).ok;
   }
 
   async close(): Promise<void> {
@@ -179,22 +192,55 @@ class ControlClient implements OperatorView {
     return (JSON.parse(await textOf(answer)) as { ok?: unknown }).ok;
   }
 
+  /** Asks for a file, and writes it where nothing may be. */
+  async #fetch<T>(method: string, args: unknown[], file: string, progress: Progress | undefined): Promise<T> {
+    const answer = await this.#send(method, args);
+    if (answer.statusCode !== 200) throw await failure(answer);
+    const output = createWriteStream(file, { flags: "wx", mode: 0o600, flush: true });
+    try {
+      await pipeline(answer, counted(Number(answer.headers["content-length"]), progress), output);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(file, { force: true });
+      throw error;
+    }
+    return resultOf(answer) as T;
+  }
+
   #send(method: string, args: unknown[]): Promise<IncomingMessage> {
     const body = JSON.stringify(toWire(args));
     return new Promise((resolve, reject) => {
-      const outgoing = request({
-        socketPath: this.#socket,
-        agent: this.#agent,
-        method: "POST",
-        path: `/${method}`,
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
-      });
-      outgoing
-        .on("response", resolve)
-        .on("error", (error) => reject(brokenOff(error)))
-        .end(body);
+      this.#request(method, Buffer.byteLength(body), resolve, reject).end(body);
     });
   }
+
+  #request(
+    target: string,
+    bytes: number,
+    resolve: (answer: IncomingMessage) => void,
+    reject: (error: Error) => void,
+  ): ClientRequest {
+    return request({
+      socketPath: this.#socket,
+      agent: this.#agent,
+      method: "POST",
+      path: `/${target}`,
+      headers: { "content-type": "application/json", "content-length": bytes },
+    })
+      .on("response", resolve)
+      .on("error", (error) => reject(brokenOff(error)));
+  }
+}
+
+/** Passes chunks on, and tells how many bytes they were. */
+function counted(of: number, progress: Progress | undefined) {
+  return async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      progress?.(bytes, of);
+      yield chunk;
+    }
+  };
 }
 
 function brokenOff(error: NodeJS.ErrnoException): Error {

@@ -67,6 +67,11 @@ export interface SlotDoor {
   fetch(entry: CellEntry, file: string): Promise<void>;
 }
 
+/** What the close of a socket says whose cell goes on with another content: clients connect again. */
+const SERVICE_RESTART = 1012;
+/** Why a cell cannot be opened that can be replaced all the same. */
+const UNREADABLE = ["CELL_DAMAGED", "OBJECT_DAMAGED", "RECORD_DAMAGED", "LOG_DAMAGED", "WAL_DAMAGED"] as const;
+
 /** See the head of the file. One per node. */
 export class Host implements CellHost, CallsHost {
   readonly committer: Committer;
@@ -174,6 +179,58 @@ export class Host implements CellHost, CallsHost {
         if (cell.kind === opens && bare) cell.reset(new FrondError("ABORTED", `${address} was open for a tool`));
       }
     })) as T;
+  }
+
+  /**
+   * Gives a cell another content, whether it exists or not. `prepare` looks at the present one, if it can be opened, and gives what
+   * logs the other. Rejects with what `prepare` throws, the cell is then untouched, and with what the log does not take.
+   *
+   * The instance is given up, and the file goes before the record is written. Without a file the log alone says what a cell holds, so
+   * a crash at any point leaves the old content or the new one; and the log is waited for before the file is made anew from it.
+   */
+  async replace(kind: CellKind, name: string, prepare: (present: LiveCell | undefined) => () => void): Promise<void> {
+    const address = rootAddress(kind.kind, name);
+    let opened = false;
+    try {
+      await this.event(withoutCode(kind), name, "a tool", (cell) => {
+        opened = true;
+        const write = prepare(cell.exists ? cell : undefined);
+        this.admit();
+        this.sockets.of(cell).dismiss(SERVICE_RESTART, "this cell was replaced", cell.lastLsn, cell.bucketLsn);
+        cell.reset(new FrondError("ABORTED", `${address} was given another content by its operator`), true);
+        this.#swap(kind, address, write);
+      });
+    } catch (error) {
+      if (opened || !UNREADABLE.some((code) => isFrondError(error, code))) throw error;
+      await this.#unwatched(address);
+      this.admit();
+      this.#swap(kind, address, prepare(undefined));
+    }
+  }
+
+  /** The cell is not open, nobody waits for its file, and none is being made. */
+  async #unwatched(address: Address): Promise<void> {
+    for (;;) {
+      const wait = this.#waits.get(address)?.flushed ?? this.#cellFiles.coming(address);
+      if (wait !== undefined) await wait;
+      else if (!(await this.deactivate(address))) return;
+    }
+  }
+
+  #swap(kind: CellKind, address: Address, write: () => void): void {
+    const { log } = this.committer;
+    this.critical = true;
+    try {
+      this.#cellFiles.remove(slotOf(address), address);
+      write();
+    } finally {
+      this.critical = false;
+      const lastLsn = log.appended;
+      const bucketLsn = (kind.durability ?? this.#o.durability) === "bucket" ? lastLsn : (0 as Lsn);
+      if (bucketLsn > this.committer.bucketLsn) this.committer.bucketLsn = bucketLsn;
+      this.#unconfirmed.keep({ address, bucketLsn, lastLsn });
+      void this.#waitForLog(address);
+    }
   }
 
   discard(cell: LiveCell): void {

@@ -96,6 +96,19 @@ export interface Exported {
   readonly files: number;
 }
 
+/** What was imported, and where the cell stands now. */
+export interface Imported {
+  readonly epoch: number;
+  readonly txid: number;
+  /** Size of its database. */
+  readonly bytes: number;
+  /** Files that it names, and those of them that the bucket has not. Counts. */
+  readonly files: number;
+  readonly missingFiles: number;
+  /** Where the cell stood before, which can be restored; absent: it did not exist. */
+  readonly before?: { readonly epoch: number; readonly txid: number };
+}
+
 /** The end of the name of an archive. */
 export const ARCHIVE_SUFFIX = ".tar";
 
@@ -129,4 +142,9 @@ export interface NodeControl {
    * an archive of the database and the files that it names.
    */
   exportTo(address: string, file: string): Promise<Exported>;
+  /**
+   * Makes what is in `file`, a SQLite database or an archive that exportTo wrote, the content of a cell. The file is not changed.
+   * `replace`: the cell may exist; what runs in it ends with ABORTED. Throws CELL_EXISTS, BAD_CONTENT, RECORD_TOO_LARGE.
+   */
+  importFrom(address: string, file: string, replace: boolean): Promise<Imported>;
 }

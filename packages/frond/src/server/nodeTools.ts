@@ -16,6 +16,7 @@ import type { Node } from "./node.ts";
 import { detailOf, listAlarms } from "./alarmList.ts";
 import { ARCHIVE_SUFFIX, type CellInfo, type Exported, type NodeControl, type SqlResult } from "./nodeControl.ts";
 import { soon } from "./queues.ts";
+import { importCell } from "./replaceCell.ts";
 import { Session } from "./session.ts";
 
 /** The operator's view of a node. */
@@ -115,6 +116,7 @@ export function controlOf(node: Node): NodeControl {
       checkUsed(node);
       return exportCell(node, address, file);
     },
+    importFrom: (address, file, replace) => importCell(node, address, file, replace),
   };
 }
 

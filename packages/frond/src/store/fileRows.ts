@@ -68,6 +68,18 @@ export function addReference(
   ).run(hash, size, type, name, now);
 }
 
+/**
+ * Names files that another content of the cell has named, references or not, so that they stay for as long as that content can be
+ * restored: the database goes on in its place.
+ */
+export function traceFiles(db: Prepares & Pick<DatabaseSync, "exec">, rows: readonly FileRow[], now: number): void {
+  if (rows.length === 0) return;
+  db.exec(FILE_TABLE);
+  const trace = db.prepare(`INSERT INTO _frond_file VALUES (?, ?, 0, ?, ?, ?, ?)
+    ON CONFLICT (hash) DO UPDATE SET removed = CASE refs WHEN 0 THEN excluded.removed END`);
+  for (const { hash, size, type, name, created } of rows) trace.run(hash, size, type, name, created, now);
+}
+
 /** One reference less, of a file that has one. Rows that nobody needs any more go. */
 export function removeReference(db: Prepares, hash: string, now: number): void {
   db.prepare(

@@ -47,7 +47,7 @@ describe("a wrong command line is exit code 2, one line, and the right word", ()
 });
 
 describe("help", () => {
-  test.each(["dev", "start", "cells", "status", "version", "sql", "call", "export"])(
+  test.each(["dev", "start", "cells", "status", "version", "sql", "call", "export", "import"])(
     "frond %s --help",
     async (command) => {
       const { code, out, err } = await frond(folder, [command, "--help"]);

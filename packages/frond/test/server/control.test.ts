@@ -74,6 +74,11 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       writeFileSync(file, bytes, { flag: "wx" });
       return { bytes: bytes.length, files: file.endsWith(".tar") ? 2 : 0 };
     },
+    importFrom: async (address, file, replace) => {
+      const what = `${address} ${replace} ${path.extname(file)} ${readFileSync(file, "latin1").slice(0, 20)}`;
+      if (address === "a/refused") throw new FrondError("CELL_EXISTS", what);
+      return { epoch: 1, txid: what.length, bytes: statSync(file).size, files: 0, missingFiles: 0 };
+    },
     ...changes,
   };
 }
@@ -272,6 +277,34 @@ describe("what crosses it", () => {
     expect(await ask("POST", "/status", `${"[".repeat(5000)}${"]".repeat(5000)}`)).toMatch(/BAD_OPTION.*nested deeper/);
     expect(await ask("POST", "/call", '["a/b","v",[{"$blob":"#"}]]')).toMatch(/BAD_OPTION.*base64/);
     expect(await ask("GET", "/status", "")).toContain("BAD_OPTION");
+  });
+});
+
+describe("an import", () => {
+  test("brings its bytes and its arguments, tells how far it is, and leaves no file at the node", async () => {
+    const directory = scratch();
+    const view = await served(directory);
+    const file = path.join(scratch(), "cell.tar");
+    writeFileSync(file, Buffer.alloc(500_000, "x"));
+    const seen: [number, number][] = [];
+    const imported = await view.importFrom("a/ü %2f?", file, true, (bytes, of) => seen.push([bytes, of]));
+    expect(imported).toMatchObject({ txid: `a/ü %2f? true .tar ${"x".repeat(20)}`.length, bytes: 500_000 });
+    expect(seen.at(-1)).toEqual([500_000, 500_000]);
+    expect(readdirSync(path.join(directory, "tmp"))).toEqual([]);
+    expect(statSync(file).size).toBe(500_000);
+  });
+
+  test("that is refused says why, and the socket goes on", async () => {
+    const directory = scratch();
+    const view = await served(directory);
+    const file = path.join(scratch(), "cell.db");
+    writeFileSync(file, "text");
+    await expect(view.importFrom("a/refused", file, false)).rejects.toMatchObject({
+      code: "CELL_EXISTS",
+      message: "a/refused false .db text",
+    });
+    expect(await view.version()).toMatchObject({ run: 7 });
+    expect(readdirSync(path.join(directory, "tmp"))).toEqual([]);
   });
 });
 
