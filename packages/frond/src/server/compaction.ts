@@ -95,7 +95,7 @@ export class Compaction {
 
   async #all(): Promise<void> {
     const { signal } = this.#ending;
-    for (const looked of [...this.#runs.values()]) {
+    for (const looked of this.#runs.values()) {
       if (signal.aborted || looked.after > this.#now()) continue;
       try {
         await this.#lookAt(looked);

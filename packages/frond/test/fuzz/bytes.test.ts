@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import { decodeBatchHeader, decodeFileHeader } from "../../src/codec/logfile.ts";
 import { decodeRecord } from "../../src/codec/record.ts";
 import { readChain } from "../../src/log/chain.ts";
+import { makePack } from "../../src/log/pack.ts";
 import { scanLogFile } from "../../src/log/scan.ts";
 import type { Txid } from "../../src/types.ts";
 import { resummed } from "../codec/live.ts";
@@ -12,6 +13,7 @@ import { READERS, summedTrailer } from "../codec/objects.ts";
 import { headersTarget } from "./headers.ts";
 import { logTarget } from "./logFiles.ts";
 import { objectsTarget } from "./objects.ts";
+import { packsTarget } from "./packs.ts";
 import { recordTarget } from "./record.ts";
 import { catches, holds } from "./slice.ts";
 import { tailTarget } from "./tail.ts";
@@ -167,4 +169,17 @@ describe("objects of the bucket", () => {
     return { ...read, lastMs: read.lastMs % 2 ** 48 };
   };
   catches("a reader that reads six bytes of a time", objectsTarget({ ...READERS, decodeFooter: misread }));
+});
+
+describe("packs of segments", () => {
+  holds(packsTarget());
+
+  const forgiving = packsTarget(async (bucket, parts) => {
+    try {
+      return await makePack(bucket, parts);
+    } catch (error) {
+      return parts.length === 1 ? Promise.reject(error) : makePack(bucket, parts.slice(0, 1));
+    }
+  });
+  catches("a merge that leaves out what it cannot read", forgiving);
 });

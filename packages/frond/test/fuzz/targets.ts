@@ -15,6 +15,7 @@ import { keysTarget } from "./keys.ts";
 import { logTarget } from "./logFiles.ts";
 import { objectsTarget } from "./objects.ts";
 import { forwardedTarget, optionsTarget } from "./options.ts";
+import { packsTarget } from "./packs.ts";
 import { parametersTarget } from "./parameters.ts";
 import { recordTarget } from "./record.ts";
 import { scriptTarget } from "./scripts.ts";
@@ -31,6 +32,7 @@ export const TARGETS: readonly Target[] = [
   logTarget(),
   tailTarget(),
   objectsTarget(),
+  packsTarget(),
   addressTarget(),
   optionsTarget(),
   forwardedTarget(),
