@@ -19,7 +19,7 @@ import type { BucketSpec } from "../server/bucketTalk.ts";
 import type { OperatorView } from "../server/controlClient.ts";
 import { descriptorLimit, shareDescriptors } from "../server/descriptors.ts";
 import { frozenBucket } from "../server/folder.ts";
-import { urlInside } from "../server/openKeeper.ts";
+import { bucketOf, urlInside } from "../server/openKeeper.ts";
 import { lockDirectory } from "../store/lock.ts";
 import { VERSION } from "../version.ts";
 import { showBytes, showTime } from "./output.ts";
@@ -127,6 +127,17 @@ function lookAtSpace(directory: string): Seen {
   return free < UPLOAD_QUEUE_BYTES
     ? warn(`${saw}: up to ${queue} of the log wait here while a bucket is away`)
     : ok(saw);
+}
+
+/** The bucket that a directory has; none where it cannot be told, which its own check says. */
+export function bucketOfDirectory(directory: string | undefined): BucketSpec | undefined {
+  if (directory === undefined || !existsSync(path.join(directory, "frond.json"))) return undefined;
+  try {
+    return frozenBucket(directory) === undefined ? undefined : bucketOf(directory, "as before");
+  } catch (error) {
+    if (error instanceof FrondError) return undefined;
+    throw error;
+  }
 }
 
 /** Looks at a bucket. `directory`: of which it is to be the bucket. */

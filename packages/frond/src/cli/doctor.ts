@@ -4,13 +4,9 @@
 // that could have been made.
 
 import type { Command } from "commander";
-import { existsSync } from "node:fs";
-import path from "node:path";
 import { FrondError } from "../errors.ts";
 import type { BucketSpec } from "../server/bucketTalk.ts";
 import type { OperatorView } from "../server/controlClient.ts";
-import { frozenBucket } from "../server/folder.ts";
-import { bucketOf } from "../server/openKeeper.ts";
 import type { Finding, Listener } from "./checkup.ts";
 import { EXIT_FAILED } from "./exits.ts";
 import { find } from "./operator.ts";
@@ -48,13 +44,14 @@ export function addDoctor(program: Command): void {
 async function doctor(options: Options): Promise<void> {
   const named = bucketFrom(options);
   const { directory, view } = await placeOf(options.data);
-  const { checkBucket, checkHost } = await import("./checkup.ts");
+  // Loaded only here: the other commands need none of it.
+  const { bucketOfDirectory, checkBucket, checkHost } = await import("./checkup.ts");
   const findings: Finding[] = [];
   const listener = listen(findings, options.json === true);
   let bucket: BucketSpec | undefined;
   try {
     await checkHost(directory, view, listener);
-    bucket = named ?? ofDirectory(directory);
+    bucket = named ?? bucketOfDirectory(directory);
     if (bucket !== undefined) await checkBucket(bucket, directory, listener);
   } finally {
     listener.end();
@@ -80,17 +77,6 @@ async function placeOf(data: string | undefined): Promise<{ directory?: string; 
     return await find(data);
   } catch (error) {
     if (error instanceof FrondError && error.code === "NO_DATA") return {};
-    throw error;
-  }
-}
-
-/** The bucket that a directory has; none where it cannot be told, which its own check says. */
-function ofDirectory(directory: string | undefined): BucketSpec | undefined {
-  if (directory === undefined || !existsSync(path.join(directory, "frond.json"))) return undefined;
-  try {
-    return frozenBucket(directory) === undefined ? undefined : bucketOf(directory, "as before");
-  } catch (error) {
-    if (error instanceof FrondError) return undefined;
     throw error;
   }
 }

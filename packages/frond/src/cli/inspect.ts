@@ -92,9 +92,14 @@ function failedAlarms(count: number): [string, string] {
   return ["alarms", `${count} failed; see: frond alarms --failed`];
 }
 
+/** What is in the bucket, what that took, and what would be lost with what. */
 function describeBucket(bucket: BucketStatus): [string, string][] {
-  const { requests, segments, bytesUp, bytesDown, waitingBytes, reachable, url, dollarsPerDay } = bucket;
-  const waits = waitingBytes === 0 ? "everything is there" : `${showBytes(waitingBytes)} of the log are not there yet`;
+  const { requests, segments, bytesUp, bytesDown, waitingBytes, behindMs, reachable, url, inside, dollarsPerDay } =
+    bucket;
+  const waits =
+    waitingBytes === 0
+      ? "everything is there"
+      : `${showBytes(waitingBytes)} of the log are not there yet, for ${showSeconds(behindMs)}`;
   const counted = Object.entries(requests).map(([what, count]) => `${count} ${what}`);
   const cost =
     dollarsPerDay === undefined ? "" : `: $${dollarsPerDay.toFixed(2)} a day at list prices of S3, if it goes on so`;
@@ -102,7 +107,23 @@ function describeBucket(bucket: BucketStatus): [string, string][] {
     ["bucket", `${url}, ${reachable ? waits : "cannot be reached: the node refuses requests"}`],
     ["", `${segments} segments, ${showBytes(bytesUp)} up, ${showBytes(bytesDown)} down`],
     ["", `${counted.join(", ")}${cost}`],
+    ["at risk", "a kill or a loss of power: nothing at disk and bucket, at memory what is not on the disk yet"],
+    ["", inside ? WITH_THE_DISK : `the loss of this disk: ${lossOf(bucket)}`],
   ];
+}
+
+const WITH_THE_DISK =
+  "the loss of this disk: everything, the bucket is in the data directory; --bucket names one elsewhere";
+
+/** The bound that was measured: what a bucket lags behind in an hour without trouble is a flush and an upload. */
+function lossOf({ behindMs, mostBehindMs }: BucketStatus): string {
+  const now = behindMs === 0 ? "nothing now" : `the last ${showSeconds(behindMs)} now`;
+  return `nothing at bucket; at disk and memory ${now}, at most ${showSeconds(mostBehindMs)} within the last hour`;
+}
+
+/** `1.3 s`. */
+function showSeconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 function describeNode(version: NodeVersion): [string, string][] {

@@ -32,6 +32,7 @@ import {
   WAKE_FOR_BYTES,
 } from "./bucketTalk.ts";
 import type { SlotDoor } from "./host.ts";
+import { Lag } from "./lag.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { NodeLog } from "./nodeOptions.ts";
 import { Asking } from "./threadCalls.ts";
@@ -58,10 +59,15 @@ export interface KeeperOptions {
 /** How the bucket does, for people. Counts and bytes since the process started. */
 export interface BucketStatus {
   readonly url: string;
+  /** It is a folder of the data directory, and goes with it. */
+  readonly inside: boolean;
   /** The lease is believed. */
   readonly reachable: boolean;
   /** Bytes of the log that are on the disk and not in the bucket. */
   readonly waitingBytes: number;
+  /** How long the oldest of them has waited, and the most that it was within the last hour, in ms, to a quarter of a second. */
+  readonly behindMs: number;
+  readonly mostBehindMs: number;
   readonly segments: number;
   readonly requests: Readonly<Record<"create" | "put" | "get" | "list" | "delete", number>>;
   readonly bytesUp: number;
@@ -112,6 +118,7 @@ export class Keeper implements SlotDoor {
   #stopped = false;
   readonly #held: (() => void)[] = [];
   #beats = 0;
+  readonly #lag = new Lag();
   readonly #timer = setInterval(() => this.#beat(), BEAT_MS).unref();
 
   private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
@@ -209,13 +216,17 @@ export class Keeper implements SlotDoor {
   /** How the bucket does, as of a moment ago. */
   status(): BucketStatus {
     const { commitLog } = this.#attached();
+    this.#look(commitLog);
     const number = (name: keyof typeof NUMBER): number => this.#numbers[NUMBER[name]] as number;
     const since = this.#costs[0];
     const days = since === undefined ? 0 : (performance.now() - since.ms) / 86_400_000;
     return {
       url: this.#o.bucket.url,
+      inside: this.#o.probe === "never",
       reachable: this.believed,
       waitingBytes: Math.max(0, commitLog.durable - number("uploaded")),
+      behindMs: this.#lag.behindMs(performance.now()),
+      mostBehindMs: this.#lag.mostMs,
       segments: number("segments"),
       requests: {
         create: number("creates"),
@@ -343,10 +354,15 @@ export class Keeper implements SlotDoor {
 
   #beat(): void {
     this.#beats += 1;
+    if (this.#host !== undefined) this.#look(this.#host.commitLog);
     this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? this.#beats : BEAT_PAUSED;
     if (this.#beats % COST_EVERY_BEATS !== 0) return;
     this.#costs.push({ ms: performance.now(), dollars: this.#cost() });
     if (this.#costs.length > COSTS_KEPT) this.#costs.shift();
+  }
+
+  #look({ durable }: CommitLog): void {
+    this.#lag.look(performance.now(), durable, Math.min(durable, this.#numbers[NUMBER.uploaded] as number) as Lsn);
   }
 
   #rouse(): void {

@@ -85,6 +85,9 @@ describe.each([
       expect(await Promise.all(["a", "b", "c"].map((name) => count(`${url}/${name}`)))).toEqual([3, 3, 4]);
       const { out } = await frond(machine.folder, ["status"]);
       expect(out).toContain(`bucket        ${args[1]}, `);
+      expect(out).toMatch(
+        /\nat risk .*\n +the loss of this disk: nothing at bucket; at disk and memory .* within the last hour/,
+      );
     },
   );
 
@@ -216,6 +219,8 @@ describe("a data directory of a release without buckets", () => {
     const adopted = machine.start([]);
     const url = await adopted.ready();
     expect(await count(`${url}/a`)).toBe(26);
+    const { out } = await frond(machine.folder, ["status"]);
+    expect(out).toMatch(/\n +the loss of this disk: everything, the bucket is in the data directory; --bucket names/);
     expect(await adopted.stop()).toBe(0);
     // All but the bucket goes.
     const kept = path.join(temporaryDirectory(), "bucket");
