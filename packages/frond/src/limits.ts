@@ -287,3 +287,30 @@ export const MAX_RETENTION_MS = FILE_TRACE_MS;
 export const MAX_SLOT_SOURCES = 256;
 /** Bucket: how far its clock and that of a machine may differ before something is thought to be older than it is, in ms. */
 export const CLOCK_MARGIN_MS = 600_000;
+
+/** Checkpoints: a slot has one when so much was logged since the last, in bytes, or half its size, whichever is more. */
+export const CHECKPOINT_BYTES_CHANGED = 256 * 1024;
+/** Checkpoints: with less, after this long, in ms, if a sixteenth of its size was logged; with any change after a day. */
+export const CHECKPOINT_SOON_MS = 3600_000;
+export const CHECKPOINT_DAY_MS = 24 * 3600_000;
+/** Checkpoints: the least time between two of a slot, in ms: seven days of them are two thousand objects. */
+export const CHECKPOINT_PAUSE_MS = 300_000;
+/** Checkpoints: a slot that is read through so many ranges of logs has one, however little is in them. Count. */
+export const CHECKPOINT_RANGES = 12;
+/** Checkpoints: the least time between two of any slots, in ms: with one every five seconds a day costs ten cents. */
+export const CHECKPOINT_PACE_MS = 5_000;
+/** Checkpoints: pause after a failure, in ms, doubled with each further one, and the longest. */
+export const CHECKPOINT_RETRY_MS = 30_000;
+export const CHECKPOINT_RETRY_MAX_MS = 3600_000;
+/** Cells above this size, in bytes, are not in the checkpoint of their slot: they have snapshots of their own. */
+export const LARGE_CELL_BYTES = 4 * 1024 * 1024;
+/** Snapshots: what must have changed at least before a cell has a new one, in bytes. */
+export const SNAPSHOT_DELTA_BYTES = 1024 * 1024;
+/** Clean-up: records of slots that were replaced, and snapshots that no checkpoint names, stay for so long, in ms. */
+export const SLOT_RECORD_KEEP_MS = 600_000;
+export const SNAPSHOT_KEEP_MS = 24 * 3600_000;
+/** Clean-up: the least time between two, in ms, and the requests that a day of them may take. Count. */
+export const CLEAN_UP_MS = 600_000;
+export const CLEAN_UP_REQUESTS_PER_DAY = 20_000;
+/** Clean-up: objects that one looks into; the rest is left to the next. Count. */
+export const CLEAN_UP_LOOKS = 2_000;

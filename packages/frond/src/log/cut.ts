@@ -5,7 +5,7 @@
 
 import { encodeSegment } from "../codec/objectWriter.ts";
 import { SEGMENT_BYTES } from "../limits.ts";
-import type { Lsn, RunId, Seq } from "../types.ts";
+import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import type { LogTail } from "./tail.ts";
 
 /** What a segment says of itself beside its records. */
@@ -26,6 +26,8 @@ export interface Segment {
   readonly toLsn: Lsn;
   /** Count. */
   readonly records: number;
+  /** Bytes of its records, slot by slot. */
+  readonly changed: ReadonlyMap<Slot, number>;
 }
 
 /**
@@ -42,5 +44,7 @@ export function cutSegment(
   if (records.length === 0) return undefined;
   const toLsn = tail.lsn;
   const bytes = encodeSegment({ runId, number: seq, intent, createdMs, fromLsn, toLsn }, records);
-  return { bytes, fromLsn, toLsn, records: records.length };
+  const changed = new Map<Slot, number>();
+  for (const { slot, bytes: record } of records) changed.set(slot, (changed.get(slot) ?? 0) + record.length);
+  return { bytes, fromLsn, toLsn, records: records.length, changed };
 }

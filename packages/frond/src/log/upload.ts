@@ -10,7 +10,7 @@ import { flushRule } from "../core/flushRule.ts";
 import { RunLog, type RunLogEvent, type RunLogStart, type RunLogStep } from "../core/runLog.ts";
 import { encodeSeal } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
-import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
+import type { Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
 import { cutSegment } from "./cut.ts";
 import type { LogHands } from "./logHands.ts";
 import { LogTail } from "./tail.ts";
@@ -28,6 +28,8 @@ export interface UploadOptions {
   readonly believed: () => boolean;
   /** Everything below is confirmed. */
   readonly onConfirmed: (lsn: Lsn) => void;
+  /** A segment is in the bucket that holds so many bytes of each slot. */
+  readonly onUploaded?: (changed: ReadonlyMap<Slot, number>) => void;
 }
 
 /** How a log ended. */
@@ -130,6 +132,7 @@ export class Upload {
     }
     await this.#drive(this.#log.append(segment.fromLsn, segment.toLsn, now()), () => segment.bytes);
     this.segments += 1;
+    this.#o.onUploaded?.(segment.changed);
   }
 
   async #drive(first: RunLogStep, bytesAt: (seq: Seq) => Buffer): Promise<void> {

@@ -8,14 +8,17 @@
 import type { Bucket } from "../bucket/bucket.ts";
 import type { LogRange } from "../codec/documents.ts";
 import type { Footer } from "../codec/objectReader.ts";
+import type { Block } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
 import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES, SLOT_READ_TRIES } from "../limits.ts";
 import { cover, type Part } from "../log/cover.ts";
 import { checkIs } from "../log/objectRecords.ts";
 import { readFooter } from "../log/runObjects.ts";
+import type { RecordPlace } from "../store/fetch.ts";
+import { snapshotKeyOf } from "../store/snapshot.ts";
 import type { Epoch, Seq, Slot } from "../types.ts";
 import { RunPacks } from "./runPacks.ts";
-import { type HistoryLimit, isBehind, SlotIndex } from "./slotIndex.ts";
+import { type HistoryLimit, type IndexedCell, isBehind, SlotIndex } from "./slotIndex.ts";
 
 /** A checkpoint in a listing. */
 export interface ListedCheckpoint {
@@ -144,6 +147,17 @@ export class SlotIndexes {
     return undefined;
   }
 
+  /** Where all pages of a cell lie: those of its snapshot first, which is looked into only here. */
+  async placesOf({ entry, places, base }: IndexedCell): Promise<RecordPlace[]> {
+    if (base === undefined) return [...places];
+    const key = snapshotKeyOf(entry, base);
+    const footer = await readFooter(this.#bucket, key);
+    const what = `${entry.address} needs ${key}`;
+    if (footer === undefined) throw new FrondError("OBJECT_DAMAGED", `${what}, which is gone from ${this.#bucket.url}`);
+    checkIs(footer, { key, kind: "snapshot", run: footer.runId, number: base.txid });
+    return [...footer.entries.map((item) => placeOf(key, footer, item)), ...places];
+  }
+
   /** The footer of a checkpoint; undefined: it is gone. */
   async checkpoint({ key, seq }: ListedCheckpoint): Promise<Footer | undefined> {
     const footer = await readFooter(this.#bucket, key);
@@ -188,6 +202,10 @@ export class SlotIndexes {
     }
     return footer;
   }
+}
+
+function placeOf(key: string, footer: Footer, { block, at, length }: Footer["entries"][number]): RecordPlace {
+  return { key, block: footer.blocks[block] as Block, at, length };
 }
 
 function reachesBehind(footer: Footer, slot: Slot, limit: HistoryLimit): boolean {

@@ -115,7 +115,7 @@ async function gather(
   { temporary, signal }: WriteOptions,
 ): Promise<(PageSource & { close(): void }) | undefined> {
   const { entry, places, base } = cell;
-  if (entry.deleted || places.length === 0) return undefined;
+  if (entry.deleted || (base !== undefined && places.length === 0)) return undefined;
   if (base !== undefined) {
     const pages = openTemporary(temporary, entry);
     try {
