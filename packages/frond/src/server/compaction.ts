@@ -116,7 +116,8 @@ export class Compaction {
     const { run, next, rule } = looked;
     if (next === undefined) {
       await this.#pack(looked, await this.#o.sealOf(run), true);
-      this.#runs.delete(run);
+      // Unless it was named once more meanwhile.
+      if (this.#runs.get(run) === looked) this.#runs.delete(run);
       return;
     }
     const end = next();

@@ -90,10 +90,8 @@ describe("which parts are merged", () => {
   });
 
   test("small packs in front of large ones are merged with those", () => {
-    const packs = [40, 2, 40, 2, 40].reduce<PackPart[]>((parts, length) => {
-      const from = parts.at(-1)?.to ?? 1;
-      return [...parts, { from: from as Seq, to: (from + length) as Seq, bytes: 1 }];
-    }, []);
+    const ends = [1, 41, 43, 83, 85, 125] as Seq[];
+    const packs = ends.slice(1).map((to, i): PackPart => ({ from: ends[i] as Seq, to, bytes: 1 }));
     expect(nextPack({ packs, segments: [], rest: false })).toEqual(packs.slice(0, 4));
     expect(nextPack({ packs: packs.slice(0, 4), segments: [], rest: false })).toBeUndefined();
   });

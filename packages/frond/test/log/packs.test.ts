@@ -2,20 +2,25 @@
 // with the same bytes; and a merge that forgets one of its rules is found out.
 
 import fc from "fast-check";
+import { createHash } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import type { Bucket } from "../../src/bucket/bucket.ts";
+import { countedBucket } from "../../src/bucket/counted.ts";
 import { openMemoryBucket } from "../../src/bucket/memory.ts";
-import { packKey } from "../../src/bucket/objectKeys.ts";
-import { type DecodedRecord, decodeRecord } from "../../src/codec/record.ts";
+import { logKey, packKey } from "../../src/bucket/objectKeys.ts";
+import { encodeSegment } from "../../src/codec/objectWriter.ts";
+import { type CommitRecord, type DecodedRecord, decodeRecord } from "../../src/codec/record.ts";
+import { MERGED_RECORD_BYTES } from "../../src/limits.ts";
 import { cover, listPacks, type SeqRange } from "../../src/log/cover.ts";
 import { SlotMerge } from "../../src/log/merge.ts";
 import { makePack, type PackOptions } from "../../src/log/pack.ts";
 import { SlotIndexes } from "../../src/server/slotIndexes.ts";
 import { fetchCell } from "../../src/store/fetch.ts";
-import type { RunId, Seq, Slot } from "../../src/types.ts";
+import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
+import { cellOf, commitBytes } from "../codec/samples.ts";
 import { anyHistory, type History, type ModelCell, play, RUNS, runId, type Step } from "./histories.ts";
 
 /** Where to pack: a part of a run's log, in thousandths. */
@@ -205,3 +210,51 @@ async function isFoundOut(steps: Step[], plans: Plan[], newMerge: Merging): Prom
   }
   return (await difference(bucket, history)) !== undefined;
 }
+
+/** A commit of one cell with pages of noise: nothing in it can be compressed. */
+function noise(txid: number, numbers: readonly number[], pageCount: number, changes: CommitRecord["changes"]): Buffer {
+  const image = cellOf("n/large", 4096, pageCount, numbers);
+  for (let at = 0; at < image.pages.source.length; at += 32) {
+    image.pages.source.set(createHash("sha256").update(`${txid} ${at}`).digest(), at);
+  }
+  const place = { slot: 1 as Slot, epoch: 1 as Epoch, txid: txid as Txid, time: txid };
+  return commitBytes({ ...place, cells: [image], changes });
+}
+
+test("a large cell has several records, and objects are fetched in pieces", async () => {
+  const bucket = countedBucket(openMemoryBucket());
+  const run = runId(0);
+  const all = Array.from({ length: 700 }, (_, i) => i + 1);
+  const odd = all.filter((number) => number % 2 === 1);
+  const created = { what: "created" as const, address: "n/large" as Address, value: 0 };
+  for (const [i, bytes] of [noise(1, all, 700, [created]), noise(2, odd, 700, [])].entries()) {
+    const start = { runId: run, number: i + 1, intent: new Uint8Array(16), createdMs: 1 };
+    const segment = encodeSegment({ ...start, fromLsn: i as Lsn, toLsn: (i + 1) as Lsn }, [{ bytes, slot: 1 }]);
+    await bucket.create(logKey(run, (i + 1) as Seq), segment);
+  }
+  const range = { from: 1 as Seq, to: 3 as Seq };
+  const before = bucket.counts().get;
+  const made = (await makePack(bucket, cover(run, [], range))) as Buffer;
+  // Each has a footer, and one block that is larger than any piece.
+  expect(bucket.counts().get - before).toBe(4);
+  await bucket.create(packKey(run, range.from, range.to), made);
+  const sources = [{ run, epoch: 1 as Epoch, ...range }];
+  const index = await new SlotIndexes(bucket).read(1 as Slot, { checkpoint: undefined, sources });
+  const { entry, places } = index.cells.get("n/large" as Address) as Found;
+  expect(places.map(({ key }) => key)).toEqual(Array.from({ length: 3 }, () => packKey(run, range.from, range.to)));
+  expect(Math.max(...places.map(({ length }) => length))).toBeLessThan(MERGED_RECORD_BYTES + 10_000);
+  expect([entry.createdMs, entry.changedMs, entry.txid, index.places]).toEqual([1, 2, 2, 3]);
+  const file = path.join(temporaryDirectory(), "cell.db");
+  const { address, pageSize, pageCount } = entry;
+  await fetchCell(bucket, { address, pageSize, pageCount, places }, file);
+  const again = noise(2, odd, 700, []);
+  const second = decodeRecord(again, 0, again.length, "the second commit");
+  const pages = second.type === "commit" ? second.cells[0]?.pages : undefined;
+  const found = fs.readFileSync(file);
+  expect(found.length).toBe(700 * 4096);
+  for (const [i, number] of odd.entries()) {
+    const offset = pages?.offsets[i] as number;
+    const page = found.subarray((number - 1) * 4096, number * 4096);
+    expect(page.equals(pages?.source.subarray(offset, offset + 4096) as Uint8Array)).toBe(true);
+  }
+});

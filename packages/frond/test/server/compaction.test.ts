@@ -19,7 +19,10 @@ const SLOT = 9 as Slot;
 /** A segment with one commit of one of three cells. */
 function segment(seq: number, pages = 2): Buffer {
   const bytes = commitBytes({
-    ...{ slot: SLOT, epoch: 1 as Epoch, txid: seq as Txid, time: 1000 + seq },
+    slot: SLOT,
+    epoch: 1 as Epoch,
+    txid: seq as Txid,
+    time: 1000 + seq,
     cells: [
       cellOf(
         `n/c${seq % 3}`,
