@@ -8,7 +8,6 @@
 import path from "node:path";
 import { setTimeout as sleepFor } from "node:timers/promises";
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
-import { leaseKey } from "../bucket/objectKeys.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
 import { UploadLimit } from "../core/flushRule.ts";
@@ -32,7 +31,7 @@ import {
 } from "./bucketTalk.ts";
 import { joinCluster } from "./cluster.ts";
 import { Compaction } from "./compaction.ts";
-import { finishRuns } from "./finishRuns.ts";
+import { finishRuns, removeLease } from "./finishRuns.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { SlotClaims } from "./slotClaims.ts";
@@ -224,7 +223,9 @@ export class BucketSide implements Questions {
     if (!end.ours || seal === undefined) {
       throw new FrondError("DATA_FOREIGN", `somebody else has ended the log of run ${run.runId}`);
     }
-    await this.#bucket?.delete([leaseKey(run.runId)]);
+    await removeLease(this.#bucket as CountedBucket, run.runId, (fields, message) =>
+      this.#tell({ news: "warn", fields, message }),
+    );
     return seal;
   }
 

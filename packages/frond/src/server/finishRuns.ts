@@ -73,7 +73,7 @@ async function finishOwn(options: FinishOptions, run: UnfinishedRun): Promise<En
   try {
     const end = await finishLog(options, hands, run);
     await lease.stop();
-    await bucket.delete([leaseKey(run.runId)]);
+    await removeLease(bucket, run.runId, options.warn);
     return end;
   } finally {
     await lease.stop();
@@ -137,7 +137,15 @@ async function finishOther(options: FinishOptions, run: RunId): Promise<void> {
       "another run had ended without a word: its log is sealed, what it had not uploaded is not there",
     );
   }
-  await bucket.delete([leaseKey(run)]);
+  await removeLease(bucket, run, warn);
+}
+
+/** Removes the lease of a run whose log is sealed. Where that fails it means nothing any more, and the next start removes it. */
+export async function removeLease(bucket: Bucket, run: RunId, warn: FinishOptions["warn"]): Promise<void> {
+  await bucket.delete([leaseKey(run)]).catch((error: unknown) => {
+    const why = (error as Error).message;
+    warn({ run, why }, "the lease of a run that is over could not be removed; the next start removes it");
+  });
 }
 
 async function isSealed(bucket: Bucket, run: RunId): Promise<boolean> {
