@@ -267,6 +267,8 @@ export const PACK_AFTER_MS = 60_000;
 export const PACK_FAN_IN = 4;
 /** Packs: the objects that are merged into one, in bytes: it is made in memory, and goes up in one request. */
 export const MAX_PACK_BYTES = 64 * 1024 * 1024;
+/** Packs: largest footer, in bytes before compression: whoever opens a slot reads it whole. Some sixty thousand records. */
+export const MAX_PACK_FOOTER_BYTES = 8 * 1024 * 1024;
 /** Packs: how long one that was merged into a larger one is kept for those who read it, in ms. */
 export const PACK_GRACE_MS = 600_000;
 /** Packs: how often it is looked whether there is something to pack, in ms. */
@@ -306,11 +308,15 @@ export const CHECKPOINT_RETRY_MAX_MS = 3600_000;
 export const LARGE_CELL_BYTES = 4 * 1024 * 1024;
 /** Snapshots: what must have changed at least before a cell has a new one, in bytes. */
 export const SNAPSHOT_DELTA_BYTES = 1024 * 1024;
+/** Checkpoints and clean-up: how often it is looked whether there is something to do, in ms. */
+export const HOUSEKEEPING_LOOK_MS = 5_000;
 /** Clean-up: records of slots that were replaced, and snapshots that no checkpoint names, stay for so long, in ms. */
 export const SLOT_RECORD_KEEP_MS = 600_000;
 export const SNAPSHOT_KEEP_MS = 24 * 3600_000;
 /** Clean-up: the least time between two, in ms, and the requests that a day of them may take. Count. */
 export const CLEAN_UP_MS = 600_000;
 export const CLEAN_UP_REQUESTS_PER_DAY = 20_000;
+/** Clean-up: how long after a start the first is, in ms: a start has other things to do. */
+export const FIRST_CLEAN_UP_MS = 30_000;
 /** Clean-up: objects that one looks into; the rest is left to the next. Count. */
 export const CLEAN_UP_LOOKS = 2_000;

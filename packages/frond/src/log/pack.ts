@@ -16,7 +16,7 @@ import { INTENT_BYTES } from "../codec/object.ts";
 import { headLength } from "../codec/objectHead.ts";
 import { ObjectWriter } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
-import { FETCH_BYTES, FETCHES_AT_ONCE, MAX_FOOTER_BYTES, PACK_READ_BYTES } from "../limits.ts";
+import { FETCH_BYTES, FETCHES_AT_ONCE, MAX_PACK_FOOTER_BYTES, PACK_READ_BYTES } from "../limits.ts";
 import type { Epoch, RunId, Slot } from "../types.ts";
 import type { Part } from "./cover.ts";
 import { SlotMerge } from "./merge.ts";
@@ -27,6 +27,8 @@ export interface PackOptions {
   /** Asked after each bit of work; what it returns is waited for. A thread that does other things too yields here. */
   readonly breathe?: () => Promise<void> | undefined;
   readonly signal?: AbortSignal;
+  /** Largest footer of the pack, in bytes before compression. Default MAX_PACK_FOOTER_BYTES. */
+  readonly footerBytes?: number;
   /** Makes what merges; another one in tests. */
   readonly newMerge?: (slot: Slot) => Pick<SlotMerge, "add" | "records">;
 }
@@ -40,7 +42,7 @@ export async function makePack(
   parts: readonly Part[],
   options: PackOptions = {},
 ): Promise<Buffer | undefined> {
-  const { breathe, newMerge = (slot: Slot) => new SlotMerge(slot) } = options;
+  const { newMerge = (slot: Slot) => new SlotMerge(slot) } = options;
   const inputs = await openAll(bucket, parts, options);
   const writer = new ObjectWriter({
     ...nameOf(parts),
@@ -57,16 +59,16 @@ export async function makePack(
           // A pack that begins before the end of the one in front of it repeats what that had of earlier epochs.
           if (epoch !== undefined && record.epoch < epoch) continue;
           if (epoch !== undefined && record.epoch > epoch) {
-            if (!(await put(merge, writer, breathe))) return undefined;
+            if (!(await put(merge, writer, options))) return undefined;
             merge = newMerge(slot);
           }
           epoch = record.epoch;
           merge.add(record);
         }
-        await breathe?.();
+        await options.breathe?.();
       }
     }
-    if (!(await put(merge, writer, breathe))) return undefined;
+    if (!(await put(merge, writer, options))) return undefined;
     chunks.push(...writer.take());
   }
   return Buffer.concat([...chunks, ...writer.finish()]);
@@ -76,10 +78,10 @@ export async function makePack(
 async function put(
   merge: Pick<SlotMerge, "records">,
   writer: ObjectWriter,
-  breathe: PackOptions["breathe"],
+  { breathe, footerBytes = MAX_PACK_FOOTER_BYTES }: PackOptions,
 ): Promise<boolean> {
   for (const record of merge.records()) {
-    if (writer.footerBytes + OBJECT_RECORD.head + headLength(record) > MAX_FOOTER_BYTES) return false;
+    if (writer.footerBytes + OBJECT_RECORD.head + headLength(record) > footerBytes) return false;
     writer.add(record);
     await breathe?.();
   }

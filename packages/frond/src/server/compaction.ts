@@ -21,7 +21,7 @@ import {
   PACK_RETRY_MS,
   PACK_TURN_MS,
 } from "../limits.ts";
-import { type ListedPack, listPacks, listSegments, type Part, superseded } from "../log/cover.ts";
+import { type ListedPack, listPacks, listSegments, type Part, type SeqRange, superseded } from "../log/cover.ts";
 import { makePack } from "../log/pack.ts";
 import type { RunId, Seq } from "../types.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -36,6 +36,8 @@ export interface CompactionOptions {
   /** Hears of what failed, and is tried again. */
   readonly failed: (what: string, error: unknown) => void;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Largest footer of a pack, in bytes before compression. Default MAX_PACK_FOOTER_BYTES. */
+  readonly footerBytes?: number;
   /** Monotonic, in ms; another clock in tests. */
   readonly now?: () => number;
 }
@@ -46,11 +48,16 @@ interface Looked {
   /** The number that is open or next; undefined: the run is over. */
   readonly next: (() => Seq) | undefined;
   readonly rule: PackRule;
-  /** Ranges that did not fit into one object. */
-  readonly tooLarge: Set<string>;
+  readonly refused: Refused[];
   failures: number;
   /** Not before this, after a failure. */
   after: number;
+}
+
+/** A range that did not fit into one object. */
+interface Refused extends SeqRange {
+  /** Out of packs: then nothing else of what is in it is tried either. */
+  readonly merged: boolean;
 }
 
 /** See the head of the file. One per bucket thread. */
@@ -129,7 +136,7 @@ export class Compaction {
 
   /** Makes all packs that are to be made of segments below `end`. Tells up to where segments are packed. */
   async #pack(looked: Looked, end: Seq, rest: boolean): Promise<Seq> {
-    const { run, tooLarge } = looked;
+    const { run, refused } = looked;
     const { bucket } = this.#o;
     const { signal } = this.#ending;
     let packs: readonly ListedPack[] = await listPacks(bucket, run, { signal });
@@ -139,28 +146,32 @@ export class Compaction {
       packs = this.#withoutOld(run, packs);
       segments = segments.filter(({ from }) => from >= behind());
       const parts: RunParts = { packs, segments, rest };
-      const chosen = nextPack(parts, (from, to) => tooLarge.has(packKey(run, from, to)));
+      const chosen = nextPack(parts, (from, to) => isRefused(refused, from, to));
       if (chosen === undefined) return behind();
       const inputs = chosen.map((part): Part => {
         const kind = segments.includes(part) ? "segment" : "pack";
         const key = kind === "segment" ? logKey(run, part.from) : packKey(run, part.from, part.to);
         return { ...part, kind, key, run };
       });
-      const made = await this.#make(run, inputs);
-      if (typeof made === "string") tooLarge.add(made);
+      const { from } = inputs[0] as Part;
+      const { to } = inputs.at(-1) as Part;
+      const made = await this.#make(run, inputs, { from, to });
+      if (made === undefined) refused.push({ from, to, merged: inputs.every(({ kind }) => kind === "pack") });
       else packs = [...packs, made].sort((a, b) => a.from - b.from);
     }
   }
 
-  /** Makes one pack. Its key alone: it did not fit. */
-  async #make(run: RunId, inputs: readonly Part[]): Promise<ListedPack | string> {
-    const { bucket, sleep, changed } = this.#o;
+  /** Makes one pack; undefined: it does not fit into one object. */
+  async #make(run: RunId, inputs: readonly Part[], { from, to }: SeqRange): Promise<ListedPack | undefined> {
+    const { bucket, sleep, changed, footerBytes } = this.#o;
     const { signal } = this.#ending;
-    const { from } = inputs[0] as Part;
-    const { to } = inputs.at(-1) as Part;
     const key = packKey(run, from, to);
-    const bytes = await makePack(bucket, inputs, { breathe: () => this.#breathe(), signal });
-    if (bytes === undefined) return key;
+    const bytes = await makePack(bucket, inputs, {
+      breathe: () => this.#breathe(),
+      signal,
+      ...(footerBytes !== undefined && { footerBytes }),
+    });
+    if (bytes === undefined) return undefined;
     // Whoever else makes it makes the same.
     await createUntilKnown(bucket, key, bytes, { sleep, signal, deadlineMs: PACK_CREATE_MS });
     changed(run);
@@ -200,6 +211,10 @@ export class Compaction {
   }
 }
 
+function isRefused(refused: readonly Refused[], from: Seq, to: Seq): boolean {
+  return refused.some((one) => (one.merged ? one.from < to && from < one.to : one.from === from && one.to === to));
+}
+
 function fresh(run: RunId): Omit<Looked, "next"> {
-  return { run, rule: new PackRule(), tooLarge: new Set(), failures: 0, after: 0 };
+  return { run, rule: new PackRule(), refused: [], failures: 0, after: 0 };
 }

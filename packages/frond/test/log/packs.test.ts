@@ -20,6 +20,7 @@ import { SlotIndexes } from "../../src/server/slotIndexes.ts";
 import { fetchCell } from "../../src/store/fetch.ts";
 import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
+import { rawFooter } from "../codec/objects.ts";
 import { cellOf, commitBytes } from "../codec/samples.ts";
 import { anyHistory, type History, type ModelCell, play, RUNS, runId, type Step } from "./histories.ts";
 
@@ -257,4 +258,15 @@ test("a large cell has several records, and objects are fetched in pieces", asyn
     const page = found.subarray((number - 1) * 4096, number * 4096);
     expect(page.equals(pages?.source.subarray(offset, offset + 4096) as Uint8Array)).toBe(true);
   }
+});
+
+test("what would have too large a footer is not made", async () => {
+  const bucket = openMemoryBucket();
+  const step = (cell: number): Step => ({ what: "write", slot: 0, cell, by: 1 });
+  const { segments } = await play([step(0), step(1), step(2)], bucket);
+  const parts = cover(runId(0), [], { from: 1 as Seq, to: ((segments.get(runId(0)) ?? 0) + 1) as Seq });
+  const made = (await makePack(bucket, parts)) as Buffer;
+  const footer = rawFooter(made).length;
+  expect(await makePack(bucket, parts, { footerBytes: footer })).toEqual(made);
+  expect(await makePack(bucket, parts, { footerBytes: footer - 1 })).toBeUndefined();
 });

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Bucket } from "../../src/bucket/bucket.ts";
+import { countedBucket } from "../../src/bucket/counted.ts";
 import { faultyBucket } from "../../src/bucket/faulty.ts";
 import { openMemoryBucket } from "../../src/bucket/memory.ts";
 import { logKey, packKey } from "../../src/bucket/objectKeys.ts";
@@ -16,8 +17,8 @@ import { cellOf, commitBytes } from "../codec/samples.ts";
 const RUN = "5".repeat(32) as RunId;
 const SLOT = 9 as Slot;
 
-/** A segment with one commit of one of three cells. */
-function segment(seq: number, pages = 2): Buffer {
+/** A segment with one commit of one of a few cells. */
+function segment(seq: number, pages = 2, cells = 3): Buffer {
   const bytes = commitBytes({
     slot: SLOT,
     epoch: 1 as Epoch,
@@ -25,13 +26,13 @@ function segment(seq: number, pages = 2): Buffer {
     time: 1000 + seq,
     cells: [
       cellOf(
-        `n/c${seq % 3}`,
+        `n/c${seq % cells}`,
         512,
         pages,
         Array.from({ length: pages }, (_, i) => i + 1),
       ),
     ],
-    changes: seq <= 3 ? [{ what: "created", address: `n/c${seq % 3}` as Address, value: 0 }] : [],
+    changes: seq <= 3 ? [{ what: "created", address: `n/c${seq % cells}` as Address, value: 0 }] : [],
   });
   const start = { runId: RUN, number: seq, intent: new Uint8Array(16).fill(seq & 255), createdMs: 1 };
   return encodeSegment({ ...start, fromLsn: seq as Lsn, toLsn: (seq + 1) as Lsn }, [{ bytes, slot: SLOT }]);
@@ -46,7 +47,7 @@ class World {
   next = 1 as Seq;
   now = 0;
 
-  constructor(bucket: Bucket = openMemoryBucket()) {
+  constructor(bucket: Bucket = openMemoryBucket(), footerBytes?: number) {
     this.bucket = bucket;
     this.compaction = new Compaction({
       bucket,
@@ -55,12 +56,13 @@ class World {
       failed: (what, error) => this.failures.push(`${what}: ${(error as Error).message}`),
       sleep: () => Promise.resolve(),
       now: () => this.now,
+      ...(footerBytes !== undefined && { footerBytes }),
     });
   }
 
-  async come(count: number, pages?: number): Promise<void> {
+  async come(count: number, pages?: number, cells?: number): Promise<void> {
     for (let i = 0; i < count; i++) {
-      await this.bucket.create(logKey(RUN, this.next), segment(this.next, pages));
+      await this.bucket.create(logKey(RUN, this.next), segment(this.next, pages, cells));
       this.next = (this.next + 1) as Seq;
     }
   }
@@ -233,4 +235,28 @@ test("who has listed packs that are gone since begins anew; what is gone for goo
     message: expect.stringContaining(logKey(RUN, 3 as Seq)),
   });
   await world.compaction.stop();
+});
+
+test("what does not fit into one object is packed in halves, and packs that do not fit together are left", async () => {
+  const halves = new World(openMemoryBucket(), 3_500);
+  halves.compaction.follow(RUN, () => halves.next);
+  await halves.come(PACK_SEGMENTS, 2, 1000);
+  await halves.compaction.look();
+  expect(await halves.packs()).toEqual(["1-17"]);
+
+  const bucket = countedBucket(openMemoryBucket());
+  const whole = new World(bucket, 8_000);
+  whole.compaction.follow(RUN, () => whole.next);
+  const gets: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    await whole.come(PACK_SEGMENTS, 2, 1000);
+    const before = bucket.counts().get;
+    await whole.compaction.look();
+    gets.push(bucket.counts().get - before);
+  }
+  expect(await whole.packs()).toHaveLength(6);
+  // The fourth was tried with those before it, once.
+  expect(gets).toEqual([32, 32, 32, 32 + 4, 32, 32]);
+  expect([...halves.failures, ...whole.failures]).toEqual([]);
+  await Promise.all([halves.compaction.stop(), whole.compaction.stop()]);
 });
