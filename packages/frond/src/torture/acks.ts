@@ -6,8 +6,11 @@
 import fs from "node:fs";
 import { promisify } from "node:util";
 import type { Write } from "../core/invariants.ts";
+import type { Durability } from "../types.ts";
 
-type Line = { readonly sent: readonly Write[] } | { readonly heard: string; readonly seq: number | undefined };
+type Line =
+  | { readonly sent: readonly Write[] }
+  | { readonly heard: string; readonly seq: number | undefined; readonly at: number; readonly level?: Durability };
 
 const fdatasync = promisify(fs.fdatasync);
 
@@ -52,24 +55,35 @@ export class Acks extends Lines {
     this.put({ sent: writes } satisfies Line);
   }
 
-  /** An answer told of the entry `token`; `seq` if it said where the entry stands. */
-  heard(token: string, seq: number | undefined): void {
-    this.put({ heard: token, seq } satisfies Line);
+  /** An answer told of the entry `token`; `seq` if it said where the entry stands, `level` if that was asked for. */
+  heard(token: string, seq: number | undefined, level?: Durability): void {
+    this.put({ heard: token, seq, at: Date.now(), ...(level && { level }) } satisfies Line);
   }
 }
 
 /** What the file says, one entry for each write. A token that was heard of without being sent is left to the checks. */
 export function readAcks(file: string): Write[] {
   const writes = new Map<string, Write>();
-  for (const text of fs.readFileSync(file, "utf8").split("\n")) {
-    if (text === "") continue;
-    const line = JSON.parse(text) as Line;
+  for (const line of linesOf(file)) {
     if ("sent" in line) for (const write of line.sent) writes.set(write.token, write);
     else {
       const write = writes.get(line.heard);
       if (write === undefined || write.outcome === "refused") continue;
-      writes.set(write.token, { ...write, outcome: "acknowledged", seq: line.seq ?? write.seq });
+      const { seq = write.seq, level = write.level } = line;
+      writes.set(write.token, { ...write, outcome: "acknowledged", seq, level });
     }
   }
   return [...writes.values()];
+}
+
+/** When each token was first heard of, in ms since 1970. */
+export function readTimes(file: string): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const line of linesOf(file)) if ("heard" in line && !times.has(line.heard)) times.set(line.heard, line.at);
+  return times;
+}
+
+function linesOf(file: string): Line[] {
+  const texts = fs.readFileSync(file, "utf8").split("\n");
+  return texts.filter((text) => text !== "").map((text) => JSON.parse(text) as Line);
 }

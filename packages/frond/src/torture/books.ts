@@ -2,7 +2,7 @@
 //
 // Rule: an entry is several rows and a step of the counter in one transaction, under a token that is used once. So a lost
 // commit is a missing token, a doubled one stands twice, a torn one misses rows, and a reordered one breaks the numbers.
-// There are books at `disk` and at `memory`, with small and large pages, and the verbs cover what the runtime promises: sync and
+// There are books at each level, with small and large pages, and the verbs cover what the runtime promises: sync and
 // async verbs, savepoints, throws, calls between cells, answers that rest on another cell's commit, values of many pages.
 
 import { crc32 } from "node:zlib";
@@ -126,6 +126,9 @@ class DiskBook extends Book {
 class MemoryBook extends Book {
   static override readonly durability = "memory";
 }
+class SafeBook extends Book {
+  static override readonly durability = "bucket";
+}
 class WideBook extends Book {
   static override readonly pageSize = 4096;
 }
@@ -134,11 +137,17 @@ class WideBook extends Book {
 export const BOOK_CLASSES: Readonly<Record<string, CellClass<Book>>> = {
   disk: DiskBook,
   memory: MemoryBook,
+  safe: SafeBook,
   wide: WideBook,
 };
 
 /** The level of each kind of book; the node's default is `disk`. */
-export const BOOKS: Readonly<Record<string, Durability>> = { disk: "disk", memory: "memory", wide: "disk" };
+export const BOOKS: Readonly<Record<string, Durability>> = {
+  disk: "disk",
+  memory: "memory",
+  safe: "bucket",
+  wide: "disk",
+};
 
 function peer(book: Book, kind: string, name: string) {
   return book.get(BOOK_CLASSES[kind] as CellClass<Book>, name);
@@ -151,15 +160,16 @@ export interface BookCall {
   readonly verb: string;
   readonly args: readonly unknown[];
   readonly bytes?: number;
+  /** Raises the level of this call. */
+  readonly durability?: Durability;
 }
 
 /** Makes a call and gives what the verb returns. */
 export async function callBook(call: BookCall, get: Get): Promise<unknown> {
-  const { kind, name, verb, args, bytes } = call;
-  const stub = get(BOOK_CLASSES[kind] as CellClass<Book>, name) as unknown as Record<
-    string,
-    (...args: unknown[]) => unknown
-  >;
+  const { kind, name, verb, args, bytes, durability } = call;
+  const stub = get(BOOK_CLASSES[kind] as CellClass<Book>, name, {
+    ...(durability && { durability }),
+  }) as unknown as Record<string, (...args: unknown[]) => unknown>;
   const all = bytes === undefined ? args : [...args, pageful(String(args[0]), bytes)];
   return stub[verb]?.(...all);
 }

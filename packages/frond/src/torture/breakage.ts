@@ -1,8 +1,8 @@
 // How a build may be broken, by name.
 //
-// Rule: only names; what a name does stands where it is done (powerIo.ts, entry.ts, mutants.ts), in the process that is broken.
+// Rule: only names; what a name does stands where it is done (powerIo.ts, entry.ts, mutants.ts, bucketStandIn.ts), in the process that is broken.
 
-/** All names. The first three break the seams of a node, the others are mutants. */
+/** All names. The first three break the seams of a node, the others are mutants; the last ones need a bucket to be seen. */
 export const BREAKAGES = [
   "no-gate",
   "ack-before-write",
@@ -14,6 +14,10 @@ export const BREAKAGES = [
   "ungated-chunks",
   "no-tombstone",
   "open-transaction",
+  "early-bucket",
+  "trusted-files",
+  "serving-after-lapse",
+  "reused-positions",
 ] as const;
 
 export type Breakage = (typeof BREAKAGES)[number];

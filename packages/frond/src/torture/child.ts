@@ -43,6 +43,7 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   #port = 0;
+  #hungUp = false;
   #output = "";
 
   constructor(config: EntryConfig) {
@@ -76,6 +77,18 @@ export class Child {
     this.#process.kill("SIGKILL");
   }
 
+  /** Holds it where it is, or lets it go on: a machine that slept. */
+  hold(held: boolean): void {
+    this.#process.kill(held ? "SIGSTOP" : "SIGCONT");
+    this.#hungUp &&= held;
+  }
+
+  /** Gives up every call that was not answered yet, and those that come; until it goes on. */
+  hangUp(): void {
+    this.#hungUp = true;
+    this.#agent.destroy();
+  }
+
   /** Tells it to stop or to lose power; a process that is gone already is told nothing. */
   order(order: EntryOrder): void {
     if (this.#process.connected) this.#process.send(order, () => {});
@@ -101,6 +114,8 @@ export class Child {
 
   /** Resolves with the status when the answer has come whole. */
   #request(call: object, onText: (text: string, status: number) => void): Promise<number | undefined> {
+    // Not at once: who tries again and again would never let anybody else have his turn.
+    if (this.#hungUp) return new Promise((resolve) => setImmediate(resolve, undefined));
     const body = JSON.stringify(call);
     return new Promise((resolve) => {
       const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };

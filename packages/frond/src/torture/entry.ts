@@ -2,7 +2,8 @@
 //
 // Rule: what it is made of comes as one JSON argument; everything it tells its parent goes over the IPC channel; when that
 // channel closes it ends, so nothing is left behind by a harness that died. It is broken only where its configuration
-// asks for it: through the seams that a node has (the file layer of the log, and the gate), or by a mutant (mutants.ts).
+// asks for it: through the seams that a node has (the file layer of the log, and the gate), or by a mutant (mutants.ts). With a
+// bucket the thread of the bucket is another one (bucketStandIn.ts) where that shall be faulty or broken.
 
 import { listenHttp } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
@@ -12,6 +13,8 @@ import type { Gate } from "../server/session.ts";
 import { diskIo, type LogIo } from "../log/io.ts";
 import { tortured } from "./app.ts";
 import type { Breakage } from "./breakage.ts";
+import { type BucketFaults, standIn } from "./bucketStandIn.ts";
+import { faultsBegin } from "./bucketWithFaults.ts";
 import { mutate } from "./mutants.ts";
 import { AcksBeforeSync, acksBeforeWrite, PowerIo } from "./powerIo.ts";
 import { Random } from "./random.ts";
@@ -28,6 +31,8 @@ export interface EntryConfig {
   readonly dieAt: number | undefined;
   readonly seed: number;
   readonly broken: Breakage | undefined;
+  /** A folder for the bucket; default: there is none. */
+  readonly bucket?: { readonly folder: string; readonly ttlMs: number; readonly faults?: BucketFaults };
 }
 
 /** What the process tells. */
@@ -35,8 +40,8 @@ export type EntryMessage =
   | { readonly what: "opening" }
   | { readonly what: "ready"; readonly port: number; readonly run: number; readonly reports: readonly Report[] };
 
-/** What the process is told: stop gracefully, or lose power. */
-export type EntryOrder = "stop" | "die";
+/** What the process is told: stop gracefully, lose power, or have a faulty bucket from now on. */
+export type EntryOrder = "stop" | "die" | "faults";
 
 function ioOf(config: EntryConfig): LogIo {
   if (config.broken === "ack-before-write") return acksBeforeWrite;
@@ -50,8 +55,11 @@ const neverWaits: Gate = (_lsn, _bucketLsn, done) => done();
 async function main(config: EntryConfig): Promise<void> {
   const tell = (message: EntryMessage): void => void process.send?.(message);
   const io = ioOf(config);
-  const { broken } = config;
+  const { broken, bucket } = config;
   if (broken !== undefined) mutate(broken);
+  if (bucket !== undefined && (broken ?? bucket.faults) !== undefined) {
+    standIn({ broken, faults: bucket.faults, seed: config.seed });
+  }
   const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
   tell({ what: "opening" });
   const node = await openNode({
@@ -63,6 +71,7 @@ async function main(config: EntryConfig): Promise<void> {
     logFileBytes: config.logFileBytes,
     maxOpenCells: config.maxOpenCells,
     io,
+    ...(bucket && { bucket: { url: `dir:${bucket.folder}` }, ttlMs: bucket.ttlMs }),
     ...(broken === "no-gate" && { gate: neverWaits }),
   });
   await node.startServices();
@@ -76,6 +85,7 @@ async function main(config: EntryConfig): Promise<void> {
   });
   process.on("message", (order: EntryOrder) => {
     if (order === "die" && io instanceof PowerIo) io.die();
+    if (order === "faults") faultsBegin();
     if (order !== "stop") return;
     void front
       .stop(1000)

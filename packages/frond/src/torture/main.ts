@@ -5,12 +5,14 @@
 import { parseArgs } from "node:util";
 import { tortureAlarms } from "./alarms.ts";
 import { type Breakage, BREAKAGES } from "./breakage.ts";
+import { type Loss, tortureBucket } from "./bucket.ts";
 import type { FaultKind } from "./plan.ts";
 import { type LoadKind, torture } from "./torture.ts";
 
 const USAGE = `usage: npm run torture -- [--rounds 100] [--seed N] [--fault kill|power|both] [--load books|actors|both]
        [--broken ${BREAKAGES.join("|")}]
-       npm run torture -- --what alarms [--rounds 100] [--seed N]`;
+       npm run torture -- --what alarms [--rounds 100] [--seed N]
+       npm run torture -- --what bucket [--rounds 100] [--seed N] [--broken ...]`;
 const FAULTS: readonly string[] = ["kill", "power", "both"] satisfies FaultKind[];
 const LOADS: readonly string[] = ["books", "actors", "both"] satisfies LoadKind[];
 
@@ -22,7 +24,7 @@ const rounds = Number(values.rounds ?? 100);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const { fault = "both", load = "both", broken } = values;
 const right =
-  (values.what === undefined || values.what === "alarms") &&
+  [undefined, "alarms", "bucket"].includes(values.what) &&
   Number.isInteger(rounds) &&
   rounds >= 1 &&
   Number.isInteger(seed) &&
@@ -39,6 +41,18 @@ if (values.what === "alarms") {
   console.log(`${counts.armed} alarms armed, ${counts.cancelled} cancelled or replaced, ${counts.fired} fired`);
   for (const sentence of violations) console.log(sentence);
   console.log(violations.length === 0 ? "every promise was kept" : `VIOLATED; the data directory is ${directory}`);
+  process.exit(violations.length === 0 ? 0 : 1);
+}
+if (values.what === "bucket") {
+  console.log(`seed ${seed}, ${rounds} rounds`);
+  const { violations, directory, acknowledged, losses, named } = await tortureBucket({
+    ...{ rounds, seed, log: (line: string) => console.log(line) },
+    ...(broken !== undefined && { broken: broken as Breakage }),
+  });
+  const counts = Object.entries(acknowledged).map(([level, count]) => `${count} at ${level}`);
+  console.log(`acknowledged: ${counts.join(", ")}; disks that came back named ${named} commits as lost`);
+  for (const line of lossLines(losses)) console.log(line);
+  console.log(violations.length === 0 ? "every promise was kept" : `VIOLATED; everything lies in ${directory}`);
   process.exit(violations.length === 0 ? 0 : 1);
 }
 console.log(`seed ${seed}, ${rounds} rounds, fault ${fault}, load ${load}${broken ? `, broken: ${broken}` : ""}`);
@@ -61,3 +75,13 @@ console.log(
   result.violations.length === 0 ? "every promise was kept" : `VIOLATED; the data directory is ${result.directory}`,
 );
 process.exitCode = result.violations.length === 0 ? 0 : 1;
+
+/** What was lost, as its level allows, and how old it was. */
+function lossLines(losses: readonly Loss[]): string[] {
+  const groups = Map.groupBy(losses, ({ level, fault }) => `lost at ${level} after ${fault}`);
+  return [...groups].map(([name, group]) => {
+    const ages = group.map(({ ageMs }) => ageMs).sort((a, b) => a - b);
+    const at = (share: number): number => ages[Math.floor((ages.length - 1) * share)] as number;
+    return `${name}: ${ages.length}, aged ${at(0.5)} ms in the median, ${at(0.9)} at 90 %, ${at(1)} at most`;
+  });
+}

@@ -11,8 +11,11 @@ import { type Caller, invocations } from "../cell/invocation.ts";
 import { LiveCell } from "../cell/live.ts";
 import { Transactions } from "../cell/transactions.ts";
 import { hear, type Watermarks } from "../cell/watermarks.ts";
+import { SlotTable } from "../core/slots.ts";
 import { Calls } from "../server/calls.ts";
-import type { Lsn } from "../types.ts";
+import { Keeper } from "../server/keeper.ts";
+import { Catalog } from "../store/catalog.ts";
+import type { Epoch, Lsn } from "../types.ts";
 import type { Breakage } from "./breakage.ts";
 
 /** A caller that hears nothing of what `real` would have to wait for: it knows what is given, and keeps apart what it hears. */
@@ -125,6 +128,35 @@ function longTransactionsLetIn(): void {
   });
 }
 
+/** What the directory knows of a slot stands above what the bucket says of it, whoever has owned it meanwhile. */
+function localFilesAreTrusted(): void {
+  const { put, find } = Catalog.prototype;
+  Catalog.prototype.forget = () => {};
+  Catalog.prototype.forgetSlot = () => {};
+  Catalog.prototype.put = function (entry) {
+    const isOfBucket = entry.place === 0;
+    if (!isOfBucket || find.call(this, entry.address) === undefined) put.call(this, entry);
+  };
+}
+
+/** A lapse is not noticed: whoever asks is answered. */
+function lapsesAreNotNoticed(): void {
+  const { attach } = Keeper.prototype;
+  Object.defineProperty(Keeper.prototype, "believed", { get: () => true });
+  Keeper.prototype.attach = function (host) {
+    attach.call(this, { commitLog: host.commitLog, learned: (cells) => host.learned(cells), runEnded() {} });
+  };
+}
+
+/** On another disk a slot goes on in the epoch that was lost with the one before: positions are given a second time. */
+function positionsAreReused(): void {
+  const { opened } = SlotTable.prototype;
+  SlotTable.prototype.opened = function (slot, epoch, txid) {
+    const before = epoch - 1;
+    opened.call(this, slot, before > this.epoch(slot) ? (before as Epoch) : epoch, txid);
+  };
+}
+
 const MUTANTS: Partial<Record<Breakage, () => void>> = {
   "ungated-errors": errorsAreNotGated,
   "unmerged-watermarks": watermarksAreNotMerged,
@@ -132,6 +164,9 @@ const MUTANTS: Partial<Record<Breakage, () => void>> = {
   "shared-stretches": stretchesAreShared,
   "no-tombstone": deletionsAreNotLogged,
   "open-transaction": longTransactionsLetIn,
+  "trusted-files": localFilesAreTrusted,
+  "serving-after-lapse": lapsesAreNotNoticed,
+  "reused-positions": positionsAreReused,
 };
 
 /** Breaks this process, if the breakage is a mutant of methods. */

@@ -3,11 +3,13 @@
 // Rule: what may be concluded from an answer is written down and nothing else. An answer that tells of a commit, of the
 // called book or of another one, acknowledges that commit; a call without an answer says nothing.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Write } from "../core/invariants.ts";
 import type { Acks } from "./acks.ts";
 import { type BookCall, BOOKS, type Heard } from "./books.ts";
 import type { Child } from "./child.ts";
 import type { Random } from "./random.ts";
+import type { Durability } from "../types.ts";
 
 /** One book of the workload. */
 export interface BookName {
@@ -21,8 +23,21 @@ const MIX = { add: 40, nest: 6, refuse: 5, late: 10, relay: 10, whisper: 5, borr
 const HEAVY = { ...MIX, add: 10, heap: 60 };
 const HEAVY_BOOKS = 3;
 
+/** Verbs whose answer tells of their own book alone: their level can be raised for one call. */
+const RAISABLE = new Set(["add", "nest", "late", "heap", "newest"]);
+/** Who is refused comes again a little later, in ms. */
+const REFUSED_PAUSE_MS = 10;
+
 /** Codes that a node in trouble may answer with; any other error is a finding. */
-const EXCUSED = new Set(["STOPPING", "OVERLOADED", "DISK_FULL", "COMMIT_FAILED", "TX_ABORTED", "LOG_FAILED"]);
+const EXCUSED = new Set([
+  "STOPPING",
+  "OVERLOADED",
+  "DISK_FULL",
+  "COMMIT_FAILED",
+  "TX_ABORTED",
+  "LOG_FAILED",
+  "BUCKET_FAILED",
+]);
 
 interface Plan {
   readonly call: BookCall;
@@ -39,12 +54,15 @@ export interface WorkloadOptions {
   /** Stands at the head of every token: different in every round. */
   readonly label: string;
   readonly heavy: boolean;
+  /** Share of the calls whose level is raised to `bucket`. Default: none. */
+  readonly raised?: number;
 }
 
 /** See the head of the file. */
 export class Workload {
-  /** Calls that were answered with a value. Count. */
+  /** Calls that were answered with a value, and calls that a node in trouble has refused. Counts. */
   answered = 0;
+  refused = 0;
   /** Answers that no node should give. */
   readonly unexpected: string[] = [];
   readonly #o: WorkloadOptions;
@@ -69,14 +87,17 @@ export class Workload {
 
   async #step(random: Random): Promise<void> {
     const verb = random.weighted(this.#o.heavy ? HEAVY : MIX);
-    const { call, writes, other } = this.#plan(verb, random);
+    const { call: planned, writes, other } = this.#plan(verb, random);
+    const { raised = 0 } = this.#o;
+    const raises = raised > 0 && RAISABLE.has(verb) && random.chance(raised);
+    const call: BookCall = raises ? { ...planned, durability: "bucket" } : planned;
     if (writes.length > 0) this.#o.acks.sent(writes);
     const calling = this.#o.child.call(call);
     if (other !== undefined) await this.#askMeanwhile(other, calling);
     const answer = await calling;
     if (answer.heard === "value") {
       this.answered += 1;
-      this.#note(verb, writes, answer.value);
+      this.#note(verb, writes, answer.value, call.durability);
     } else if (answer.heard === "error" && !EXCUSED.has(answer.code) && verb !== "refuse") {
       this.unexpected.push(`${call.kind}/${call.name}.${verb} was answered with ${answer.code}: ${answer.message}`);
     } else if (
@@ -86,19 +107,23 @@ export class Workload {
       answer.code !== "RangeError"
     ) {
       this.unexpected.push(`what refuse threw arrived as ${answer.code}: ${answer.message}`);
+    } else if (answer.heard === "error" && EXCUSED.has(answer.code)) {
+      this.refused += 1;
+      await sleep(REFUSED_PAUSE_MS);
     }
   }
 
-  #note(verb: string, writes: readonly Write[], value: unknown): void {
+  #note(verb: string, writes: readonly Write[], value: unknown, level?: Durability): void {
     if (verb === "newest" || verb === "rumour") {
       const heard = value as Heard;
-      for (const token of [heard.token, heard.cause]) if (token !== undefined) this.#o.acks.heard(token, undefined);
+      for (const token of [heard.token, heard.cause])
+        if (token !== undefined) this.#o.acks.heard(token, undefined, level);
       return;
     }
     if (verb === "refuse") this.unexpected.push("a verb that throws was answered with a value");
     const seqs = Array.isArray(value) ? (value as number[]) : [value as number];
     const told = writes.filter((write) => write.outcome !== "refused");
-    for (const [i, seq] of seqs.entries()) this.#o.acks.heard((told[i] as Write).token, seq);
+    for (const [i, seq] of seqs.entries()) this.#o.acks.heard((told[i] as Write).token, seq, level);
   }
 
   #plan(verb: keyof typeof MIX, random: Random): Plan {

@@ -1,0 +1,413 @@
+// Torture of a node with a bucket: it is killed, its disk is taken away, its bucket goes away, is slow or does not say what it
+// did, its machine sleeps until another has taken over; and after each start everything that it ever promised, at each level,
+// is compared with what it shows.
+//
+// Rule: as in torture.ts, the harness believes nothing that the node says about itself. A clean stop must keep everything, also
+// where the disk goes; a kill what was acknowledged at `disk` and `bucket`; the loss of the disk what was acknowledged at
+// `bucket`, and of the rest all that is older than the bound. What is lost is counted, with its age. A disk that comes back must
+// name what is lost of it (bucketDisks.ts). Where a machine wakes up whose slots another one has taken, nobody is answered.
+
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  acknowledgedSurvive,
+  type Fault,
+  recordsAreWhole,
+  restoredIsPrefix,
+  type Shown,
+  type Write,
+} from "../core/invariants.ts";
+import type { Durability } from "../types.ts";
+import { Acks, readAcks, readTimes } from "./acks.ts";
+import type { Breakage } from "./breakage.ts";
+import { Disks } from "./bucketDisks.ts";
+import { type BucketRound, planBucketRound } from "./bucketPlan.ts";
+import { Child, type End, type Ready } from "./child.ts";
+import { Random } from "./random.ts";
+import { type BookName, Workload } from "./workload.ts";
+
+/** What a run is made of. */
+export interface BucketTortureOptions {
+  readonly rounds: number;
+  readonly seed: number;
+  readonly broken?: Breakage;
+  /** Only rounds that this allows are made. */
+  readonly only?: (round: BucketRound) => boolean;
+  /** One line for each round. */
+  readonly log?: (line: string) => void;
+  /** Longest time of work in a usual round, in ms. */
+  readonly workMs?: number;
+}
+
+/** A write that was acknowledged and is lost, as its level allows. */
+export interface Loss {
+  readonly level: Durability;
+  readonly fault: Fault;
+  /** From its first acknowledgement to the fault, in ms. */
+  readonly ageMs: number;
+}
+
+/** What came of it. */
+export interface BucketTortureResult {
+  /** Sentences, empty when every promise was kept. */
+  readonly violations: readonly string[];
+  readonly rounds: number;
+  /** Acknowledged writes by level, and those of them that were lost. */
+  readonly acknowledged: Readonly<Record<Durability, number>>;
+  readonly losses: readonly Loss[];
+  /** Commits that disks which came back have named as lost. Count. */
+  readonly named: number;
+  /** Rounds by their end and by the fault that was judged. Counts. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** Where everything lies, kept when something was violated. */
+  readonly directory: string | undefined;
+}
+
+const KINDS = ["safe", "disk", "safe", "memory", "disk", "wide"];
+const WORKERS = 12;
+/** A process that does not get ready, and a node that does not serve again, in this time hangs. */
+const READY_MS = 60_000;
+/** Nothing lost may be older than this when the fault comes, in ms: no bound to be proud of, but one that says that uploads go on. */
+const OLDEST_MS = 30_000;
+/** How long a machine that woke up is asked, in ms. */
+const HAUNT_MS = 500;
+/** What may be answered while the bucket is in trouble, and for a moment behind it. */
+const PASSES = new Set(["OVERLOADED", "BUCKET_FAILED"]);
+const GRAVITY: readonly Fault[] = ["stop", "kill", "disk-lost"];
+
+/** Runs the rounds; stops at the first one that shows a violation. */
+export async function tortureBucket(options: BucketTortureOptions): Promise<BucketTortureResult> {
+  const harness = new Harness(options);
+  try {
+    return await harness.run();
+  } finally {
+    harness.clean();
+  }
+}
+
+class Harness {
+  readonly #o: BucketTortureOptions;
+  readonly #random: Random;
+  readonly #folder = fs.mkdtempSync(path.join(os.tmpdir(), "frond-torture-bucket-"));
+  readonly #bucket = path.join(this.#folder, "bucket");
+  readonly #disks = new Disks(this.#folder);
+  readonly #books: BookName[];
+  readonly #violations: string[] = [];
+  readonly #acknowledged: Record<Durability, number> = { memory: 0, disk: 0, bucket: 0 };
+  readonly #losses: Loss[] = [];
+  readonly #ends: Record<string, number> = {};
+  #shown: Shown[] = [];
+  #writes: Write[] = [];
+  #times = new Map<string, number>();
+  /** The gravest thing that happened since the last work, and when it began. */
+  #fault: Fault = "stop";
+  #faultAt = 0;
+  #child: Child | undefined;
+  /** A process that is held while another one takes over. */
+  #ghost: Child | undefined;
+
+  constructor(options: BucketTortureOptions) {
+    this.#o = options;
+    this.#random = new Random(options.seed);
+    const count = this.#random.between(12, 36);
+    this.#books = Array.from({ length: count }, (_, i) => ({ kind: KINDS[i % KINDS.length] as string, name: `b${i}` }));
+  }
+
+  async run(): Promise<BucketTortureResult> {
+    let rounds = 0;
+    while (rounds < this.#o.rounds && this.#violations.length === 0) {
+      rounds += 1;
+      const round = this.#plan();
+      const what = await this.#round(round, rounds);
+      const name = `${round.end}, ${round.next} disk`;
+      this.#ends[name] = (this.#ends[name] ?? 0) + 1;
+      this.#o.log?.(`round ${rounds}/${this.#o.rounds}  ${name.padEnd(24)} ${round.trouble.padEnd(8)} ${what}`);
+    }
+    if (this.#violations.length === 0) await this.#finish();
+    for (const violation of this.#violations) this.#o.log?.(`  ${violation}`);
+    return {
+      violations: this.#violations,
+      rounds,
+      acknowledged: this.#acknowledged,
+      losses: this.#losses,
+      named: [...this.#disks.named.values()].reduce((sum, count) => sum + count, 0),
+      ends: this.#ends,
+      directory: this.#violations.length > 0 && this.#o.broken === undefined ? this.#folder : undefined,
+    };
+  }
+
+  /** Ends what still runs; keeps the files when they show something. */
+  clean(): void {
+    this.#ghost?.kill();
+    this.#child?.kill();
+    if (this.#violations.length === 0 || this.#o.broken !== undefined)
+      fs.rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #plan(): BucketRound {
+    for (;;) {
+      const round = planBucketRound(this.#random.fork(), this.#o.workMs ?? 800);
+      if (this.#o.only === undefined || this.#o.only(round)) return round;
+    }
+  }
+
+  #start(round: BucketRound): Child {
+    const { ttlMs, faults, logFileBytes, maxOpenCells } = round;
+    const child = new Child({
+      ...{
+        directory: this.#disks.directory,
+        boot: "boot-1",
+        logFileBytes,
+        maxOpenCells,
+        power: false,
+        dieAt: undefined,
+      },
+      seed: this.#random.between(1, 2 ** 31),
+      broken: this.#o.broken,
+      bucket: { folder: this.#bucket, ttlMs, ...(faults && { faults }) },
+    });
+    this.#child = child;
+    return child;
+  }
+
+  async #round(round: BucketRound, number: number): Promise<string> {
+    const child = this.#start(round);
+    if (round.end === "kill in start") {
+      await Promise.race([sleep(this.#random.between(50, 1_500)), child.ended]);
+      child.kill();
+      await this.#ended(child, true);
+      this.#bury();
+      this.#over("kill", round, Date.now());
+      return "not served";
+    }
+    const ready = await this.#ready(child, round);
+    if (ready === undefined) {
+      this.#bury();
+      this.#over("kill", round, Date.now());
+      return "did not start";
+    }
+    const seen = await this.#check(child, ready);
+    if (this.#violations.length > 0) return seen;
+    const acks = new Acks(path.join(this.#folder, "acks"));
+    const workload = this.#workload(child, acks, `r${number}`, round);
+    const running = workload.run(WORKERS);
+    this.#disks.work();
+    child.order("faults");
+    const haunted = this.#haunt(number);
+    await this.#work(child, round);
+    await haunted;
+    if (this.#violations.length === 0) await this.#end(child, round, workload);
+    child.hangUp();
+    workload.stop();
+    await running;
+    await acks.close();
+    this.#writes = readAcks(acks.file);
+    this.#times = readTimes(acks.file);
+    this.#violations.push(...workload.unexpected.map((text) => `answer: ${text}`));
+    const told = this.#writes.filter((write) => write.outcome === "acknowledged");
+    for (const { level } of told) this.#acknowledged[level] += 1;
+    const away = round.awayMs === undefined ? "" : `, bucket away for ${round.awayMs} ms`;
+    return `${seen}; ${told.length} of ${this.#writes.length} writes acknowledged, ${workload.refused} refused${away}`;
+  }
+
+  #workload(child: Child, acks: Acks, label: string, { heavy, raised }: BucketRound): Workload {
+    return new Workload({ child, acks, books: this.#books, random: this.#random.fork(), label, heavy, raised });
+  }
+
+  /** Waits until the process serves. One that ends before, or hangs, is a violation, unless it says that its bucket failed. */
+  async #ready(child: Child, { faults }: BucketRound): Promise<Ready | undefined> {
+    const timeout = new AbortController();
+    const hangs = sleep(READY_MS, undefined, { signal: timeout.signal }).catch(() => undefined);
+    const ready = await Promise.race([child.ready, child.ended, hangs]);
+    timeout.abort();
+    if (ready !== undefined && "what" in ready) return ready;
+    if (faults?.from === "start" && ready?.output.includes("BUCKET_FAILED")) return undefined;
+    this.#violations.push(ready === undefined ? "start: the process hangs" : `start: ${endText(ready)}`);
+    return undefined;
+  }
+
+  async #check(child: Child, ready: Ready): Promise<string> {
+    for (const { kind, file, offset, text } of ready.reports) {
+      const lost = text.includes("kept in lost+found");
+      if (kind === "damage" && !lost) this.#violations.push(`start: ${file} at ${offset}: ${text}`);
+    }
+    const shown = await this.#look(child);
+    if (shown === undefined) return "";
+    const [before, writes, fault] = [this.#shown, this.#writes, this.#fault];
+    this.#disks.shown(writes, shown);
+    this.#violations.push(
+      ...acknowledgedSurvive(writes, shown, fault),
+      ...restoredIsPrefix(before, writes, shown),
+      ...recordsAreWhole(writes, shown),
+      ...this.#disks.check(),
+      ...this.#countLosses(shown),
+    );
+    const entries = shown.reduce((sum, cell) => sum + cell.counter, 0);
+    const lost = this.#losses.length;
+    this.#shown = shown;
+    this.#writes = [];
+    this.#fault = "stop";
+    this.#faultAt = 0;
+    return `run ${ready.run} after ${fault}: ${entries} entries, ${lost} lost so far`;
+  }
+
+  /** What every book shows. One that cannot be read is a violation. */
+  async #look(child: Child): Promise<Shown[] | undefined> {
+    const shown: Shown[] = [];
+    const calls = [...this.#books];
+    const reader = async (): Promise<void> => {
+      for (let book = calls.pop(); book !== undefined; book = calls.pop()) {
+        const value = await this.#patiently(child, { ...book, verb: "show", args: [] });
+        if (value !== undefined) shown.push(value as Shown);
+      }
+    };
+    await Promise.all([reader(), reader(), reader(), reader()]);
+    if (shown.length === this.#books.length) return shown;
+    if (this.#violations.length === 0) this.#violations.push("check: not every cell could be read");
+    return undefined;
+  }
+
+  /** Calls until it is answered; with a bucket in trouble that may take a while. Undefined, and a violation: never. */
+  async #patiently(child: Child, call: Parameters<Child["call"]>[0]): Promise<unknown> {
+    const until = Date.now() + READY_MS;
+    for (;;) {
+      const answer = await child.call(call);
+      if (answer.heard === "value") return answer.value;
+      const said = answer.heard === "error" ? `${answer.code}: ${answer.message}` : "nothing";
+      const waits = answer.heard === "nothing" || PASSES.has(answer.code);
+      if (child.over || Date.now() > until || !waits) {
+        const end = child.over ? `; ${endText(await child.ended)}` : "";
+        this.#violations.push(`${JSON.stringify(call)} is answered with ${said}${end}`);
+        return undefined;
+      }
+      await sleep(20);
+    }
+  }
+
+  #countLosses(shown: readonly Shown[]): string[] {
+    const wrong: string[] = [];
+    const there = new Set(shown.flatMap((cell) => cell.rows.map((row) => row.token)));
+    for (const { token, level, outcome, cell } of this.#writes) {
+      if (outcome !== "acknowledged" || there.has(token)) continue;
+      const ageMs = this.#faultAt - (this.#times.get(token) as number);
+      this.#losses.push({ level, fault: this.#fault, ageMs });
+      if (ageMs > OLDEST_MS)
+        wrong.push(`${token} of ${cell} at ${level} was lost ${ageMs} ms after it was acknowledged`);
+    }
+    return wrong;
+  }
+
+  /** The time of work, with the bucket away in the middle of it. */
+  async #work(child: Child, { workMs, awayMs, end }: BucketRound): Promise<void> {
+    await Promise.race([sleep(workMs), child.ended]);
+    if (awayMs === undefined || end === "kill while away" || child.over) return;
+    this.#away(true);
+    await Promise.race([sleep(awayMs), child.ended]);
+    this.#away(false);
+    if (child.over) return;
+    // It serves again by itself, at every level.
+    for (const kind of ["disk", "safe"]) {
+      const book = this.#books.find((one) => one.kind === kind) as BookName;
+      await this.#patiently(child, { ...book, verb: "newest", args: [] });
+    }
+    await Promise.race([sleep(workMs / 2), child.ended]);
+  }
+
+  #away(away: boolean): void {
+    const aside = `${this.#bucket}-away`;
+    if (away) fs.renameSync(this.#bucket, aside);
+    else if (fs.existsSync(this.#bucket)) this.#violations.push("a bucket was made where one was away");
+    else fs.renameSync(aside, this.#bucket);
+  }
+
+  /** The machine that slept wakes up beside the one that took over: it may answer nobody. */
+  async #haunt(number: number): Promise<void> {
+    const ghost = this.#ghost;
+    if (ghost === undefined) return;
+    ghost.hold(false);
+    const until = Date.now() + HAUNT_MS;
+    for (let i = 0; Date.now() < until && !ghost.over; i++) {
+      const book = this.#random.pick(this.#books);
+      const call = i % 2 === 0 ? { verb: "newest", args: [] } : { verb: "add", args: [`ghost-${number}-${i}`, 1] };
+      const timer = setTimeout(() => ghost.hangUp(), HAUNT_MS);
+      const answer = await ghost.call({ ...book, ...call });
+      clearTimeout(timer);
+      if (answer.heard === "value") {
+        const told = `${call.verb} of ${book.kind}/${book.name} by a node of which another had taken over`;
+        this.#violations.push(`I9: ${told} was answered with ${JSON.stringify(answer.value)}`);
+        break;
+      }
+      await sleep(5);
+    }
+    this.#bury();
+  }
+
+  #bury(): void {
+    this.#ghost?.kill();
+    this.#ghost = undefined;
+  }
+
+  async #end(child: Child, round: BucketRound, workload: Workload): Promise<void> {
+    if (child.over) return this.#ended(child, false);
+    if (round.end === "hold") {
+      child.hold(true);
+      this.#ghost = child;
+      return this.#over("kill", { ...round, next: "new" }, Date.now());
+    }
+    if (round.end === "stop") {
+      if (this.#random.chance(0.5)) workload.stop();
+      child.order("stop");
+      await this.#ended(child, false);
+      // Where the bucket answers, its end is in there: another disk has everything too.
+      return this.#over(round.trouble === "none" ? "stop" : "kill", round, Date.now());
+    }
+    const away = round.end === "kill while away";
+    const at = Date.now();
+    if (away) {
+      this.#away(true);
+      await Promise.race([sleep(this.#random.between(0, round.ttlMs * 2)), child.ended]);
+    }
+    child.kill();
+    await this.#ended(child, true);
+    if (away) this.#away(false);
+    this.#over("kill", round, away ? at : Date.now());
+  }
+
+  /** A life is over: what it ended by, and on which disk the next one begins. */
+  #over(by: Fault, { next }: BucketRound, at: number): void {
+    const changes = next === "new" || (next === "old" && this.#disks.hasOld);
+    const fault = changes && by !== "stop" ? "disk-lost" : by;
+    if (GRAVITY.indexOf(fault) > GRAVITY.indexOf(this.#fault)) this.#fault = fault;
+    // What was not lost by an earlier fault is as old as that one.
+    if (this.#faultAt === 0) this.#faultAt = at;
+    if (changes) this.#disks.change(next, this.#random);
+  }
+
+  async #ended(child: Child, killed: boolean): Promise<void> {
+    const end = await child.ended;
+    const asked = (killed && end.signal === "SIGKILL") || (end.code === 0 && end.signal === null);
+    if (!asked) this.#violations.push(`end: ${endText(end)}`);
+  }
+
+  /** The last words: everything is there on an empty disk, after a clean stop. */
+  async #finish(): Promise<void> {
+    const quiet = { end: "stop", next: "new", trouble: "none", faults: undefined, awayMs: undefined } as const;
+    for (let i = 0; i < 2 && this.#violations.length === 0; i++) {
+      const round: BucketRound = { ...this.#plan(), ...quiet, ttlMs: 900 };
+      const child = this.#start(round);
+      const ready = await this.#ready(child, round);
+      if (ready === undefined) return;
+      this.#o.log?.(`at the end  ${await this.#check(child, ready)}`);
+      this.#bury();
+      child.order("stop");
+      await this.#ended(child, false);
+      this.#over("stop", round, Date.now());
+    }
+  }
+}
+
+function endText(end: End): string {
+  return `the process ended by itself, code ${end.code}, signal ${end.signal}: ${end.output.trim()}`;
+}

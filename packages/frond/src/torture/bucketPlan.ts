@@ -1,0 +1,78 @@
+// What a round of the torture with a bucket does: drawn before it begins, from the seed alone.
+//
+// Rule: the faults meet: a bucket that is away, slow or without answers, and an end of the process, of its disk, or of its
+// belief. The time to live is short, so that a lapse and a take-over take a second and not six.
+
+import type { BucketFaults } from "./bucketStandIn.ts";
+import type { Random } from "./random.ts";
+
+const ENDS = { kill: 52, "kill in start": 10, stop: 12, hold: 18, "kill while away": 8 };
+const DISKS = { same: 50, new: 35, old: 15 };
+const FAULTS = { none: 40, latency: 16, unsure: 12, busy: 8, lost: 8, late: 8, slow: 4, gone: 4 };
+
+/**
+ * How a round ends. `hold`: the machine sleeps until somebody else has taken over, and then goes on; `kill while away`: the bucket
+ * is away when the process is killed.
+ */
+export type BucketEnd = keyof typeof ENDS;
+/** The disk of the next round: the one of this round, an empty one, or one of an earlier round. */
+export type NextDisk = keyof typeof DISKS;
+export type BucketTrouble = keyof typeof FAULTS;
+
+/** One round. */
+export interface BucketRound {
+  readonly end: BucketEnd;
+  readonly next: NextDisk;
+  readonly trouble: BucketTrouble;
+  readonly faults: BucketFaults | undefined;
+  readonly ttlMs: number;
+  /** Time of work before the end, in ms, the absence of the bucket not counted. */
+  readonly workMs: number;
+  /** The bucket is away: how long, in ms, in the middle of the work; undefined: never. */
+  readonly awayMs: number | undefined;
+  readonly heavy: boolean;
+  /** Share of the calls that are raised to `bucket`. */
+  readonly raised: number;
+  readonly logFileBytes: number;
+  readonly maxOpenCells: number;
+}
+
+/** Time to live of a run's lease, in ms; where every request takes up to two seconds it must be longer. */
+const TTL_MS = 900;
+const SLOW_TTL_MS = 9_000;
+
+/** Draws a round. `workMs`: the longest time of work. */
+export function planBucketRound(random: Random, workMs: number): BucketRound {
+  const end = random.weighted(ENDS);
+  const trouble = random.weighted(FAULTS);
+  const slow = trouble === "slow";
+  const from = slow || trouble === "gone" || random.chance(0.5) ? "order" : "start";
+  const plan = PLANS[trouble];
+  const absent = end === "stop" || end === "hold" || slow ? 0.1 : 0.2;
+  return {
+    end,
+    trouble,
+    next: end === "hold" ? "new" : random.weighted(DISKS),
+    faults: plan && { ...plan, from },
+    ttlMs: slow ? SLOW_TTL_MS : TTL_MS,
+    workMs: slow ? random.between(2_000, 8_000) : random.between(1, random.pick([1, 1, 3]) * workMs),
+    awayMs: !slow && random.chance(absent) ? random.between(TTL_MS / 2, TTL_MS * 3) : undefined,
+    heavy: random.chance(0.15),
+    raised: random.pick([0, 0.1, 0.3]),
+    logFileBytes: random.pick([96, 256, 1024]) * 1024,
+    maxOpenCells: random.pick([8, 24, 1000]),
+  };
+}
+
+const PLANS: Readonly<Record<BucketTrouble, Omit<BucketFaults, "from"> | undefined>> = {
+  none: undefined,
+  latency: { plan: { latencyMs: [20, 200] } },
+  /** Half of all answers say nothing. */
+  unsure: { plan: { latencyMs: [0, 30], lost: 0.15, late: 0.15, busy: 0.2 } },
+  busy: { plan: { busy: 0.2 } },
+  lost: { plan: {}, firstCreates: "lost" },
+  late: { plan: { lateMs: [5, 800] }, firstCreates: "late" },
+  slow: { plan: { latencyMs: [1_500, 2_000] } },
+  /** Nearly nothing is answered: as good as away. */
+  gone: { plan: { busy: 0.95 } },
+};

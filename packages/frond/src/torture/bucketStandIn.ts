@@ -1,0 +1,66 @@
+// A thread of the bucket that is not as it should be: its bucket is faulty, or the thread itself is broken.
+//
+// Rule: the product has no switch for this. The process under torture starts this file where a node would start its thread of
+// the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), or a method is, and then the real
+// thread is loaded into what was prepared.
+
+import { createRequire, registerHooks, syncBuiltinESMExports } from "node:module";
+import { isMainThread, Worker, workerData } from "node:worker_threads";
+import type { FaultPlan } from "../bucket/faulty.ts";
+import type { Breakage } from "./breakage.ts";
+
+/** How a bucket misbehaves, until the process ends. */
+export interface BucketFaults {
+  readonly plan: FaultPlan;
+  /** From the start of the process on, or from when `faultsBegin` was called. */
+  readonly from: "start" | "order";
+  /** What happens to the first create of each key. */
+  readonly firstCreates?: "lost" | "late";
+}
+
+/** What the thread is to be. */
+export interface StandIn {
+  readonly broken: Breakage | undefined;
+  readonly faults: BucketFaults | undefined;
+  readonly seed: number;
+}
+
+const BREAKS_THREAD: readonly Breakage[] = ["early-bucket"];
+const FILE = new URL(import.meta.url);
+
+/** From now on this file stands in for the thread of the bucket of every node of this process. */
+export function standIn(as: StandIn): void {
+  const threads = createRequire(FILE)("node:worker_threads") as { Worker: typeof Worker };
+  threads.Worker = class extends Worker {
+    constructor(file: string | URL, options: NonNullable<ConstructorParameters<typeof Worker>[1]>) {
+      const isBucket = String(file).includes("/bucketThread.");
+      if (!isBucket) super(file, options);
+      else super(FILE, { ...options, workerData: { ...(options.workerData as object), standIn: as } });
+    }
+  };
+  syncBuiltinESMExports();
+}
+
+/** An upload is confirmed when it was sent. */
+async function createsAreNotAwaited(): Promise<void> {
+  const { LogHands } = await import("../log/logHands.ts");
+  const { create } = LogHands.prototype;
+  LogHands.prototype.create = function (seq, bytes) {
+    create.call(this, seq, bytes).catch(() => {});
+    return Promise.resolve({ saw: "created" });
+  };
+}
+
+const as = isMainThread ? undefined : (workerData as { standIn?: StandIn }).standIn;
+if (as !== undefined) {
+  if (as.broken !== undefined && BREAKS_THREAD.includes(as.broken)) await createsAreNotAwaited();
+  if (as.faults !== undefined) {
+    registerHooks({
+      resolve(specifier, context, next) {
+        const opens = /\/bucket\/open\.ts$/.test(specifier) && /\/server\/[^/]+$/.test(context.parentURL ?? "");
+        return next(opens ? new URL("./bucketWithFaults.ts", FILE).href : specifier, context);
+      },
+    });
+  }
+  await import("../server/bucketThread.ts");
+}
