@@ -15,6 +15,8 @@ export const CLUSTER_KEY = "cluster";
 /** Leases. */
 export const NODE_PREFIX = "node/";
 export const SLOT_PREFIX = "slot/";
+export const LOG_PREFIX = "log/";
+export const PACK_PREFIX = "pack/";
 /** Checkpoints of slots, and snapshots of cells. */
 export const CELL_PREFIX = "cell/";
 
@@ -31,7 +33,13 @@ export function runOfLease(key: string): RunId | undefined {
 
 /** Everything of a run's log: segments, its seal, its base. */
 export function logPrefix(run: RunId): string {
-  return `log/${run}/`;
+  return `${LOG_PREFIX}${run}/`;
+}
+
+/** The run of a key in a log, or of a pack; undefined for what is foreign. */
+export function runOfKey(key: string): RunId | undefined {
+  const run = /^(?:log|pack)\/([0-9a-f]{32})\//.exec(key)?.[1];
+  return run as RunId | undefined;
 }
 
 /** A segment of a run's log, or its seal. */
@@ -85,7 +93,7 @@ export function hashOfFile(key: string): string | undefined {
 
 /** All packs of a run. */
 export function packPrefix(run: RunId): string {
-  return `pack/${run}/`;
+  return `${PACK_PREFIX}${run}/`;
 }
 
 /** The records of a run's segments `from` up to but without `to`, merged by cell. */

@@ -32,6 +32,7 @@ import {
 import { joinCluster } from "./cluster.ts";
 import { Compaction } from "./compaction.ts";
 import { finishRuns, removeLease } from "./finishRuns.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { SlotClaims } from "./slotClaims.ts";
@@ -49,6 +50,7 @@ export class BucketSide implements Questions {
   #bucket: CountedBucket | undefined;
   #claims: SlotClaims | undefined;
   #compaction: Compaction | undefined;
+  #housekeeping: Housekeeping | undefined;
   #run: LivingRun | undefined;
   #segments = 0;
   #beats = 0;
@@ -81,6 +83,8 @@ export class BucketSide implements Questions {
     const { packs } = claims.indexes;
     const sealOf = (run: RunId): Promise<Seq> => claims.histories.sealOf(run);
     this.#compaction = new Compaction({ bucket, sealOf, sleep, failed, changed: (run) => packs.drop(run) });
+    const folder = path.join(this.#setup.directory, "tmp");
+    this.#housekeeping = new Housekeeping({ bucket, claims, folder, retentionMs, failed });
     for (const [run, seal] of this.#setup.seals) claims.histories.noteSeal(run, seal);
     for (const { run, seal } of finished.finished) {
       const id = unfinished.find((known) => known.run === run)?.runId;
@@ -125,12 +129,13 @@ export class BucketSide implements Questions {
       const what = `${this.#bucket?.url} has ${has} of it, and its last record is ${epoch}-${txid}`;
       throw new FrondError("CELL_DAMAGED", `${address} cannot be made anew: ${what}`);
     }
-    return fetchCell(this.#bucket as CountedBucket, { address, pageSize, pageCount, places: cell.places }, file);
+    const places = await claims.indexes.placesOf(cell);
+    return fetchCell(this.#bucket as CountedBucket, { address, pageSize, pageCount, places }, file);
   }
 
   /** Uploads the rest, seals the log, gives up the lease. */
   async finish(): Promise<Seq> {
-    await this.#compaction?.stop();
+    await Promise.all([this.#compaction?.stop(), this.#housekeeping?.stop()]);
     const seal = await this.#endRun(this.#living());
     await this.#bucket?.close();
     return seal;
@@ -172,12 +177,15 @@ export class BucketSide implements Questions {
       wallNow: Date.now,
       believed: () => lease.believed,
       onConfirmed: (lsn) => this.#confirmed(lsn),
+      onUploaded: (changed) => this.#housekeeping?.checkpoints.changed(changed),
     });
     await lease.start();
     const run = new LivingRun(own.runId, upload, lease);
     this.#run = run;
     run.work = this.#uploadOn(run);
     this.#compaction?.follow(own.runId, () => upload.seq);
+    const isConfirmed = (): boolean => lease.believed && upload.uploaded === upload.confirmed;
+    this.#housekeeping?.follow({ ...own, confirmedSeq: () => (isConfirmed() ? upload.seq : undefined) });
   }
 
   async #uploadOn(run: LivingRun): Promise<void> {

@@ -11,15 +11,17 @@
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../bucket/bucket.ts";
+import { checkpointKey } from "../bucket/objectKeys.ts";
 import { howToWrite, mostUrgent, type SlotChange } from "../core/checkpointing.ts";
 import { uncovered } from "../core/claiming.ts";
 import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, PACK_TURN_MS } from "../limits.ts";
 import { type CheckpointCell, writeCheckpoint } from "../store/checkpoint.ts";
 import { writeSnapshot, type WriteOptions } from "../store/snapshot.ts";
-import { type Epoch, type RunId, type RunNumber, type Seq, type Slot } from "../types.ts";
+import type { RunId, RunNumber, Seq, Slot } from "../types.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SlotClaims } from "./slotClaims.ts";
 import type { IndexedCell } from "./slotIndex.ts";
+import type { ListedCheckpoint } from "./slotIndexes.ts";
 
 /** The run that owns the slots. */
 export interface CheckpointedRun {
@@ -42,14 +44,6 @@ export interface CheckpointsOptions {
   readonly failed: (what: string, error: unknown) => void;
 }
 
-/** The newest checkpoint of a slot. */
-interface Newest {
-  readonly epoch: Epoch;
-  readonly seq: Seq;
-  readonly bytes: number;
-  readonly modifiedMs: number;
-}
-
 /** What was logged of a slot behind its newest checkpoint. */
 interface Counted {
   bytes: number;
@@ -62,7 +56,7 @@ export class Checkpoints {
   readonly #ending = new AbortController();
   #run: CheckpointedRun | undefined;
   readonly #counted = new Map<Slot, Counted>();
-  readonly #newest = new Map<Slot, Newest>();
+  readonly #newest = new Map<Slot, ListedCheckpoint>();
   readonly #failures = new Map<Slot, { readonly times: number; readonly after: number }>();
   #notBefore = 0;
   #files = 0;
@@ -79,7 +73,7 @@ export class Checkpoints {
   }
 
   /** The newest checkpoint of a slot, as it was listed. */
-  listed(slot: Slot, newest: Newest): void {
+  listed(slot: Slot, newest: ListedCheckpoint): void {
     const known = this.#newest.get(slot);
     if (known === undefined || known.modifiedMs <= newest.modifiedMs) this.#newest.set(slot, newest);
   }
@@ -136,8 +130,10 @@ export class Checkpoints {
       const { at, lastMs } = index;
       const plan = { slot, epoch: record.epoch, seq, at, lastMs, run: run.run, cells };
       const bytes = await writeCheckpoint(bucket, plan, this.#writing(run.runId));
-      this.#newest.set(slot, { epoch: record.epoch, seq, bytes, modifiedMs: now() });
-      claims.indexes.drop(slot);
+      const { epoch } = record;
+      const written = { key: checkpointKey(slot, epoch, seq), epoch, seq, bytes, modifiedMs: now() };
+      this.#newest.set(slot, written);
+      claims.checkpointed(slot, written);
       return true;
     } catch (error) {
       if (counted !== undefined) this.#count(slot, counted.bytes, counted.sinceMs);

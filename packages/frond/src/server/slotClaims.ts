@@ -23,7 +23,7 @@ import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import type { BucketQuestions, OpenedSlot } from "./bucketTalk.ts";
 import { SlotHistories } from "./slotHistory.ts";
 import type { HistoryLimit, SlotIndex } from "./slotIndex.ts";
-import type { SlotIndexes } from "./slotIndexes.ts";
+import type { ListedCheckpoint, SlotIndexes } from "./slotIndexes.ts";
 
 /** A record with so many sources may carry some that nobody wants any more. Count. */
 const LOOK_FROM_SOURCES = 16;
@@ -58,6 +58,8 @@ export class SlotClaims {
   readonly indexes: SlotIndexes;
   /** The records of slots that the living run owns: as long as it does, they do not change. */
   readonly #owned = new Map<Slot, SlotRecord>();
+  /** Their newest checkpoints, once they were looked for: nobody else writes any. */
+  readonly #newest = new Map<Slot, ListedCheckpoint | undefined>();
 
   constructor(options: ClaimOptions) {
     this.#o = options;
@@ -83,20 +85,31 @@ export class SlotClaims {
     return [...this.#owned].filter(([, record]) => record.run === run);
   }
 
+  /** A checkpoint was written of a slot that the own run has taken. */
+  checkpointed(slot: Slot, checkpoint: ListedCheckpoint): void {
+    this.#newest.set(slot, checkpoint);
+    this.indexes.drop(slot);
+  }
+
   /** The index of a slot that the own run has taken, with what the bucket has of this run too. */
   async indexOf(slot: Slot, own: OwnLog): Promise<SlotIndex> {
-    const { ranges, covered } = await this.#rangesOf(slot, own);
-    return this.histories.read(slot, ranges, covered);
+    const { ranges, covered } = await this.rangesOf(slot, own);
+    const isKnown = this.#newest.has(slot);
+    const checkpoint = isKnown ? this.#newest.get(slot) : await this.histories.newestCheckpoint(slot, covered);
+    // One that was written meanwhile is newer.
+    const isOwn = this.#owned.get(slot)?.run === own.runId;
+    if (isOwn && !this.#newest.has(slot)) this.#newest.set(slot, checkpoint);
+    return this.histories.read(slot, ranges, checkpoint);
   }
 
   /** The slot as it was: by its newest checkpoint before the limit, and what came behind that. Throws HISTORY_GONE. */
   async indexAt(slot: Slot, limit: HistoryLimit, own: OwnLog): Promise<SlotIndex> {
-    const { ranges, covered } = await this.#rangesOf(slot, own);
+    const { ranges, covered } = await this.rangesOf(slot, own);
     return this.histories.readAt(slot, ranges, covered, limit);
   }
 
   /** All of a slot's history that can be gone back to. Throws SLOT_OWNED when it belongs to a run that lives elsewhere. */
-  async #rangesOf(slot: Slot, own: OwnLog): Promise<{ ranges: LogRange[]; covered: Covered | undefined }> {
+  async rangesOf(slot: Slot, own: OwnLog): Promise<{ ranges: LogRange[]; covered: Covered | undefined }> {
     const { histories } = this;
     const known = this.#owned.get(slot);
     const record = known?.run === own.runId ? known : await histories.newest(slot);
@@ -116,7 +129,8 @@ export class SlotClaims {
     const seal = newest && (await histories.sealOf(newest.run));
     const past = newest === undefined && knows.txid > 0 ? await histories.adopted(knows.epoch) : [];
     const believed = newest === undefined || knows.run === newest.run;
-    const index = believed ? undefined : await histories.read(slot, withOwn(newest, seal as Seq), newest.covered);
+    const checkpoint = believed ? undefined : await histories.newestCheckpoint(slot, newest.covered);
+    const index = believed ? undefined : await histories.read(slot, withOwn(newest, seal as Seq), checkpoint);
     const txid = index === undefined ? knows.txid : index.at.txid;
     const covered = newest && (await this.#coveredFor(slot, newest.sources.length));
     const record = planSlotClaim({
@@ -124,19 +138,26 @@ export class SlotClaims {
       adopted: { epoch: knows.epoch, sources: past },
     });
     if (!(await this.#create(slot, record))) return undefined;
-    this.#owned.set(slot, record);
+    this.#own(slot, record);
+    if (!believed) this.#newest.set(slot, checkpoint);
     return { epoch: record.epoch, txid, cells: index && entriesOf(index) };
   }
 
   /** The run took the slot before, and the answer was lost on its way here. */
   async #again(newest: SlotDocument, own: OwnLog, knows: Question["knows"]): Promise<OpenedSlot> {
     const { slot, epoch, before, covered } = newest;
-    this.#owned.set(slot, newest);
+    this.#own(slot, newest);
     if (knows.epoch === before.epoch && knows.txid === before.txid) {
       return { epoch, txid: before.txid, cells: undefined };
     }
-    const index = await this.histories.read(slot, withOwn(newest, own.nextSeq), covered);
+    const checkpoint = await this.histories.newestCheckpoint(slot, covered);
+    const index = await this.histories.read(slot, withOwn(newest, own.nextSeq), checkpoint);
     return { epoch, txid: before.txid, cells: entriesOf(index) };
+  }
+
+  #own(slot: Slot, record: SlotRecord): void {
+    this.#owned.set(slot, record);
+    this.#newest.delete(slot);
   }
 
   /** What the next record need not carry: looked up only when there are many sources, for it costs a listing. */

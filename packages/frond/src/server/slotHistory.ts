@@ -117,10 +117,15 @@ export class SlotHistories {
     return ranges;
   }
 
-  /** Reads a slot: `ranges` are the sources of its record, and what its owner wrote. */
-  async read(slot: Slot, ranges: readonly LogRange[], begins: Covered | undefined): Promise<SlotIndex> {
+  /** The newest checkpoint of a slot; undefined: there is none, and none is needed. Throws OBJECT_DAMAGED. */
+  async newestCheckpoint(slot: Slot, begins: Covered | undefined): Promise<ListedCheckpoint | undefined> {
     const checkpoint = (await this.checkpoints(slot)).at(-1);
     this.#checkBegin(slot, checkpoint, begins);
+    return checkpoint;
+  }
+
+  /** Reads a slot: `ranges` are the sources of its record, and what its owner wrote. */
+  read(slot: Slot, ranges: readonly LogRange[], checkpoint: ListedCheckpoint | undefined): Promise<SlotIndex> {
     return this.indexes.read(slot, { checkpoint, sources: uncovered(ranges, checkpoint) });
   }
 

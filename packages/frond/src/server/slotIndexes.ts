@@ -111,10 +111,11 @@ export class SlotIndexes {
 
   async #applySources(index: SlotIndex, sources: readonly LogRange[]): Promise<string | undefined> {
     const parts: (Part & { readonly epoch: Epoch })[] = [];
-    for (const range of sources) {
+    const ranges = sources.filter(({ from, to }) => from < to);
+    const packs = await Promise.all(ranges.map(({ run }) => this.packs.of(run)));
+    for (const [i, range] of ranges.entries()) {
       const { run, epoch } = range;
-      if (range.from >= range.to) continue;
-      for (const part of cover(run, await this.packs.of(run), range)) parts.push({ ...part, epoch });
+      for (const part of cover(run, packs[i] ?? [], range)) parts.push({ ...part, epoch });
     }
     for (let at = 0; at < parts.length; at += FETCHES_AT_ONCE) {
       const some = parts.slice(at, at + FETCHES_AT_ONCE);
