@@ -2,15 +2,14 @@
 
 import type { Command } from "commander";
 import { randomUUID } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
-import { link, rename, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { parseAddress } from "../address.ts";
-import { FrondError } from "../errors.ts";
 import { ARCHIVE_SUFFIX } from "../server/nodeControl.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson, showBytes } from "./output.ts";
+import { checkPlace, place, refuseOld } from "./placing.ts";
 
 interface Options {
   readonly data?: string;
@@ -51,37 +50,4 @@ export function addExport(program: Command): void {
       const left = files > 0 && !isArchive ? `; not in it: ${many} of the cell, which an archive (.tar) holds` : "";
       return print(`${address} is in ${file}${held} (${showBytes(bytes)})${left}\n`);
     });
-}
-
-function checkPlace(file: string): void {
-  const folder = path.dirname(file);
-  const found = statSync(folder, { throwIfNoEntry: false });
-  if (found === undefined) throw new FrondError("BAD_OPTION", `there is no folder ${folder}; make it first`);
-  if (!found.isDirectory()) throw new FrondError("BAD_OPTION", `${folder} is a file; name a folder to export into`);
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new FrondError("BAD_OPTION", `${file} is a folder; name a file in it`);
-  }
-}
-
-/** A journal that belongs to an older database would be played into the new one by whoever opens it. */
-function refuseOld(file: string, force: boolean): void {
-  if (existsSync(file) && !force) throw new FrondError("FILE_EXISTS", `${file} exists; --force replaces it`);
-  const left = ["-wal", "-journal", "-shm"].map((suffix) => file + suffix).find((name) => existsSync(name));
-  if (left !== undefined) {
-    throw new FrondError("FILE_EXISTS", `${left} is left of another database; remove it, or choose another file`);
-  }
-}
-
-async function place(temporary: string, file: string, force: boolean): Promise<void> {
-  if (force) return rename(temporary, file);
-  try {
-    // Unlike a rename, a link never replaces what somebody put there meanwhile.
-    await link(temporary, file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") throw new FrondError("FILE_EXISTS", `${file} exists; --force replaces it`);
-    // File systems without links: the check before was all there is.
-    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error;
-    await rename(temporary, file);
-  }
 }

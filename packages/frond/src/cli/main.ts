@@ -14,11 +14,13 @@ import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
+import { addHistory } from "./history.ts";
 import { addImport } from "./import.ts";
 import { addInspection } from "./inspect.ts";
 import { resolveToSources } from "./hooks.ts";
 import { printError } from "./output.ts";
 import { addParked } from "./parked.ts";
+import { addRestore } from "./restore.ts";
 import { addSql } from "./sql.ts";
 import { addStart } from "./start.ts";
 
@@ -68,6 +70,8 @@ function makeProgram(json: boolean): Command {
   addCall(program);
   addExport(program);
   addImport(program);
+  addHistory(program);
+  addRestore(program);
   addDelete(program);
   program.command("help").argument("[command...]").description("explain a command").action(explain);
   return program;

@@ -65,7 +65,7 @@ export function listenFromEnvironment(environment: NodeJS.ProcessEnv): Listen {
 }
 
 /** Turns a FrondError of a parser into what the command line reports for that option. */
-function checked<T>(parse: (value: string) => T): (value: string) => T {
+export function checked<T>(parse: (value: string) => T): (value: string) => T {
   return (value) => {
     try {
       return parse(value);

@@ -14,6 +14,7 @@ import { UploadLimit } from "../core/flushRule.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
+import type { CellEntry } from "../store/catalog.ts";
 import { fetchCell, type FetchCost } from "../store/fetch.ts";
 import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import {
@@ -29,12 +30,14 @@ import {
   WAKE_FOR_BYTES,
   WAKE_FOR_WAITERS,
 } from "./bucketTalk.ts";
+import { CellHistory, cellAt } from "./cellHistory.ts";
 import { joinCluster } from "./cluster.ts";
 import { Compaction } from "./compaction.ts";
 import { finishRuns, removeLease } from "./finishRuns.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
+import type { CellCommit } from "./nodeControl.ts";
 import { SlotClaims } from "./slotClaims.ts";
 
 type Questions = { readonly [K in keyof BucketQuestions]: (question: Parameters<BucketQuestions[K]>[0]) => unknown };
@@ -56,6 +59,7 @@ export class BucketSide implements Questions {
   #beats = 0;
   #mainSeen = monotonicMs();
   #toldFailure = "";
+  #over = false;
 
   constructor(setup: BucketSetup, tell: (news: BucketNews) => void) {
     this.#setup = setup;
@@ -133,10 +137,27 @@ export class BucketSide implements Questions {
     return fetchCell(this.#bucket as CountedBucket, { address, pageSize, pageCount, places }, file);
   }
 
+  async history({ slot, address, query }: Parameters<BucketQuestions["history"]>[0]): Promise<CellCommit[]> {
+    const claims = this.#claiming();
+    const { runId, upload } = this.#living();
+    const ranges = await claims.rangesOf(slot, { runId, nextSeq: upload.seq });
+    return new CellHistory(this.#bucket as CountedBucket, claims.histories, slot, address).commits(ranges, query);
+  }
+
+  async restoreCell({ slot, address, at, file }: Parameters<BucketQuestions["restoreCell"]>[0]): Promise<CellEntry> {
+    const { runId, upload } = this.#living();
+    const claims = this.#claiming();
+    const cell = cellAt(await claims.indexAt(slot, at, { runId, nextSeq: upload.seq }), address, at);
+    const places = await claims.indexes.placesOf(cell);
+    await fetchCell(this.#bucket as CountedBucket, { ...cell.entry, places }, file);
+    return cell.entry;
+  }
+
   /** Uploads the rest, seals the log, gives up the lease. */
   async finish(): Promise<Seq> {
     await Promise.all([this.#compaction?.stop(), this.#housekeeping?.stop()]);
     const seal = await this.#endRun(this.#living());
+    this.#over = true;
     await this.#bucket?.close();
     return seal;
   }
@@ -281,6 +302,8 @@ export class BucketSide implements Questions {
 
   /** The same trouble is told once, until something went well again. */
   #warnOnce(what: string, error: unknown): void {
+    // What is still under way ends with the bucket, and nobody needs it.
+    if (this.#over) return;
     const message = `${what} failed and is tried again: ${(error as Error).message}`;
     if (message === this.#toldFailure) return;
     this.#toldFailure = message;

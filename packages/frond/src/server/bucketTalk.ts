@@ -6,7 +6,9 @@
 import type { BucketOptions } from "../bucket/open.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { WantedCell } from "../store/fetch.ts";
-import type { Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../types.ts";
+import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
+import type { HistoryLimit } from "./slotIndex.ts";
 
 /** A run of this data directory. */
 export interface OwnRun {
@@ -126,6 +128,10 @@ export interface BucketQuestions {
   openSlot(question: { slot: Slot; knows: { run: RunId | undefined; epoch: Epoch; txid: Txid } }): OpenedSlot;
   /** Makes the file of a cell anew, as of a position which is in the bucket. */
   fetchCell(question: { entry: CellEntry; file: string }): { gets: number; bytes: number };
+  /** The commits of a cell that can be gone back to. */
+  history(question: { slot: Slot; address: Address; query: HistoryQuery }): CellCommit[];
+  /** Makes a file of a cell as it was, and tells what is known of it then. */
+  restoreCell(question: { slot: Slot; address: Address; at: HistoryLimit; file: string }): CellEntry;
   /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. Tells the number of the seal. */
   finish(): Seq;
   /** Goes on as a further run, after a lapse: the one before is finished first. Tells the number of its seal. */

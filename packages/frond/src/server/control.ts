@@ -15,7 +15,7 @@ import path from "node:path";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE, MAX_CONTROL_BYTES, MAX_SOCKET_PATH_BYTES } from "../limits.ts";
 import { receiveFile, sendFile, type Sent } from "./controlFiles.ts";
-import { type AlarmInfo, ARCHIVE_SUFFIX, type NodeControl } from "./nodeControl.ts";
+import { type AlarmInfo, ARCHIVE_SUFFIX, type HistoryQuery, type Moment, type NodeControl } from "./nodeControl.ts";
 import { errorToWire, fromWire, toWire } from "./wire.ts";
 
 /** Name of the socket in the data directory, and of the file that tells where it is when the path is too long for one. */
@@ -150,13 +150,29 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
     control.sql(text(args, 0, "address"), text(args, 1, "sql"), list(args, 2, "args"), args[3] === true),
   call: (control, args) => control.call(text(args, 0, "address"), text(args, 1, "verb"), list(args, 2, "args")),
   delete: (control, args) => control.delete(text(args, 0, "address")),
+  history: (control, args) => control.history(text(args, 0, "address"), historyQuery(args[1])),
+  restoreInto: (control, args) => control.restoreInto(text(args, 0, "address"), moment(args[1])),
+  previewRestore: (control, args) => control.previewRestore(text(args, 0, "address"), moment(args[1])),
 };
 
 /** Those that are answered with a file. */
 const FILES: Readonly<Record<string, (control: NodeControl, args: readonly unknown[], file: string) => Promise<Sent>>> =
   {
     exportTo: (control, args, file) => control.exportTo(text(args, 0, "address"), file),
+    restoreTo: (control, args, file) => control.restoreTo(text(args, 0, "address"), moment(args[1]), file),
   };
+
+function moment(value: unknown): Moment {
+  const { atMs, epoch, txid } = (value ?? {}) as { atMs?: unknown; epoch?: unknown; txid?: unknown };
+  if (typeof atMs === "number") return { atMs };
+  if (typeof epoch === "number" && typeof txid === "number") return { epoch, txid };
+  throw new FrondError("BAD_OPTION", "argument 1 (at) is a time or a position");
+}
+
+function historyQuery(value: unknown): HistoryQuery {
+  const { sinceMs, limit } = (value ?? {}) as { sinceMs?: unknown; limit?: unknown };
+  return { limit: pageLimit(limit), ...(typeof sinceMs === "number" && { sinceMs }) };
+}
 
 /** Arguments that stand in the target, because the body is a file. */
 function queried(query: string | undefined): unknown[] {

@@ -16,13 +16,19 @@ import {
   type AlarmDetail,
   type AlarmInfo,
   ARCHIVE_SUFFIX,
+  type CellCommit,
   type CellInfo,
   type CellLoad,
   type Exported,
+  type HistoryQuery,
   type Imported,
+  type Moment,
   type NodeControl,
   type NodeStatus,
   type NodeVersion,
+  type Restored,
+  type RestoredCell,
+  type RestorePreview,
   type SqlResult,
 } from "./nodeControl.ts";
 import type { ParkedCell } from "./strikes.ts";
@@ -49,6 +55,11 @@ export interface OperatorView {
   exportTo(address: string, file: string, progress?: Progress): Promise<Exported>;
   /** See {@link NodeControl}; the file stays as it is. */
   importFrom(address: string, file: string, replace: boolean, progress?: Progress): Promise<Imported>;
+  history(address: string, query: HistoryQuery): Promise<CellCommit[]>;
+  /** As exportTo. */
+  restoreTo(address: string, at: Moment, file: string, progress?: Progress): Promise<Restored>;
+  restoreInto(address: string, at: Moment): Promise<RestoredCell>;
+  previewRestore(address: string, at: Moment): Promise<RestorePreview>;
   close(): Promise<void>;
 }
 
@@ -101,6 +112,10 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     delete: (address) => control.delete(address),
     exportTo: (address, file) => orNothing(file, () => control.exportTo(address, file)),
     importFrom: (address, file, replace) => control.importFrom(address, file, replace),
+    history: (address, query) => control.history(address, query),
+    restoreTo: (address, at, file) => orNothing(file, () => control.restoreTo(address, at, file)),
+    restoreInto: (address, at) => control.restoreInto(address, at),
+    previewRestore: (address, at) => control.previewRestore(address, at),
     close,
   };
 }
@@ -170,6 +185,10 @@ class ControlClient implements OperatorView {
     return this.#fetch("exportTo", [address, file.endsWith(ARCHIVE_SUFFIX)], file, progress);
   }
 
+  restoreTo(address: string, at: Moment, file: string, progress?: Progress): Promise<Restored> {
+    return this.#fetch("restoreTo", [address, at], file, progress);
+  }
+
   async importFrom(address: string, file: string, replace: boolean, progress?: Progress): Promise<Imported> {
     const size = statSync(file).size;
     const args = encodeURIComponent(JSON.stringify([address, replace, file.endsWith(ARCHIVE_SUFFIX)]));
@@ -180,6 +199,18 @@ class ControlClient implements OperatorView {
     const answer = await promise;
     if (answer.statusCode !== 200) throw await failure(answer);
     return (JSON.parse(await textOf(answer)) as { ok: Imported }).ok;
+  }
+
+  history(address: string, query: HistoryQuery): Promise<CellCommit[]> {
+    return this.#ask("history", [address, query]) as Promise<CellCommit[]>;
+  }
+
+  restoreInto(address: string, at: Moment): Promise<RestoredCell> {
+    return this.#ask("restoreInto", [address, at]) as Promise<RestoredCell>;
+  }
+
+  previewRestore(address: string, at: Moment): Promise<RestorePreview> {
+    return this.#ask("previewRestore", [address, at]) as Promise<RestorePreview>;
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,7 @@ import { FrondError } from "../errors.ts";
 import { FINISH_GRACE_MS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry } from "../store/catalog.ts";
-import type { Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
+import type { Address, Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
 import {
   type BucketNews,
   type BucketQuestions,
@@ -34,7 +34,9 @@ import {
 import type { SlotDoor } from "./host.ts";
 import { Lag } from "./lag.ts";
 import { monotonicMs } from "./monotonic.ts";
+import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { NodeLog } from "./nodeOptions.ts";
+import type { HistoryLimit } from "./slotIndex.ts";
 import { Asking } from "./threadCalls.ts";
 
 /** What a keeper is started with. */
@@ -211,6 +213,25 @@ export class Keeper implements SlotDoor {
     if (entry.epoch === this.#o.slots.epoch(slot))
       await new Promise<void>((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
     await this.#asking.ask("fetchCell", { entry: { ...entry }, file });
+  }
+
+  /** The commits of a cell that can be gone back to, those up to now included. Rejects as cellHistory.ts throws. */
+  async history(address: Address, query: HistoryQuery): Promise<CellCommit[]> {
+    await this.#everythingThere();
+    return this.#asking.ask("history", { slot: slotOf(address), address, query });
+  }
+
+  /** Makes a file of a cell as it was, and tells what is known of it then. Rejects with CELL_MISSING, HISTORY_GONE. */
+  async restore(address: Address, at: HistoryLimit, file: string): Promise<CellEntry> {
+    await this.#everythingThere();
+    return this.#asking.ask("restoreCell", { slot: slotOf(address), address, at, file });
+  }
+
+  /** The bucket has everything that was committed so far. Rejects while it is away. */
+  #everythingThere(): Promise<void> {
+    if (!this.believed) return Promise.reject(leaseLapsed());
+    const { commitLog } = this.#attached();
+    return new Promise((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
   }
 
   /** How the bucket does, as of a moment ago. */

@@ -109,6 +109,57 @@ export interface Imported {
   readonly before?: { readonly epoch: number; readonly txid: number };
 }
 
+/** A moment in the history of a cell: a time in ms since 1970, or a position. What is meant is the last commit up to it. */
+export type Moment = { readonly atMs: number } | { readonly epoch: number; readonly txid: number };
+
+/** Which commits are wanted. */
+export interface HistoryQuery {
+  /** Those at or behind this time, in ms since 1970; absent: all that there are. */
+  readonly sinceMs?: number;
+  /** So many at most. Count. */
+  readonly limit: number;
+}
+
+/** A commit of a cell that can be restored, or several of which only the last one can. */
+export interface CellCommit {
+  readonly epoch: number;
+  readonly txid: number;
+  /** In ms since 1970. */
+  readonly timeMs: number;
+  /** Pages that it wrote. Count. */
+  readonly pages: number;
+  /** Size of the database behind it, in bytes; 0 when it was deleted. */
+  readonly bytes: number;
+  /** `replaced`: by an import, or a restore. */
+  readonly what: "created" | "changed" | "deleted" | "replaced";
+}
+
+/** What was restored, or would be. */
+export interface Restored {
+  readonly epoch: number;
+  readonly txid: number;
+  /** When it was committed, in ms since 1970. */
+  readonly timeMs: number;
+  /** Size of its database. */
+  readonly bytes: number;
+}
+
+/** A cell that was given an earlier content. */
+export interface RestoredCell extends Restored {
+  /** Where it stands now. */
+  readonly now: { readonly epoch: number; readonly txid: number };
+  /** Where it stood before, which can be restored in turn; absent: it did not exist. */
+  readonly before?: { readonly epoch: number; readonly txid: number };
+  /** Files that the content names and the bucket has not any more. Count. */
+  readonly missingFiles: number;
+}
+
+/** What a restore would bring. */
+export interface RestorePreview extends Restored {
+  /** Rows of each table then and now; -1: it has no such table, or there is no cell. */
+  readonly tables: readonly { readonly table: string; readonly rows: number; readonly now: number }[];
+}
+
 /** The end of the name of an archive. */
 export const ARCHIVE_SUFFIX = ".tar";
 
@@ -147,4 +198,12 @@ export interface NodeControl {
    * `replace`: the cell may exist; what runs in it ends with ABORTED. Throws CELL_EXISTS, BAD_CONTENT, RECORD_TOO_LARGE.
    */
   importFrom(address: string, file: string, replace: boolean): Promise<Imported>;
+  /** Commits of a cell that can be restored, the newest first. Throws CELL_MISSING when there is none. */
+  history(address: string, query: HistoryQuery): Promise<CellCommit[]>;
+  /** Writes a cell as it was at a moment as a plain SQLite file at `file`, which does not exist yet. Throws CELL_MISSING. */
+  restoreTo(address: string, at: Moment, file: string): Promise<Restored>;
+  /** Gives a cell the content that it had at a moment, deleted or not; what runs in it ends with ABORTED. Throws CELL_MISSING. */
+  restoreInto(address: string, at: Moment): Promise<RestoredCell>;
+  /** Tells what either would bring. Throws CELL_MISSING. */
+  previewRestore(address: string, at: Moment): Promise<RestorePreview>;
 }

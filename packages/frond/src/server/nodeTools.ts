@@ -17,6 +17,7 @@ import { detailOf, listAlarms } from "./alarmList.ts";
 import { ARCHIVE_SUFFIX, type CellInfo, type Exported, type NodeControl, type SqlResult } from "./nodeControl.ts";
 import { soon } from "./queues.ts";
 import { importCell } from "./replaceCell.ts";
+import { restoreToolsOf } from "./restoreTools.ts";
 import { Session } from "./session.ts";
 
 /** The operator's view of a node. */
@@ -116,6 +117,7 @@ export function controlOf(node: Node): NodeControl {
       checkUsed(node);
       return exportCell(node, address, file);
     },
+    ...restoreToolsOf(node),
     importFrom: (address, file, replace) => importCell(node, address, file, replace),
   };
 }

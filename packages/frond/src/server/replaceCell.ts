@@ -172,7 +172,7 @@ async function write(content: AsyncIterable<Uint8Array>, file: string): Promise<
 }
 
 /** Files that the content references and the bucket has not. Count. */
-async function missingFiles({ files }: Node, facts: ContentFacts): Promise<number> {
+export async function missingFiles({ files }: Node, facts: ContentFacts): Promise<number> {
   let missing = 0;
   for (const { hash, size } of facts.files) {
     if (size > 0 && (await files.read(hash, 0, 1)) === undefined) missing += 1;

@@ -74,6 +74,18 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       writeFileSync(file, bytes, { flag: "wx" });
       return { bytes: bytes.length, files: file.endsWith(".tar") ? 2 : 0 };
     },
+    history: async (address, { limit, sinceMs = 0 }) => [
+      { epoch: 1, txid: limit, timeMs: sinceMs, pages: address.length, bytes: 4096, what: "changed" },
+    ],
+    async restoreTo(_address, at, file) {
+      writeFileSync(file, JSON.stringify(at), { flag: "wx" });
+      return { epoch: 1, txid: 2, timeMs: 3, bytes: statSync(file).size };
+    },
+    restoreInto: async (_address, at) => ({
+      ...{ epoch: 1, txid: 2, timeMs: "atMs" in at ? at.atMs : 0, bytes: 4, missingFiles: 0 },
+      now: { epoch: 5, txid: 6 },
+    }),
+    previewRestore: async () => ({ epoch: 1, txid: 2, timeMs: 3, bytes: 4, tables: [] }),
     importFrom: async (address, file, replace) => {
       const what = `${address} ${replace} ${path.extname(file)} ${readFileSync(file, "latin1").slice(0, 20)}`;
       if (address === "a/refused") throw new FrondError("CELL_EXISTS", what);
@@ -305,6 +317,24 @@ describe("an import", () => {
     });
     expect(await view.version()).toMatchObject({ run: 7 });
     expect(readdirSync(path.join(directory, "tmp"))).toEqual([]);
+  });
+});
+
+describe("the past", () => {
+  test("is asked for by time or position, over the socket and in this process", async () => {
+    const control = pretendNode();
+    const target = scratch();
+    for (const view of [await served(scratch(), control), viewOf(control, async () => {})]) {
+      expect(await view.history("a/b", { limit: 7, sinceMs: 5 })).toMatchObject([{ txid: 7, timeMs: 5, pages: 3 }]);
+      expect(await view.restoreInto("a/b", { atMs: 9 })).toMatchObject({ timeMs: 9, now: { epoch: 5, txid: 6 } });
+      expect(await view.previewRestore("a/b", { epoch: 3, txid: 4 })).toMatchObject({ tables: [] });
+      const file = path.join(target, "then.db");
+      expect(await view.restoreTo("a/b", { epoch: 3, txid: 4 }, file)).toMatchObject({ txid: 2, bytes: 20 });
+      expect(readFileSync(file, "utf8")).toBe('{"epoch":3,"txid":4}');
+      rmSync(file);
+    }
+    const view = await served(scratch(), control);
+    await expect(view.restoreInto("a/b", {} as never)).rejects.toMatchObject({ code: "BAD_OPTION" });
   });
 });
 
