@@ -1,7 +1,7 @@
 // `frond dev` as a process: it restarts for what the app is made of, keeps port and data, survives mistakes, ends cleanly.
 
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -48,6 +48,30 @@ test("a change restarts it on the same port, with its data, and says what change
   expect((await frond(folder, ["cells"])).out).toContain("counter/a");
   expect(await node.stop("SIGINT")).toBe(0);
   expect(node.out.trim().endsWith("stopped")).toBe(true);
+});
+
+test("a bucket is the one that is named, through every restart, and not that of the environment", async () => {
+  const folder = new Folder(app("one"));
+  const [bucket, served] = [folder.at("bucket"), folder.at("served")];
+  const node = new Running(folder, ["dev", "app.ts", "--listen", "0", "--bucket", `dir:${bucket}`], {
+    FROND_BUCKET: `dir:${served}`,
+  });
+  onTestFinished(async () => {
+    await node.stop("SIGTERM");
+    folder.remove();
+  });
+  expect(await ask(await node.ready())).toBe("one 1");
+  folder.write("app.ts", app("two"));
+  expect(await ask(await node.ready(2))).toBe("two 2");
+  expect([existsSync(path.join(bucket, "cluster")), existsSync(served)]).toEqual([true, false]);
+  const other = new Folder(app("one"));
+  const plain = new Running(other, ["dev", "app.ts", "--listen", "0"], { FROND_BUCKET: `dir:${served}` });
+  onTestFinished(async () => {
+    await plain.stop("SIGTERM");
+    other.remove();
+  });
+  await plain.ready();
+  expect([existsSync(other.at(".frond/dev/bucket/cluster")), existsSync(served)]).toEqual([true, false]);
 });
 
 test("a mistake is shown and waits for the next change", async () => {
