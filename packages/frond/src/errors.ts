@@ -83,6 +83,7 @@ export const ERROR_CODES = {
   SLOT_OWNED: { retryable: true },
   BUCKET_IN_USE: {},
   DATA_FOREIGN: {},
+  COPY_INCOMPLETE: {},
   // Bytes that are not what they should be
   WAL_DAMAGED: {},
   RECORD_DAMAGED: {},

@@ -320,3 +320,8 @@ export const CLEAN_UP_REQUESTS_PER_DAY = 20_000;
 export const FIRST_CLEAN_UP_MS = 30_000;
 /** Clean-up: objects that one looks into; the rest is left to the next. Count. */
 export const CLEAN_UP_LOOKS = 2_000;
+
+/** Backup: objects that are copied, or looked into, at once; each holds BUCKET_PART_BYTES at most. Count. */
+export const BACKUP_AT_ONCE = 8;
+/** Backup: looks over a bucket from which objects go while it is copied, until it is given up. Count. */
+export const BACKUP_PASSES = 5;

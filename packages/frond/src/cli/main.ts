@@ -8,6 +8,7 @@ import { FrondError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { VERSION } from "../version.ts";
 import { addAlarms } from "./alarms.ts";
+import { addBackup } from "./backup.ts";
 import { addCall } from "./call.ts";
 import { addDelete } from "./delete.ts";
 import { addDev } from "./dev.ts";
@@ -73,6 +74,7 @@ function makeProgram(json: boolean): Command {
   addHistory(program);
   addRestore(program);
   addDelete(program);
+  addBackup(program);
   program.command("help").argument("[command...]").description("explain a command").action(explain);
   return program;
 }

@@ -173,7 +173,7 @@ export function bucketArguments({ bucket, s3Endpoint, s3Region, s3PathStyle, s3E
   ];
 }
 
-function parseEndpoint(value: string): string {
+export function parseEndpoint(value: string): string {
   if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
   throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not the URL of a store, as in http://127.0.0.1:9000`);
 }

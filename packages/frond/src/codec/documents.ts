@@ -20,6 +20,8 @@ export interface ClusterDocument {
   readonly slots: number;
   readonly hash: string;
   readonly createdMs: number;
+  /** It is a copy of another bucket that is not whole yet. */
+  readonly copying?: true;
 }
 
 /** A run lives, and says so by writing this again with a higher counter. */
@@ -76,6 +78,7 @@ export function decodeCluster(bytes: Uint8Array, key: string): ClusterDocument {
     slots: at.whole("slots", 1),
     hash: at.text("hash"),
     createdMs: at.whole("createdMs"),
+    ...(at.has("copying") && { copying: true as const }),
   };
 }
 

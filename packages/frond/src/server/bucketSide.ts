@@ -33,7 +33,7 @@ import {
 import { CellHistory, cellAt } from "./cellHistory.ts";
 import { joinCluster } from "./cluster.ts";
 import { Compaction } from "./compaction.ts";
-import { finishRuns, removeLease } from "./finishRuns.ts";
+import { finishLeaseless, type FinishOptions, finishRuns, removeLease } from "./finishRuns.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -75,14 +75,20 @@ export class BucketSide implements Questions {
     const signal = this.#ending.signal;
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
     for (const message of warnings) this.#tell({ news: "warn", fields: {}, message });
-    const { others, ...finished } = await finishRuns({
+    const finishing: FinishOptions = {
       ...{ bucket, unfinished, ttlMs, signal, own: own.runId },
       logFolder: path.join(this.#setup.directory, "log"),
       handsOf: (runId) => this.#handsOf(runId),
       warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
-    });
+    };
+    const { others, ...finished } = await finishRuns(finishing);
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
-    const claims = new SlotClaims({ bucket, appVersion, adopted, retentionMs, sleep, signal, failed });
+    const end = async (run: RunId): Promise<boolean> => {
+      const ended = await finishLeaseless(finishing, run);
+      if (ended) this.#compaction?.over(run);
+      return ended;
+    };
+    const claims = new SlotClaims({ bucket, appVersion, adopted, retentionMs, sleep, signal, end, failed });
     this.#claims = claims;
     const { packs } = claims.indexes;
     const sealOf = (run: RunId): Promise<Seq> => claims.histories.sealOf(run);

@@ -15,11 +15,12 @@ import { type ClusterDocument, decodeCluster, encodeDocument } from "../codec/do
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import type { Slot } from "../types.ts";
+import { incomplete } from "./backup.ts";
 import type { BucketSetup, Started } from "./bucketTalk.ts";
 
 /**
  * Joins, creating the cluster where there is none; `warnings` are what the probe had to say. Throws DATA_FOREIGN,
- * BUCKET_REFUSED for a store that is no bucket, and what the bucket throws.
+ * COPY_INCOMPLETE, BUCKET_REFUSED for a store that is no bucket, and what the bucket throws.
  */
 export async function joinCluster(
   bucket: Bucket,
@@ -27,6 +28,7 @@ export async function joinCluster(
   signal: AbortSignal,
 ): Promise<Pick<Started, "cluster" | "slots"> & { warnings: readonly string[] }> {
   const there = await read(bucket);
+  if (there?.copying) throw incomplete(bucket);
   if (cluster !== undefined && there?.id !== cluster) {
     const has = there === undefined ? "holds no cluster" : `holds cluster ${there.id}`;
     const advice = "start it with its own bucket, or with another --data";

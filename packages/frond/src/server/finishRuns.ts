@@ -126,6 +126,16 @@ async function resume(hands: LogHands, run: UnfinishedRun): Promise<ResumeStep &
   }
 }
 
+/**
+ * Ends the log of a run that has left neither a seal nor a lease, once it was seen that none comes: so it is in the copy of a bucket
+ * that was made while the run went on. False: it has a lease, and is not to be ended. Throws BUCKET_IN_USE.
+ */
+export async function finishLeaseless(options: FinishOptions, run: RunId): Promise<boolean> {
+  if ((await options.bucket.get(leaseKey(run))) !== undefined) return false;
+  await finishOther(options, run);
+  return true;
+}
+
 async function finishOther(options: FinishOptions, run: RunId): Promise<void> {
   const { bucket, handsOf, warn } = options;
   if (!(await isSealed(bucket, run))) {

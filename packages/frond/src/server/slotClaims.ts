@@ -18,6 +18,7 @@ import {
   planSlotClaim,
   type SlotRecord,
 } from "../core/claiming.ts";
+import { isFrondError } from "../errors.ts";
 import { BUCKET_INTENT_BYTES, CLOCK_MARGIN_MS, MAX_SLOT_SOURCES } from "../limits.ts";
 import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import type { BucketQuestions, OpenedSlot } from "./bucketTalk.ts";
@@ -36,8 +37,12 @@ export interface ClaimOptions {
   readonly adopted: readonly RunId[];
   /** How far back one can go, in ms. */
   readonly retentionMs: number;
+  /** The time of day, in ms; default: the machine's. */
+  readonly now?: () => number;
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
+  /** Ends the log of a run that has no lease; false: it has one. Absent: nobody ends any. */
+  readonly end?: ((run: RunId) => Promise<boolean>) | undefined;
   /** Hears of what failed, and is tried again. */
   readonly failed: (what: string, error: unknown) => void;
 }
@@ -60,6 +65,9 @@ export class SlotClaims {
   readonly #owned = new Map<Slot, SlotRecord>();
   /** Their newest checkpoints, once they were looked for: nobody else writes any. */
   readonly #newest = new Map<Slot, ListedCheckpoint | undefined>();
+
+  /** Logs that are being ended. */
+  readonly #endings = new Map<RunId, Promise<boolean>>();
 
   constructor(options: ClaimOptions) {
     this.#o = options;
@@ -114,8 +122,22 @@ export class SlotClaims {
     const known = this.#owned.get(slot);
     const record = known?.run === own.runId ? known : await histories.newest(slot);
     if (record === undefined) return { ranges: await histories.adopted(1 as Epoch), covered: undefined };
-    const to = record.run === own.runId ? own.nextSeq : await histories.sealOf(record.run);
+    const to = record.run === own.runId ? own.nextSeq : await this.#sealOf(record.run);
     return { ranges: withOwn(record, to), covered: record.covered };
+  }
+
+  /** Where a run's log ended for ever. Throws SLOT_OWNED while it has a lease. */
+  async #sealOf(run: RunId): Promise<Seq> {
+    try {
+      return await this.histories.sealOf(run);
+    } catch (error) {
+      const { end } = this.#o;
+      if (end === undefined || !isFrondError(error, "SLOT_OWNED")) throw error;
+      const ending = this.#endings.get(run) ?? end(run).finally(() => this.#endings.delete(run));
+      this.#endings.set(run, ending);
+      if (!(await ending)) throw error;
+      return this.histories.sealOf(run);
+    }
   }
 
   /** Claims the epoch behind `newest`; undefined when that was not the newest record. */
@@ -126,7 +148,7 @@ export class SlotClaims {
     knows: Question["knows"],
   ): Promise<OpenedSlot | undefined> {
     const { histories } = this;
-    const seal = newest && (await histories.sealOf(newest.run));
+    const seal = newest && (await this.#sealOf(newest.run));
     const past = newest === undefined && knows.txid > 0 ? await histories.adopted(knows.epoch) : [];
     const believed = newest === undefined || knows.run === newest.run;
     const checkpoint = believed ? undefined : await histories.newestCheckpoint(slot, newest.covered);
@@ -165,7 +187,8 @@ export class SlotClaims {
     if (sources < LOOK_FROM_SOURCES) return undefined;
     const checkpoints = await this.histories.checkpoints(slot);
     if (sources >= MAX_SLOT_SOURCES) return checkpoints.at(-1);
-    const oldest = Date.now() - this.#o.retentionMs - CLOCK_MARGIN_MS;
+    const { now = Date.now, retentionMs } = this.#o;
+    const oldest = now() - retentionMs - CLOCK_MARGIN_MS;
     return checkpoints.findLast(({ modifiedMs }) => modifiedMs < oldest);
   }
 
