@@ -69,9 +69,9 @@ test("a copy that is made while a node writes holds what was confirmed before, a
   await first.get(Book, "a").add("before");
   const hash = await first.get(Book, "a").keep("a file");
   await inBucket(first);
-  let stopped = false;
+  const stop = new AbortController();
   const writing = (async () => {
-    for (let i = 0; !stopped; i++) {
+    for (let i = 0; !stop.signal.aborted; i++) {
       await first.get(Book, `n${i % 50}`).add(`${i}`);
       await first.node.commitLog.flushed();
     }
@@ -86,7 +86,7 @@ test("a copy that is made while a node writes holds what was confirmed before, a
   });
   const target = await openBucket(`dir:${to}`);
   const counts = await backup({ from: slow, to: target });
-  stopped = true;
+  stop.abort();
   await writing;
   expect(counts).toMatchObject({ passes: 1, objects: counts.copied });
   const verified = await verifyCopy(target);
