@@ -49,7 +49,9 @@ export async function finishRuns(
     const { seal, lsn } = await finishOwn(options, run);
     finished.push({ run: run.run, seal });
     // Ahead of the bucket: something is lost. Behind it: this disk is a copy of an earlier state. Neither is believed.
-    if (lsn !== run.endLsn && run.endLsn > run.firstLsn) lost.push({ run: run.run, from: lsn });
+    // Where a run whose log is empty here had begun is not known; what it has in the bucket stands in front of its seal.
+    const differs = run.endLsn > run.firstLsn ? lsn !== run.endLsn : seal > 1;
+    if (differs) lost.push({ run: run.run, from: lsn });
   }
   const others: RunId[] = [];
   for (const { key } of await options.bucket.list(NODE_PREFIX)) {

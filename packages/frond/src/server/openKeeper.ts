@@ -70,6 +70,8 @@ export async function openKeeper(
         catalog.forget();
         catalog.cover(recovered.firstFile);
       });
+      // Before log files go: after a loss of power rows would speak of what is in lost+found by then.
+      catalog.sync();
       slots.forget();
     }
     const reports = keepLostTails(dataDirectory, lost);

@@ -1,0 +1,44 @@
+// Disks that were copied, or set back to an earlier state: what the bucket says is true, whatever stands on them.
+
+import fs from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { slotOf } from "../../src/address.ts";
+import { Cell } from "../../src/cell/cell.ts";
+import type { Address } from "../../src/types.ts";
+import { openIn, temporaryDirectory } from "../cell/nodes.ts";
+
+class Note extends Cell {
+  static override migrations = ["CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"];
+  add(text: string): number {
+    return this.sql.one<{ id: number }>`INSERT INTO line (text) VALUES (${text}) RETURNING id`.id;
+  }
+  all(): string[] {
+    return this.sql.all<{ text: string }>`SELECT text FROM line ORDER BY id`.map(({ text }) => text);
+  }
+}
+
+const cells = { note: Note };
+const TTL = 3000;
+
+test("a disk that is set back to a run that had opened its slots and written nothing yet finds what that run wrote later", async () => {
+  const bucket = { url: `dir:${path.join(temporaryDirectory(), "bucket")}` };
+  const first = await openIn(temporaryDirectory(), cells, { bucket, ttlMs: TTL });
+  await first.get(Note, "a").add("first");
+  await first.node.stop();
+
+  const second = await openIn(first.directory, cells, { bucket, ttlMs: TTL });
+  expect(await second.get(Note, "a").all()).toEqual(["first"]);
+  expect(second.node.keeper?.isOpen(slotOf("note/a" as Address))).toBe(true);
+  const disk = temporaryDirectory();
+  fs.cpSync(first.directory, disk, { recursive: true, filter: (file) => !path.basename(file).startsWith("lock.") });
+  await second.get(Note, "a").add("second");
+  await second.node.stop();
+
+  const back = await openIn(disk, cells, { bucket, ttlMs: TTL });
+  expect(await back.get(Note, "a").all()).toEqual(["first", "second"]);
+  expect(await back.get(Note, "a").add("third")).toBe(3);
+  await back.node.stop();
+  const empty = await openIn(temporaryDirectory(), cells, { bucket, ttlMs: TTL });
+  expect(await empty.get(Note, "a").all()).toEqual(["first", "second", "third"]);
+});
