@@ -23,8 +23,9 @@ import type { Durability } from "../types.ts";
 import { Acks, readAcks, readTimes } from "./acks.ts";
 import type { Breakage } from "./breakage.ts";
 import { Disks } from "./bucketDisks.ts";
+import { Positions } from "./bucketPositions.ts";
 import { type BucketRound, planBucketRound } from "./bucketPlan.ts";
-import { Child, type End, type Ready } from "./child.ts";
+import { type Answer, Child, type End, type Ready } from "./child.ts";
 import { Random } from "./random.ts";
 import { type BookName, Workload } from "./workload.ts";
 
@@ -75,6 +76,7 @@ const OLDEST_MS = 30_000;
 const HAUNT_MS = 500;
 /** What may be answered while the bucket is in trouble, and for a moment behind it. */
 const PASSES = new Set(["OVERLOADED", "BUCKET_FAILED"]);
+const NOTHING: Answer = { heard: "nothing" };
 const GRAVITY: readonly Fault[] = ["stop", "kill", "disk-lost"];
 
 /** Runs the rounds; stops at the first one that shows a violation. */
@@ -92,6 +94,7 @@ class Harness {
   readonly #random: Random;
   readonly #folder = fs.mkdtempSync(path.join(os.tmpdir(), "frond-torture-bucket-"));
   readonly #bucket = path.join(this.#folder, "bucket");
+  readonly #positions = new Positions(this.#bucket);
   readonly #disks = new Disks(this.#folder);
   readonly #books: BookName[];
   readonly #violations: string[] = [];
@@ -132,7 +135,7 @@ class Harness {
       rounds,
       acknowledged: this.#acknowledged,
       losses: this.#losses,
-      named: [...this.#disks.named.values()].reduce((sum, count) => sum + count, 0),
+      named: [...this.#disks.named.values()].flat().length,
       ends: this.#ends,
       directory: this.#violations.length > 0 && this.#o.broken === undefined ? this.#folder : undefined,
     };
@@ -155,18 +158,18 @@ class Harness {
 
   #start(round: BucketRound): Child {
     const { ttlMs, faults, logFileBytes, maxOpenCells } = round;
+    const bucket = { folder: this.#bucket, ttlMs, ...(faults && { faults }) };
+    const seed = this.#random.between(1, 2 ** 31);
+    const { directory } = this.#disks;
+    const usual = { boot: "boot-1", power: false, dieAt: undefined };
     const child = new Child({
-      ...{
-        directory: this.#disks.directory,
-        boot: "boot-1",
-        logFileBytes,
-        maxOpenCells,
-        power: false,
-        dieAt: undefined,
-      },
-      seed: this.#random.between(1, 2 ** 31),
+      ...usual,
+      directory,
+      logFileBytes,
+      maxOpenCells,
+      seed,
+      bucket,
       broken: this.#o.broken,
-      bucket: { folder: this.#bucket, ttlMs, ...(faults && { faults }) },
     });
     this.#child = child;
     return child;
@@ -242,6 +245,7 @@ class Harness {
       ...restoredIsPrefix(before, writes, shown),
       ...recordsAreWhole(writes, shown),
       ...this.#disks.check(),
+      ...(await this.#positions.check([...this.#disks.named.values()].flat())),
       ...this.#countLosses(shown),
     );
     const entries = shown.reduce((sum, cell) => sum + cell.counter, 0);
@@ -273,7 +277,8 @@ class Harness {
   async #patiently(child: Child, call: Parameters<Child["call"]>[0]): Promise<unknown> {
     const until = Date.now() + READY_MS;
     for (;;) {
-      const answer = await child.call(call);
+      const late = sleep(Math.max(1, until - Date.now()), undefined, { ref: false });
+      const answer = (await Promise.race([child.call(call), late])) ?? NOTHING;
       if (answer.heard === "value") return answer.value;
       const said = answer.heard === "error" ? `${answer.code}: ${answer.message}` : "nothing";
       const waits = answer.heard === "nothing" || PASSES.has(answer.code);

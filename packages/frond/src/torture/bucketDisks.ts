@@ -7,6 +7,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Shown, Write } from "../core/invariants.ts";
+import type { LostCommit } from "./bucketPositions.ts";
 import type { Random } from "./random.ts";
 
 /** Lost disks that are kept. Count. */
@@ -32,8 +33,8 @@ export class Disks {
   readonly #lost: Disk[] = [];
   /** The disk that the last work was done on. */
   #worked: Disk | undefined;
-  /** Commits that reports have named, by file. Counts. */
-  readonly named = new Map<string, number>();
+  /** Commits that reports have named, by file. */
+  readonly named = new Map<string, LostCommit[]>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -94,9 +95,9 @@ export class Disks {
       const file = path.join(folder, name);
       if (name.endsWith(".bin")) kept.push(fs.readFileSync(file, "latin1"));
       if (!name.endsWith(".json")) continue;
-      const { commits } = JSON.parse(fs.readFileSync(file, "utf8")) as { commits: { cells: string[] }[] };
+      const { commits } = JSON.parse(fs.readFileSync(file, "utf8")) as { commits: LostCommit[] };
       for (const cell of commits.flatMap(({ cells }) => cells)) named.set(cell, (named.get(cell) ?? 0) + 1);
-      this.named.set(file, commits.length);
+      this.named.set(file, commits);
     }
     for (const [cell, { least, most, tokens }] of expected) {
       const count = named.get(cell) ?? 0;

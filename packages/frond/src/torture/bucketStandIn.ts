@@ -7,6 +7,7 @@
 import { createRequire, registerHooks, syncBuiltinESMExports } from "node:module";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import type { FaultPlan } from "../bucket/faulty.ts";
+import { decodeObjectHeader } from "../codec/object.ts";
 import type { Breakage } from "./breakage.ts";
 
 /** How a bucket misbehaves, until the process ends. */
@@ -41,11 +42,12 @@ export function standIn(as: StandIn): void {
   syncBuiltinESMExports();
 }
 
-/** An upload is confirmed when it was sent. */
+/** A segment is confirmed when it was sent. */
 async function createsAreNotAwaited(): Promise<void> {
   const { LogHands } = await import("../log/logHands.ts");
   const { create } = LogHands.prototype;
   LogHands.prototype.create = function (seq, bytes) {
+    if (decodeObjectHeader(bytes, String(seq)).kind !== "segment") return create.call(this, seq, bytes);
     create.call(this, seq, bytes).catch(() => {});
     return Promise.resolve({ saw: "created" });
   };
@@ -57,7 +59,7 @@ if (as !== undefined) {
   if (as.faults !== undefined) {
     registerHooks({
       resolve(specifier, context, next) {
-        const opens = /\/bucket\/open\.ts$/.test(specifier) && /\/server\/[^/]+$/.test(context.parentURL ?? "");
+        const opens = specifier.endsWith("/bucket/open.ts") && /\/server\/[^/]+$/.test(context.parentURL ?? "");
         return next(opens ? new URL("./bucketWithFaults.ts", FILE).href : specifier, context);
       },
     });

@@ -46,7 +46,9 @@ if (values.what === "alarms") {
 if (values.what === "bucket") {
   console.log(`seed ${seed}, ${rounds} rounds`);
   const { violations, directory, acknowledged, losses, named } = await tortureBucket({
-    ...{ rounds, seed, log: (line: string) => console.log(line) },
+    rounds,
+    seed,
+    log: (line) => console.log(line),
     ...(broken !== undefined && { broken: broken as Breakage }),
   });
   const counts = Object.entries(acknowledged).map(([level, count]) => `${count} at ${level}`);
@@ -78,7 +80,7 @@ process.exitCode = result.violations.length === 0 ? 0 : 1;
 
 /** What was lost, as its level allows, and how old it was. */
 function lossLines(losses: readonly Loss[]): string[] {
-  const groups = Map.groupBy(losses, ({ level, fault }) => `lost at ${level} after ${fault}`);
+  const groups = Map.groupBy(losses, (loss) => `lost at ${loss.level} after ${loss.fault}`);
   return [...groups].map(([name, group]) => {
     const ages = group.map(({ ageMs }) => ageMs).sort((a, b) => a - b);
     const at = (share: number): number => ages[Math.floor((ages.length - 1) * share)] as number;

@@ -1,0 +1,72 @@
+// A short slice of `npm run torture -- --what bucket`, and the proof that its harness sees what it is there to see: builds that
+// are broken, each in one rule of the bucket, are caught within a bounded number of rounds.
+
+import { describe, expect, test } from "vitest";
+import type { Breakage } from "../../src/torture/breakage.ts";
+import { tortureBucket } from "../../src/torture/bucket.ts";
+import type { BucketRound } from "../../src/torture/bucketPlan.ts";
+
+const LONGEST_MS = 300_000;
+
+/** With the seed of a failure in its message, and what the rounds said. */
+async function rounds(options: Parameters<typeof tortureBucket>[0]) {
+  const lines: string[] = [];
+  const result = await tortureBucket({ ...options, log: (line) => lines.push(line) });
+  return { ...result, text: `seed ${options.seed}\n${lines.join("\n")}` };
+}
+
+const quick = (round: BucketRound): boolean => round.trouble !== "slow" && round.end !== "kill in start";
+
+describe("every promise is kept, whatever becomes of the disk", () => {
+  test("by a node whose bucket answers", { timeout: LONGEST_MS }, async () => {
+    const calm = (round: BucketRound): boolean =>
+      quick(round) && round.trouble === "none" && round.awayMs === undefined;
+    const result = await rounds({ rounds: 5, seed: 11, workMs: 500, only: calm });
+    expect(result.violations, result.text).toEqual([]);
+    for (const count of Object.values(result.acknowledged)) expect(count).toBeGreaterThan(0);
+    expect(result.losses.some(({ fault }) => fault === "disk-lost")).toBe(true);
+    expect(result.losses.filter(({ level }) => level === "bucket")).toEqual([]);
+  });
+
+  test("by a node whose bucket goes away, fails and does not say what it did", { timeout: LONGEST_MS }, async () => {
+    const wild = (round: BucketRound): boolean =>
+      quick(round) && (round.trouble !== "none" || round.awayMs !== undefined);
+    const result = await rounds({ rounds: 4, seed: 13, workMs: 600, only: wild });
+    expect(result.violations, result.text).toEqual([]);
+    expect(result.acknowledged.bucket).toBeGreaterThan(0);
+  });
+});
+
+describe("a broken build is caught", () => {
+  const lost = (round: BucketRound): boolean => round.end === "kill" && round.next !== "same";
+  const still = (round: BucketRound): boolean => round.awayMs === undefined && round.trouble === "none";
+  test.each<[string, Breakage, (round: BucketRound) => boolean, RegExp]>([
+    [
+      "that acknowledges before the answer to the upload",
+      "early-bucket",
+      (round) => lost(round) && round.awayMs === undefined && round.trouble === "latency",
+      /I2: .* at bucket and is gone after a disk-lost/,
+    ],
+    [
+      "that trusts its own files when another node has owned their slots",
+      "trusted-files",
+      (round) => lost(round) && still(round),
+      /I2: .* is gone|I5: |CELL_DAMAGED/,
+    ],
+    [
+      "that goes on answering when its lease has lapsed",
+      "serving-after-lapse",
+      (round) => round.end === "hold" && still(round),
+      /I9: .* by a node of which another had taken over/,
+    ],
+    [
+      "that gives positions of a lost tail again",
+      "reused-positions",
+      (round) => lost(round) && round.next === "new" && still(round),
+      /I3: /,
+    ],
+  ])("%s", { timeout: LONGEST_MS }, async (_title, broken, only, finding) => {
+    const result = await rounds({ rounds: 20, seed: 1, broken, only, workMs: 900 });
+    expect(result.violations.join("\n"), result.text).toMatch(finding);
+  });
+});
