@@ -148,6 +148,12 @@ export class Committer {
     return target;
   }
 
+  /** Where the next record of a slot will stand at the least, whatever comes in between. */
+  nextPosition(slot: Slot): Position {
+    const epoch = this.#slots.isClaimed(slot) ? this.#slots.epoch(slot) : this.#slots.planClaim(slot).epoch;
+    return { epoch, txid: (this.#slots.txid(slot) + 1) as Txid };
+  }
+
   /** Logs one record with the image that was prepared. */
   #write(slot: Slot, { capture }: { readonly capture: WalPlace }, changes: IndexChange[]): LogPlace {
     const now = Date.now();

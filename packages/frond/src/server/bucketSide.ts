@@ -6,7 +6,7 @@
 // Nothing here is on the way of a request; what a request needs to know it finds in shared numbers.
 
 import path from "node:path";
-import { setTimeout as sleepFor } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleepFor } from "node:timers/promises";
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
@@ -16,6 +16,7 @@ import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { fetchCell, type FetchCost } from "../store/fetch.ts";
+import { writeContent } from "../store/snapshot.ts";
 import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import {
   AWAKE,
@@ -32,6 +33,7 @@ import {
 } from "./bucketTalk.ts";
 import { CellHistory, cellAt } from "./cellHistory.ts";
 import { joinCluster } from "./cluster.ts";
+import { ContentFile } from "./contentFile.ts";
 import { Compaction } from "./compaction.ts";
 import { finishLeaseless, type FinishOptions, finishRuns, removeLease } from "./finishRuns.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -157,6 +159,17 @@ export class BucketSide implements Questions {
     const places = await claims.indexes.placesOf(cell);
     await fetchCell(this.#bucket as CountedBucket, { ...cell.entry, places }, file);
     return cell.entry;
+  }
+
+  async putContent({ entry, file }: Parameters<BucketQuestions["putContent"]>[0]): Promise<void> {
+    const { runId } = this.#living();
+    const source = new ContentFile(file, entry);
+    try {
+      const options = { runId, breathe: nextTurn, signal: this.#ending.signal };
+      await writeContent(this.#bucket as CountedBucket, entry, source, options);
+    } finally {
+      source.close();
+    }
   }
 
   /** Uploads the rest, seals the log, gives up the lease. */

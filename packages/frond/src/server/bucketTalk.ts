@@ -132,6 +132,8 @@ export interface BucketQuestions {
   history(question: { slot: Slot; address: Address; query: HistoryQuery }): CellCommit[];
   /** Makes a file of a cell as it was, and tells what is known of it then. */
   restoreCell(question: { slot: Slot; address: Address; at: HistoryLimit; file: string }): CellEntry;
+  /** Writes the snapshot of a cell that is to have the content of a file; the record that names it comes after. */
+  putContent(question: { entry: CellEntry; file: string }): void;
   /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. Tells the number of the seal. */
   finish(): Seq;
   /** Goes on as a further run, after a lapse: the one before is finished first. Tells the number of its seal. */

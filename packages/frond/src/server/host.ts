@@ -67,6 +67,14 @@ export interface SlotDoor {
   fetch(entry: CellEntry, file: string): Promise<void>;
 }
 
+/** How a cell gets another content. */
+export interface Replacement {
+  /** What takes its time and is done first, while nobody can open the cell. */
+  readonly stage?: () => Promise<void>;
+  /** Logs the content. Throws what keeps it from that. */
+  readonly write: () => void;
+}
+
 /** What the close of a socket says whose cell goes on with another content: clients connect again. */
 const SERVICE_RESTART = 1012;
 /** Why a cell cannot be opened that can be replaced all the same. */
@@ -182,30 +190,58 @@ export class Host implements CellHost, CallsHost {
   }
 
   /**
-   * Gives a cell another content, whether it exists or not. `prepare` looks at the present one, if it can be opened, and gives what
-   * logs the other. Rejects with what `prepare` throws, the cell is then untouched, and with what the log does not take.
+   * Gives a cell another content, whether it exists or not. `prepare` looks at the present one, if it can be opened. Rejects with what
+   * `prepare` throws, the cell is then untouched, and with what the log does not take.
    *
    * The instance is given up, and the file goes before the record is written. Without a file the log alone says what a cell holds, so
    * a crash at any point leaves the old content or the new one; and the log is waited for before the file is made anew from it.
    */
-  async replace(kind: CellKind, name: string, prepare: (present: LiveCell | undefined) => () => void): Promise<void> {
+  async replace(kind: CellKind, name: string, prepare: (present: LiveCell | undefined) => Replacement): Promise<void> {
     const address = rootAddress(kind.kind, name);
     let opened = false;
+    let done: Promise<void> | undefined;
     try {
       await this.event(withoutCode(kind), name, "a tool", (cell) => {
         opened = true;
-        const write = prepare(cell.exists ? cell : undefined);
+        const replacement = prepare(cell.exists ? cell : undefined);
         this.admit();
         this.sockets.of(cell).dismiss(SERVICE_RESTART, "this cell was replaced", cell.lastLsn, cell.bucketLsn);
         cell.reset(new FrondError("ABORTED", `${address} was given another content by its operator`), true);
-        this.#swap(kind, address, write);
+        done = this.#carryOut(kind, address, replacement);
       });
     } catch (error) {
       if (opened || !UNREADABLE.some((code) => isFrondError(error, code))) throw error;
       await this.#unwatched(address);
       this.admit();
-      this.#swap(kind, address, prepare(undefined));
+      done = this.#carryOut(kind, address, prepare(undefined));
     }
+    await done;
+  }
+
+  /** The cell is not open, and stays closed until this is done. */
+  #carryOut(kind: CellKind, address: Address, { stage, write }: Replacement): Promise<void> | undefined {
+    if (stage === undefined) {
+      this.#swap(kind, address, write);
+      return undefined;
+    }
+    const slot = slotOf(address);
+    const staged = async (): Promise<void> => {
+      await stage();
+      // The run may be another one by now.
+      while (this.#o.slots?.isOpen(slot) === false) await this.#o.slots.open(slot);
+      this.admit();
+      this.#swap(kind, address, write);
+    };
+    const work = staged();
+    const wait: Wait = {
+      flushed: work.catch(() => {}),
+      over: () => {
+        if (this.#waits.get(address) === wait) this.#waits.delete(address);
+      },
+    };
+    this.#waits.set(address, wait);
+    void wait.flushed.then(wait.over);
+    return work;
   }
 
   /** The cell is not open, nobody waits for its file, and none is being made. */

@@ -227,6 +227,11 @@ export class Keeper implements SlotDoor {
     return this.#asking.ask("restoreCell", { slot: slotOf(address), address, at, file });
   }
 
+  /** Writes the snapshot of a cell that is to have the content of a file. Rejects with what the bucket throws. */
+  async putContent(entry: CellEntry, file: string): Promise<void> {
+    await this.#asking.ask("putContent", { entry, file });
+  }
+
   /** The bucket has everything that was committed so far. Rejects while it is away. */
   #everythingThere(): Promise<void> {
     if (!this.believed) return Promise.reject(leaseLapsed());

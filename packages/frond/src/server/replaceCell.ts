@@ -10,11 +10,12 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { parseAddress, rootAddress, slotOf } from "../address.ts";
 import { App, type CellKind } from "../cell/app.ts";
-import type { Content } from "../cell/commit.ts";
+import { newEntry } from "../cell/commit.ts";
 import type { LiveCell } from "../cell/live.ts";
 import { PageSet } from "../codec/pages.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_COMMIT_BYTES } from "../limits.ts";
+import type { CellEntry } from "../store/catalog.ts";
 import { type FileRow, fileRows, traceFiles } from "../store/fileRows.ts";
 import { removeCell } from "../store/restore.ts";
 import type { Position } from "../types.ts";
@@ -74,7 +75,8 @@ export function targetOf(node: Node, address: string): Target {
 
 /**
  * Makes what is in `database`, a sound file that nobody else uses, the content of the cell. Resolves when everybody may hear of
- * it. `replace`: the cell may exist; else CELL_EXISTS is thrown. Throws RECORD_TOO_LARGE.
+ * it. `replace`: the cell may exist; else CELL_EXISTS is thrown. A large content goes into the bucket first; meanwhile nobody opens
+ * the cell. Throws RECORD_TOO_LARGE where there is no bucket, and what the bucket throws.
  */
 export async function replaceCell(
   node: Node,
@@ -93,15 +95,33 @@ export async function replaceCell(
     const entry = ledger.find(address);
     const before = entry === undefined || entry.deleted ? undefined : { epoch: entry.epoch, txid: entry.txid };
     const lastId = Math.max(facts.lastId, entry?.lastId ?? 0, present?.alarms.lastId() ?? 0);
-    const content = { ...contentOf(database, facts, present), lastId };
-    return () => {
-      const { epoch, txid } = host.committer.replace(address, slot, entry, content);
+    const traced = present === undefined ? [] : fileRows(present.db, 0);
+    const pageCount = traced.length === 0 ? facts.pageCount : trace(database, traced, present as LiveCell);
+    const { pageSize, alarms } = facts;
+    const isLarge = pageSize * pageCount > MAX_COMMIT_BYTES;
+    const base = isLarge ? host.committer.nextPosition(slot) : undefined;
+    const pages = isLarge ? noPages(pageSize) : pagesOf(database, pageSize, pageCount);
+    const content = { pageSize, pageCount, alarms, lastId, pages, base };
+    const write = (): void => {
+      const { epoch, txid } = host.committer.replace(address, slot, ledger.find(address), content);
       replaced = { before, now: { epoch, txid } };
     };
+    if (base === undefined) return { write };
+    const createdMs = before === undefined ? Date.now() : (entry?.createdMs ?? 0);
+    const known = { ...newEntry(address, slot, pageSize), ...base, ...alarms, lastId, pageCount, createdMs };
+    return { write, stage: stageOf(node, { ...known, changedMs: Date.now() }, database) };
   });
   await host.allTold();
   node.strikes.forget(address);
   return replaced as unknown as Replaced;
+}
+
+/** What does not fit into a record goes into the bucket first, as a snapshot that the record names. */
+function stageOf({ keeper }: Node, entry: CellEntry, database: string): () => Promise<void> {
+  if (keeper !== undefined) return () => keeper.putContent(entry, database);
+  const bytes = entry.pageCount * entry.pageSize;
+  const what = `the content has ${bytes} bytes; without a bucket at most ${MAX_COMMIT_BYTES} can be put in`;
+  throw new FrondError("RECORD_TOO_LARGE", what);
 }
 
 function refuseExisting({ ledger }: Node, { kind, name }: Target, replace: boolean): void {
@@ -111,26 +131,23 @@ function refuseExisting({ ledger }: Node, { kind, name }: Target, replace: boole
   throw new FrondError("CELL_EXISTS", `there is a cell ${entry.address} already; ${how}`);
 }
 
-/** The pages of the database, with a trace of the files that the present content names. */
-function contentOf(database: string, facts: ContentFacts, present: LiveCell | undefined): Omit<Content, "lastId"> {
-  const traced = present === undefined ? [] : fileRows(present.db, 0);
-  const pageCount = traced.length === 0 ? facts.pageCount : trace(database, traced, present as LiveCell);
-  const { pageSize, alarms } = facts;
-  const bytes = pageSize * pageCount;
-  if (bytes > MAX_COMMIT_BYTES) {
-    throw new FrondError(
-      "RECORD_TOO_LARGE",
-      `the content has ${bytes} bytes; at most ${MAX_COMMIT_BYTES} can be put in`,
-    );
-  }
-  const source = fs.readFileSync(database);
+function noPages(pageSize: number): PageSet {
   const pages = new PageSet();
-  pages.reset(source, pageSize);
-  for (let i = 0; i < pageCount; i++) pages.put(i + 1, i * pageSize);
-  return { pageSize, pageCount, alarms, pages, base: undefined };
+  pages.reset(new Uint8Array(0), pageSize);
+  return pages;
 }
 
-/** Returns how many pages there are then. */
+function pagesOf(database: string, pageSize: number, pageCount: number): PageSet {
+  const pages = new PageSet();
+  pages.reset(fs.readFileSync(database), pageSize);
+  for (let i = 0; i < pageCount; i++) pages.put(i + 1, i * pageSize);
+  return pages;
+}
+
+/**
+ * Names files of the content before in the one to come, so that they stay for as long as that can be
+ * restored. Returns how many pages there are then.
+ */
 function trace(database: string, rows: readonly FileRow[], { host }: LiveCell): number {
   const db = new DatabaseSync(database, { allowExtension: false });
   try {

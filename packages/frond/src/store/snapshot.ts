@@ -16,7 +16,7 @@ import { ObjectWriter } from "../codec/objectWriter.ts";
 import { FILE_UPLOAD_BYTES_PER_S } from "../limits.ts";
 import type { Position, RunId } from "../types.ts";
 import type { CellEntry } from "./catalog.ts";
-import { cellRecords } from "./cellRecords.ts";
+import { cellRecords, type PageSource } from "./cellRecords.ts";
 import { checkWhole, fullDisk, layPlaces, type RecordPlace } from "./fetch.ts";
 import { PageFile } from "./pageFile.ts";
 import { fileNameOf } from "./paths.ts";
@@ -58,7 +58,8 @@ export async function writeSnapshot(bucket: Bucket, cell: StoredCell, options: W
       await layPlaces(bucket, wanted, pages, signal);
       checkWhole(wanted, pages);
       const deadlineMs = uploadDeadline(entry.pageCount * entry.pageSize);
-      await bucket.put(key, snapshotChunks(key, cell, pages, options), { signal, deadlineMs });
+      const source = { numbers: pages.numbers(), read: (numbers: readonly number[]) => pages.read(numbers) };
+      await bucket.put(key, snapshotChunks(key, entry, source, options), { signal, deadlineMs });
     } finally {
       pages.close();
     }
@@ -68,17 +69,31 @@ export async function writeSnapshot(bucket: Bucket, cell: StoredCell, options: W
   return key;
 }
 
+/**
+ * Writes the snapshot of a cell that is to have this content, at a position that none of its records has: the record that names it
+ * comes after. Throws what the bucket throws.
+ */
+export async function writeContent(
+  bucket: Bucket,
+  entry: CellEntry,
+  source: PageSource,
+  options: Omit<WriteOptions, "temporary">,
+): Promise<void> {
+  const key = snapshotKeyOf(entry, entry);
+  const deadlineMs = uploadDeadline(entry.pageCount * entry.pageSize);
+  await bucket.put(key, snapshotChunks(key, entry, source, options), { signal: options.signal, deadlineMs });
+}
+
 async function* snapshotChunks(
   key: string,
-  { entry }: StoredCell,
-  pages: PageFile,
-  { runId, breathe }: WriteOptions,
+  entry: CellEntry,
+  source: PageSource,
+  { runId, breathe }: Pick<WriteOptions, "runId" | "breathe">,
 ): AsyncGenerator<Buffer, void, void> {
   const writer = new ObjectWriter({
     ...{ kind: "snapshot", runId, number: entry.txid, createdMs: entry.changedMs },
     intent: intentOf(key),
   });
-  const source = { numbers: pages.numbers(), read: (numbers: readonly number[]) => pages.read(numbers) };
   for (const record of cellRecords(entry, source)) {
     writer.add(record);
     yield* writer.take();

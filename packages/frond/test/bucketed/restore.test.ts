@@ -5,6 +5,7 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
+import { MAX_COMMIT_BYTES } from "../../src/limits.ts";
 import type { CellCommit, Moment } from "../../src/server/nodeControl.ts";
 import { openOffline } from "../../src/server/openNode.ts";
 import { codeOf, type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";
@@ -15,7 +16,7 @@ const TTL = 3_000;
 const waiting = new Set<string>();
 
 class Book extends Cell {
-  static override migrations = ["CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"];
+  static override migrations = ["CREATE TABLE IF NOT EXISTS line (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"];
   add(text: string) {
     this.sql`INSERT INTO line (text) VALUES (${text})`;
   }
@@ -177,6 +178,45 @@ test("a history goes through packs, which stand for their segments where those a
   expect(await restored(second, { epoch: 1, txid: 3 })).toEqual(["1", "2", "3"]);
 });
 
+test("a content that is larger than a record goes through the bucket, and can be gone back from and to", async () => {
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const opened = await onNewDisk(bucket);
+  const { control } = opened.node;
+  const a = opened.get(Book, "a");
+  await a.add("small");
+  const file = path.join(temporaryDirectory(), "large.db");
+  const db = new DatabaseSync(file);
+  db.exec(
+    `CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT NOT NULL); INSERT INTO line (text) VALUES ('large');
+     CREATE TABLE b (b BLOB); INSERT INTO b VALUES (randomblob(${MAX_COMMIT_BYTES + 5_000_000}))`,
+  );
+  db.close();
+  const calls: Promise<unknown>[] = [];
+  const importing = control.importFrom("book/a", file, true);
+  while (fs.readdirSync(path.join(opened.directory, "tmp")).length === 0)
+    await new Promise((done) => setImmediate(done));
+  calls.push(a.all());
+  const imported = await importing;
+  expect(imported.bytes).toBeGreaterThan(MAX_COMMIT_BYTES);
+  expect([["small"], ["large"]]).toContainEqual(await calls[0]);
+  await a.add("more");
+  expect(await a.all()).toEqual(["large", "more"]);
+  const commits = await control.history("book/a", { limit: 9 });
+  expect(shown(commits)).toEqual(["1-4 changed", "1-3 changed", "1-2 replaced", "1-1 created"]);
+  expect(await restored(opened, { epoch: 1, txid: 2 })).toEqual(["large"]);
+  await control.restoreInto("book/a", { epoch: 1, txid: 1 });
+  expect(await a.all()).toEqual(["small"]);
+  await control.restoreInto("book/a", { epoch: 1, txid: 4 });
+  await a.add("last");
+  await opened.node.stop();
+  // The same disk has no chain of it, and another one nothing at all.
+  fs.rmSync(path.join(opened.directory, "cells"), { recursive: true });
+  const again = await openIn(opened.directory, cells, { bucket: "as before", ttlMs: TTL, boot: "another" });
+  expect(await again.get(Book, "a").all()).toEqual(["large", "more", "last"]);
+  await again.node.stop();
+  expect(await (await onNewDisk(bucket)).get(Book, "a").all()).toEqual(["large", "more", "last"]);
+});
+
 test("what was restored into a file is whole and plain, and nothing is left where it failed", async () => {
   const opened = await openIn(temporaryDirectory(), cells, { bucket: "as before", ttlMs: TTL });
   const folder = temporaryDirectory();
@@ -190,5 +230,5 @@ test("what was restored into a file is whole and plain, and nothing is left wher
   expect(fs.readdirSync(folder)).toEqual(["then.db"]);
   const without = await openIn(temporaryDirectory(), cells);
   await without.get(Book, "a").add("1");
-  expect(await codeOf(without.node.control.history("book/a", { limit: 1 }))).toBe("BAD_OPTION");
+  expect(await codeOf(without.node.control.history("book/a", { limit: 1 }))).toBe("NO_BUCKET");
 });
