@@ -229,6 +229,9 @@ export const BUCKET_PART_BYTES = 8 * 1024 * 1024;
 export const BUCKET_DELETES_AT_ONCE = 16;
 /** Lease: time that running verbs have to end after a lapse, in ms; nobody hears of them before the bucket is back. */
 export const REST_GRACE_MS = 2_000;
+/** Slots that could not be opened in the background are tried again after so long, and at most so long, in ms. */
+export const OPEN_RETRY_MS = 500;
+export const OPEN_RETRY_MAX_MS = 60_000;
 /** Log files that are in the bucket stay on the disk up to so many bytes: cells are made anew from them without a request. */
 export const LOCAL_LOG_BYTES = 256 * 1024 * 1024;
 

@@ -36,6 +36,7 @@ import { Lag } from "./lag.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { NodeLog } from "./nodeOptions.ts";
+import { openEach, openUntilOpen } from "./openSlots.ts";
 import type { HistoryLimit } from "./slotIndex.ts";
 import { Asking } from "./threadCalls.ts";
 
@@ -274,12 +275,16 @@ export class Keeper implements SlotDoor {
     return writes * PRICE_OF_WRITE + number("gets") * PRICE_OF_GET;
   }
 
-  /**
-   * Opens the slots that somebody has owned, a few at a time, so that no request has to wait for it later and alarms that
-   * the directory does not know of fire. Ends when all are open, or the run does.
-   */
+  /** Nothing is opened any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Opens the slots that somebody has owned, a few at a time, so that no request has to wait for it later. Resolves when all are open. */
   openAll(): Promise<void> {
-    return this.#openEach(this.started.slots, SLOTS_AT_ONCE);
+    return openUntilOpen(this, this.started.slots, SLOTS_AT_ONCE, (slot, error) =>
+      this.#o.log.warn({ slot, err: error }, "a slot cannot be opened: its alarms wait; it is tried again"),
+    );
   }
 
   /**
@@ -289,23 +294,11 @@ export class Keeper implements SlotDoor {
   async adopt(): Promise<number> {
     const { slots: recorded } = this.started;
     const rows = this.#o.catalog.slots().filter(({ slot, txid }) => txid > 0 && !recorded.includes(slot));
-    await this.#openEach(
-      rows.map(({ slot }) => slot),
-      ADOPTED_AT_ONCE,
-    );
+    const slots = rows.map(({ slot }) => slot);
+    await openEach(this, slots, ADOPTED_AT_ONCE, (_slot, error) => {
+      throw error;
+    });
     return rows.length;
-  }
-
-  async #openEach(slots: readonly Slot[], atOnce: number): Promise<void> {
-    const waiting = slots.filter((slot) => !this.isOpen(slot));
-    const own = this.#own;
-    const openNext = async (): Promise<void> => {
-      for (let slot = waiting.pop(); slot !== undefined; slot = waiting.pop()) {
-        if (own !== this.#own || this.#stopped) return;
-        if (!this.isOpen(slot)) await this.open(slot);
-      }
-    };
-    await Promise.all(Array.from({ length: atOnce }, openNext));
   }
 
   /** The log is flushed and closed: uploads the rest, seals it, gives up the lease. Where it is sealed; 0 when the bucket did not do it in time. */

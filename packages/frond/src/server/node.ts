@@ -263,9 +263,7 @@ export class Node {
     const get = gatedGet(app, this.host.calls, this.#gate);
     this.#stopService = await app.definition.start?.({ get, log, dataDirectory });
     if (this.#stopping === undefined) this.alarms.start();
-    this.keeper?.openAll().catch((error: unknown) => {
-      if (this.#stopping === undefined) this.#log.warn({ err: error }, "slots will be opened when they are needed");
-    });
+    void this.keeper?.openAll();
   }
 
   /** Watches that nothing holds the event loop for longer than `maxSyncMs`, if that is stated. Until the node stops. */
