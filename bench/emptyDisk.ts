@@ -87,7 +87,10 @@ try {
     return { startMs: started.startMs, closed: first, open: await firstRequests(started.get, 11) };
   });
   const one = (title: string, unit: string, value: number): Figure => ({
-    ...{ title, unit, runs: 1, value: spread([value]) },
+    title,
+    unit,
+    runs: 1,
+    value: spread([value]),
   });
   const figures: Figure[] = [
     one(`a node opens on an empty disk, with ${CELLS} cells of 64 KiB in a directory bucket`, "ms", startMs),

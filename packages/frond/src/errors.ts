@@ -77,6 +77,7 @@ export const ERROR_CODES = {
   FILE_EXISTS: {},
   LOG_FAILED: {},
   // The bucket
+  NO_BUCKET: {},
   BUCKET_FAILED: { retryable: true },
   BUCKET_DENIED: {},
   BUCKET_REFUSED: {},

@@ -23,6 +23,7 @@ export type { FileBody, FileRange } from "./cell/fileBody.ts";
 export type { FileSource } from "./cell/filePieces.ts";
 export type { CellFiles, FileInfo, FileOptions, StoredFile } from "./cell/files.ts";
 export type { KeyValues, KvListOptions } from "./cell/kv.ts";
+export type { CellArchive, CellTools, PastCommit, PastMoment, PastSql, RestoredPast } from "./cell/past.ts";
 export type { When } from "./cell/schedule.ts";
 export { CellSocket } from "./cell/socket.ts";
 export { type AcceptOptions, type SocketResponse, WebSocketRequestResponsePair } from "./cell/sockets.ts";

@@ -313,8 +313,9 @@ export const LARGE_CELL_BYTES = 4 * 1024 * 1024;
 export const SNAPSHOT_DELTA_BYTES = 1024 * 1024;
 /** Checkpoints and clean-up: how often it is looked whether there is something to do, in ms. */
 export const HOUSEKEEPING_LOOK_MS = 5_000;
-/** Clean-up: records of slots that were replaced, and snapshots that no checkpoint names, stay for so long, in ms. */
+/** Clean-up: records of slots that were replaced stay for so long, in ms. */
 export const SLOT_RECORD_KEEP_MS = 600_000;
+/** Clean-up: what names a snapshot stands at the latest so long after it, in ms: several of a gigabyte may go up in between. */
 export const SNAPSHOT_KEEP_MS = 24 * 3600_000;
 /** Clean-up: the least time between two, in ms, and the requests that a day of them may take. Count. */
 export const CLEAN_UP_MS = 600_000;
@@ -328,3 +329,9 @@ export const CLEAN_UP_LOOKS = 2_000;
 export const BACKUP_AT_ONCE = 8;
 /** Backup: looks over a bucket from which objects go while it is copied, until it is given up. Count. */
 export const BACKUP_PASSES = 5;
+
+/** The past of cells, for the app: commits that are listed where nobody says how many, and at most. Count. */
+export const HISTORY_LIMIT = 100;
+export const MAX_HISTORY_LIMIT = 10_000;
+/** The past of cells, for the app: histories, looks, restores and archives that are made at once. Count. */
+export const PAST_AT_ONCE = 4;

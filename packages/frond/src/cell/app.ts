@@ -22,11 +22,12 @@ import {
   type Exposure,
   type OnlyKnown,
 } from "./expose.ts";
+import type { CellTools } from "./past.ts";
 import type { Get } from "./stub.ts";
 import { checkLevel } from "./watermarks.ts";
 
 /** What `fetch` of an app gets beside the request. */
-export interface FetchContext {
+export interface FetchContext extends CellTools {
   /** Addresses a cell; what its answers depend on is durable before the response leaves. */
   readonly get: Get;
   /** Address of the client, as far as trusted proxies tell. */
@@ -34,7 +35,7 @@ export interface FetchContext {
 }
 
 /** What `start` of an app gets. */
-export interface ServiceContext {
+export interface ServiceContext extends CellTools {
   /** Addresses a cell. Each answer resolves only when what it depends on is as durable as its class asks. */
   readonly get: Get;
   readonly log: ServiceLog;

@@ -41,17 +41,23 @@ export function sqlOf(cell: LiveCell): Sql {
     all: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values),
     first: (strings: TemplateStringsArray, ...values: unknown[]) => all(strings, values)[0],
     one(strings: TemplateStringsArray, ...values: unknown[]) {
-      const rows = all(strings, values);
-      if (rows.length === 1) return rows[0];
-      throw new FrondError(
-        "SQL_ONE_ROW",
-        `sql.one got ${rows.length} rows, not one, from: ${textOf(strings).trim().slice(0, 120)}`,
-      );
+      return onlyRow(all(strings, values), strings);
     },
   }) as unknown as Sql;
 }
 
-function textOf(strings: TemplateStringsArray): string {
+/** The only one of the rows. Throws SQL_ONE_ROW when there are none or more. */
+export function onlyRow(rows: readonly Row[], strings: TemplateStringsArray): Row {
+  const [row] = rows;
+  if (row !== undefined && rows.length === 1) return row;
+  throw new FrondError(
+    "SQL_ONE_ROW",
+    `sql.one got ${rows.length} rows, not one, from: ${textOf(strings).trim().slice(0, 120)}`,
+  );
+}
+
+/** The text of a statement with a ? for each value. Throws SQL_ERROR for a call that is no template. */
+export function textOf(strings: TemplateStringsArray): string {
   let text = texts.get(strings);
   if (text === undefined) {
     if (!Array.isArray(strings) || !("raw" in strings)) {

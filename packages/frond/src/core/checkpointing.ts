@@ -68,9 +68,17 @@ export interface CellSize {
   readonly deltaBytes: number | undefined;
 }
 
+/** What counts as large, in bytes; others in tests. */
+export interface LargeSizes {
+  readonly cell: number;
+  readonly delta: number;
+}
+
+const LARGE: LargeSizes = { cell: LARGE_CELL_BYTES, delta: SNAPSHOT_DELTA_BYTES };
+
 /** `whole`: with all its pages; `snapshot`: one is written first; `delta`: what has changed since the one that it has. */
-export function howToWrite({ bytes, deltaBytes }: CellSize): "whole" | "snapshot" | "delta" {
-  if (bytes <= LARGE_CELL_BYTES) return "whole";
+export function howToWrite({ bytes, deltaBytes }: CellSize, large = LARGE): "whole" | "snapshot" | "delta" {
+  if (bytes <= large.cell) return "whole";
   if (deltaBytes === undefined) return "snapshot";
-  return deltaBytes > Math.max(bytes / 2, SNAPSHOT_DELTA_BYTES) ? "snapshot" : "delta";
+  return deltaBytes > Math.max(bytes / 2, large.delta) ? "snapshot" : "delta";
 }

@@ -93,8 +93,12 @@ export function planSlotClaim(facts: ClaimFacts): SlotRecord {
   const sources = newest === undefined ? (past?.sources ?? []) : [...newest.sources, ownedRange(newest, facts.seal)];
   const covered = later(newest?.covered, facts.covered);
   return {
-    ...{ epoch: (epoch + 1) as Epoch, run, from, before: { epoch, txid } },
-    ...{ sources: uncovered(sources, covered), covered },
+    epoch: (epoch + 1) as Epoch,
+    run,
+    from,
+    before: { epoch, txid },
+    sources: uncovered(sources, covered),
+    covered,
   };
 }
 

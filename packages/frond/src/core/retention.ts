@@ -8,7 +8,8 @@
 // - Logs are cut from below and nowhere else. The base of a log is raised, durably, before anything below it goes: whoever
 //   creates a number that was there, late, reads the base and knows that it is void.
 // - The last number of a log stays: it tells where the log has ended, or goes on. A seal is never removed, for it is the last.
-// - Snapshots go when no checkpoint that stays names them; those of lately may be named by one that is being written.
+// - Snapshots go when no checkpoint that stays names them, and the base of their slot is so much younger than they are that
+//   whatever record may name them is in it.
 // - Of the records of a slot the newest stays. Those before it stay for a while: who has just read one is to find it.
 // - Ages are judged by one clock, the store's, and by the commits' own times.
 // Rejected: reference counts, and lists of what is needed (they have to be right at every moment, and are one more thing to
@@ -81,11 +82,13 @@ export function highestBase(spentTo: Seq, numbers: readonly Seq[]): Seq {
   return Math.min(spentTo, numbers.at(-1) ?? 1) as Seq;
 }
 
-/** The snapshots that no checkpoint names. */
+/** The snapshots of a slot that nobody needs. `named`: those that its checkpoints name; `base`: its base checkpoint. */
 export function oldSnapshots(
   snapshots: readonly Aged[],
   named: ReadonlySet<string>,
-  { now }: RetentionMoment,
+  base: Aged | undefined,
 ): readonly Aged[] {
-  return snapshots.filter(({ key, modifiedMs }) => !named.has(key) && modifiedMs <= now - SNAPSHOT_KEEP_MS);
+  if (base === undefined) return [];
+  const oldest = base.modifiedMs - SNAPSHOT_KEEP_MS;
+  return snapshots.filter(({ key, modifiedMs }) => !named.has(key) && modifiedMs <= oldest);
 }

@@ -5,14 +5,14 @@
 
 import { randomInt } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
-import { logKey, parseLogKey } from "../bucket/objectKeys.ts";
+import { logKey } from "../bucket/objectKeys.ts";
 import { pause } from "../bucket/retry.ts";
 import { decodeFooter, footerIn, locateFooter } from "../codec/objectReader.ts";
 import type { LogListing, LogObject } from "../core/runLog.ts";
 import { isFrondError } from "../errors.ts";
 import { BUCKET_INTENT_BYTES, FOOTER_READ_BYTES } from "../limits.ts";
 import type { RunId, Seq } from "../types.ts";
-import { listRunLog } from "./runObjects.ts";
+import { listBases, listRunLog } from "./runObjects.ts";
 
 /** What the hands work with. */
 export interface HandsOptions {
@@ -72,12 +72,7 @@ export class LogHands {
 
   base(): Promise<Seen<{ readonly saw: "base"; readonly base: Seq }>> {
     return this.#seen(async () => {
-      const { bucket, runId } = this.#o;
-      let base = 1 as Seq;
-      for (const { key } of await bucket.list(`log/${runId}/base-`)) {
-        const found = parseLogKey(runId, key);
-        if (found !== undefined && "base" in found && found.base > base) base = found.base;
-      }
+      const { base } = await listBases(this.#o.bucket, this.#o.runId);
       return { saw: "base", base };
     });
   }

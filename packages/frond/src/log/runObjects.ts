@@ -40,6 +40,19 @@ export async function listRunLog(bucket: Bucket, run: RunId): Promise<RunLog> {
   return { base, seqs: seqs.filter((seq) => seq >= base) };
 }
 
+/** The base of a run's log, and all that were ever raised and are still there. */
+export async function listBases(
+  bucket: Bucket,
+  run: RunId,
+): Promise<{ readonly base: Seq; readonly bases: readonly Seq[] }> {
+  const bases: Seq[] = [];
+  for (const { key } of await bucket.list(`${logPrefix(run)}base-`)) {
+    const found = parseLogKey(run, key);
+    if (found !== undefined && "base" in found) bases.push(found.base);
+  }
+  return { base: Math.max(1, ...bases) as Seq, bases };
+}
+
 /** What the object says it is; undefined when it is not there. Throws OBJECT_DAMAGED, OBJECT_NEWER. */
 export async function readHeader(bucket: Bucket, key: string): Promise<ObjectHeader | undefined> {
   const found = await bucket.get(key, { from: 0, bytes: OBJECT_HEADER_BYTES });

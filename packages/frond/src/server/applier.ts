@@ -73,7 +73,11 @@ export function entryAfter(before: CellEntry | undefined, record: DecodedCommit,
   const known = created === undefined ? before : undefined;
   const entry = {
     ...(known ?? newEntry(facts.address, slot, facts.pageSize)),
-    ...{ ...facts, epoch, txid, changedMs: time, dirty: false },
+    ...facts,
+    epoch,
+    txid,
+    changedMs: time,
+    dirty: false,
     deleted: last("created", "deleted")?.what === "deleted",
   };
   if (known === undefined) entry.createdMs = created === undefined || created.value === 0 ? time : created.value;

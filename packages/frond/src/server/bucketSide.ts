@@ -78,10 +78,19 @@ export class BucketSide implements Questions {
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
     for (const message of warnings) this.#tell({ news: "warn", fields: {}, message });
     const finishing: FinishOptions = {
-      ...{ bucket, unfinished, ttlMs, signal, own: own.runId },
+      bucket,
+      unfinished,
+      ttlMs,
+      signal,
+      own: own.runId,
       logFolder: path.join(this.#setup.directory, "log"),
       handsOf: (runId) => this.#handsOf(runId),
-      warn: (fields, message) => this.#tell({ news: "warn", fields, message }),
+      warn: (fields, message) =>
+        this.#tell({
+          news: "warn",
+          fields,
+          message,
+        }),
     };
     const { others, ...finished } = await finishRuns(finishing);
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
@@ -201,19 +210,37 @@ export class BucketSide implements Questions {
     const hands = this.#handsOf(own.runId);
     const bucket = this.#bucket as CountedBucket;
     const lease = new LeaseLoop({
-      ...{ bucket, hands, runId: own.runId, ttlMs, maxSyncMs, signal: this.#ending.signal },
+      bucket,
+      hands,
+      runId: own.runId,
+      ttlMs,
+      maxSyncMs,
+      signal: this.#ending.signal,
       nextSeq: () => upload.seq,
       mainSeen: () => this.#lookAtMain(),
       publish: (until) => {
         this.#numbers[NUMBER.believed] = until;
         this.#publishCounts();
       },
-      lapsed: (why) => this.#tell({ news: why === "sealed" ? "sealed" : "lapsed", why }),
+      lapsed: (why) =>
+        this.#tell({
+          news: why === "sealed" ? "sealed" : "lapsed",
+          why,
+        }),
       failed: (what, error) => this.#warnOnce(what, error),
     });
     const upload: Upload = new Upload({
-      ...{ hands, run: own.run, runId: own.runId, logFolder: path.join(directory, "log"), now: monotonicMs },
-      start: { seq: 1 as Seq, lsn: own.firstLsn, ttlMs, adopted: false },
+      hands,
+      run: own.run,
+      runId: own.runId,
+      logFolder: path.join(directory, "log"),
+      now: monotonicMs,
+      start: {
+        seq: 1 as Seq,
+        lsn: own.firstLsn,
+        ttlMs,
+        adopted: false,
+      },
       wallNow: Date.now,
       believed: () => lease.believed,
       onConfirmed: (lsn) => this.#confirmed(lsn),

@@ -12,7 +12,7 @@ import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../bucket/bucket.ts";
 import { checkpointKey } from "../bucket/objectKeys.ts";
-import { howToWrite, mostUrgent, type SlotChange } from "../core/checkpointing.ts";
+import { howToWrite, type LargeSizes, mostUrgent, type SlotChange } from "../core/checkpointing.ts";
 import { uncovered } from "../core/claiming.ts";
 import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, PACK_TURN_MS } from "../limits.ts";
 import { type CheckpointCell, writeCheckpoint } from "../store/checkpoint.ts";
@@ -38,6 +38,8 @@ export interface CheckpointsOptions {
   /** A folder for temporary files. */
   readonly folder: string;
   readonly retentionMs: number;
+  /** Which cells have snapshots; default: as core/checkpointing has it. */
+  readonly large?: LargeSizes;
   /** The time of day, in ms. */
   readonly now: () => number;
   /** Hears of what failed, and is tried again. */
@@ -124,7 +126,9 @@ export class Checkpoints {
       if (index.at.epoch === 0) return false;
       const cells: CheckpointCell[] = [];
       for (const cell of index.cells.values()) {
-        if (cell.entry.deleted && cell.entry.changedMs < now() - retentionMs) continue;
+        // One that has given ids is remembered for ever: they name nothing new.
+        const { deleted, lastId, changedMs } = cell.entry;
+        if (deleted && lastId === 0 && changedMs < now() - retentionMs) continue;
         cells.push(await this.#prepare(cell, run.runId));
       }
       const { at, lastMs } = index;
@@ -146,7 +150,7 @@ export class Checkpoints {
     const { entry, places, base } = cell;
     if (entry.deleted) return { entry, places: [], base: undefined };
     const deltaBytes = base && places.reduce((sum, { length }) => sum + length, 0);
-    const how = howToWrite({ bytes: entry.pageSize * entry.pageCount, deltaBytes });
+    const how = howToWrite({ bytes: entry.pageSize * entry.pageCount, deltaBytes }, this.#o.large);
     if (how === "delta") return { entry, places, base };
     const { bucket, claims } = this.#o;
     const all = await claims.indexes.placesOf(cell);

@@ -3,8 +3,9 @@
 // Rules.
 // - At most one in ten minutes, and so seldom that a day of them keeps below a number of requests: nothing depends on when.
 // - A base checkpoint counts when its end can be read: what is cut away because of it must be in it.
-// - Logs first, whose bases are raised before; then checkpoints in front of a slot's base; then snapshots that none of those
-//   that are left names; then the records of slots that were replaced.
+// - Checkpoints in front of a slot's base go first: so any checkpoint that is listed covers all that was ever cut of its slot.
+//   Then logs are cut, whose bases are raised before; then snapshots go that none of the checkpoints names; then the records
+//   of slots that were replaced.
 // - The time is the store's, as it stamped this node's own lease.
 
 import type { Bucket, Listed } from "../bucket/bucket.ts";
@@ -105,9 +106,15 @@ export class CleanUp {
     const cells = await this.#listCells();
     const bases = await this.#bases(cells, moment);
     const cleaning: LogCleaning = {
-      ...{ bucket, moment, bases, known: this.#known, signal, looks: CLEAN_UP_LOOKS },
+      bucket,
+      moment,
+      bases,
+      known: this.#known,
+      signal,
+      looks: CLEAN_UP_LOOKS,
       changed: (run) => indexes.packs.drop(run),
     };
+    const checkpoints = await this.#cleanCheckpoints(cells, bases);
     let logObjects = 0;
     for (const log of await listLogs(bucket, signal)) {
       try {
@@ -117,7 +124,7 @@ export class CleanUp {
         this.#o.failed(`cleaning up the log of run ${log.run}`, error);
       }
     }
-    const { checkpoints, snapshots } = await this.#cleanCells(cells, bases, moment);
+    const snapshots = await this.#cleanSnapshots(cells, bases);
     const records = await this.#cleanRecords(moment);
     return { logObjects, checkpoints, snapshots, records };
   }
@@ -179,36 +186,38 @@ export class CleanUp {
     }
   }
 
-  async #cleanCells(
-    { checkpoints, snapshots }: Cells,
-    bases: ReadonlyMap<Slot, ListedCheckpoint>,
-    moment: RetentionMoment,
-  ): Promise<Pick<CleanedUp, "checkpoints" | "snapshots">> {
-    const { bucket } = this.#o;
-    const { signal } = this.#ending;
-    const removed = { checkpoints: 0, snapshots: 0 };
+  /** Removes the checkpoints in front of the bases, also from what was listed. Tells how many. */
+  async #cleanCheckpoints({ checkpoints }: Cells, bases: ReadonlyMap<Slot, ListedCheckpoint>): Promise<number> {
+    let removed = 0;
     for (const [slot, all] of checkpoints) {
       const old = oldCheckpoints(all, bases.get(slot));
       if (old.length === 0) continue;
-      await bucket.delete(
-        old.map(({ key }) => key),
-        { signal },
-      );
+      await this.#delete(old);
       for (const { key } of old) this.#named.delete(key);
-      removed.checkpoints += old.length;
       checkpoints.set(slot, all.slice(old.length));
-    }
-    for (const [slot, all] of snapshots) {
-      const named = await this.#namedByAll(slot, checkpoints.get(slot) ?? []);
-      const old = named === undefined ? [] : oldSnapshots(all, named, moment);
-      if (old.length === 0) continue;
-      await bucket.delete(
-        old.map(({ key }) => key),
-        { signal },
-      );
-      removed.snapshots += old.length;
+      removed += old.length;
     }
     return removed;
+  }
+
+  async #cleanSnapshots(
+    { checkpoints, snapshots }: Cells,
+    bases: ReadonlyMap<Slot, ListedCheckpoint>,
+  ): Promise<number> {
+    let removed = 0;
+    for (const [slot, all] of snapshots) {
+      const named = await this.#namedByAll(slot, checkpoints.get(slot) ?? []);
+      const old = named === undefined ? [] : oldSnapshots(all, named, bases.get(slot));
+      await this.#delete(old);
+      removed += old.length;
+    }
+    return removed;
+  }
+
+  async #delete(objects: readonly { readonly key: string }[]): Promise<void> {
+    if (objects.length === 0) return;
+    const keys = objects.map(({ key }) => key);
+    await this.#o.bucket.delete(keys, { signal: this.#ending.signal });
   }
 
   /** The snapshots that a slot's checkpoints name; undefined: one of them does not tell. */
@@ -229,12 +238,7 @@ export class CleanUp {
       if (slot !== undefined) put(slots, slot, listed);
     }
     const old = [...slots.values()].flatMap((records) => oldRecords(records, moment));
-    if (old.length > 0) {
-      await this.#o.bucket.delete(
-        old.map(({ key }) => key),
-        { signal: this.#ending.signal },
-      );
-    }
+    await this.#delete(old);
     return old.length;
   }
 

@@ -87,8 +87,18 @@ async function finishLog({ logFolder, ttlMs }: FinishOptions, hands: LogHands, r
     const begin = await resume(hands, run);
     if (begin.do === "ended") return { seal: begin.seal, lsn: endOf(begin, run) };
     const upload = new Upload({
-      ...{ hands, logFolder, run: run.run, runId: run.runId, now: monotonicMs, wallNow: Date.now },
-      start: { seq: begin.seq, lsn: begin.lsn, ttlMs, adopted: true },
+      hands,
+      logFolder,
+      run: run.run,
+      runId: run.runId,
+      now: monotonicMs,
+      wallNow: Date.now,
+      start: {
+        seq: begin.seq,
+        lsn: begin.lsn,
+        ttlMs,
+        adopted: true,
+      },
       believed: () => false,
       onConfirmed: () => {},
     });
@@ -224,8 +234,14 @@ class StandIn {
     const { bucket, ttlMs } = this.#o;
     const now = Date.now();
     const lease: LeaseDocument = {
-      ...{ run: this.#run, counter: this.#counter++, ttlMs, startedMs: now, writtenMs: now },
-      ...{ host: "", pid: process.pid, version: VERSION },
+      run: this.#run,
+      counter: this.#counter++,
+      ttlMs,
+      startedMs: now,
+      writtenMs: now,
+      host: "",
+      pid: process.pid,
+      version: VERSION,
     };
     // A failure is what the next one is for.
     const put = bucket.put(leaseKey(this.#run), encodeDocument(lease), { deadlineMs: ttlMs, tries: 1 }).catch(() => {});

@@ -143,8 +143,19 @@ export class Keeper implements SlotDoor {
     const { bucket, directory, cluster, probe, own, unfinished, adopted, seals } = options;
     const { ttlMs, retentionMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
-      ...{ bucket, directory, cluster, probe, own, unfinished, adopted, seals },
-      ...{ ttlMs, retentionMs, appVersion, maxSyncMs, numbers },
+      bucket,
+      directory,
+      cluster,
+      probe,
+      own,
+      unfinished,
+      adopted,
+      seals,
+      ttlMs,
+      retentionMs,
+      appVersion,
+      maxSyncMs,
+      numbers,
     };
     const worker = new Worker(new URL(`./bucketThread${EXTENSION}`, import.meta.url), {
       workerData: setup,

@@ -97,8 +97,14 @@ export class LeaseLoop {
   async #put(counter: number): Promise<boolean> {
     const { bucket, runId, ttlMs, signal, failed } = this.#o;
     const document: LeaseDocument = {
-      ...{ run: runId, counter, ttlMs, startedMs: this.#startedMs, writtenMs: Date.now() },
-      ...{ host: os.hostname(), pid: process.pid, version: VERSION },
+      run: runId,
+      counter,
+      ttlMs,
+      startedMs: this.#startedMs,
+      writtenMs: Date.now(),
+      host: os.hostname(),
+      pid: process.pid,
+      version: VERSION,
     };
     try {
       await bucket.put(leaseKey(runId), encodeDocument(document), { signal, deadlineMs: ttlMs, tries: 1 });

@@ -8,8 +8,16 @@
 // - Packs go with the segments that they hold: with them one goes back through few objects.
 
 import type { Bucket, Listed } from "../bucket/bucket.ts";
-import { baseKey, LOG_PREFIX, logKey, PACK_PREFIX, packKey, parseLogKey, runOfKey } from "../bucket/objectKeys.ts";
-import { parsePackKey } from "../bucket/objectKeys.ts";
+import {
+  baseKey,
+  LOG_PREFIX,
+  logKey,
+  PACK_PREFIX,
+  packKey,
+  parseLogKey,
+  runOfKey,
+  parsePackKey,
+} from "../bucket/objectKeys.ts";
 import type { Covered } from "../core/claiming.ts";
 import { highestBase, isSpent, type LogContent, type RetentionMoment } from "../core/retention.ts";
 import { FrondError } from "../errors.ts";

@@ -12,6 +12,7 @@ import type { FetchContext, StopService } from "../cell/app.ts";
 import { Committer } from "../cell/commit.ts";
 import type { SocketGate } from "../cell/socketEnd.ts";
 import { SocketRegistry } from "../cell/sockets.ts";
+import type { CellTools } from "../cell/past.ts";
 import type { Get } from "../cell/stub.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { FrondError } from "../errors.ts";
@@ -42,6 +43,7 @@ import type { NodeControl } from "./nodeControl.ts";
 import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.ts";
 import { urlInside } from "./openKeeper.ts";
 import type { Recovered } from "./recover.ts";
+import { cellToolsOf } from "./past.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
 import { Strikes } from "./strikes.ts";
 import { LogTrimmer } from "./trim.ts";
@@ -50,11 +52,29 @@ import { Upgrades } from "./upgrade.ts";
 /** What `fetch` gets beside the request; what few ask for is found when it is asked for. */
 class RequestContext implements FetchContext {
   readonly get: Get;
+  readonly #tools: CellTools;
   readonly #info: { readonly remoteAddress: string };
 
-  constructor(get: Get, info: { readonly remoteAddress: string }) {
+  constructor(get: Get, tools: CellTools, info: { readonly remoteAddress: string }) {
     this.get = get;
+    this.#tools = tools;
     this.#info = info;
+  }
+
+  get history(): CellTools["history"] {
+    return this.#tools.history;
+  }
+
+  get past(): CellTools["past"] {
+    return this.#tools.past;
+  }
+
+  get restore(): CellTools["restore"] {
+    return this.#tools.restore;
+  }
+
+  get export(): CellTools["export"] {
+    return this.#tools.export;
   }
 
   get remoteAddress(): string {
@@ -90,6 +110,7 @@ export class Node {
   readonly ledger: Ledger;
   readonly alarms: Alarms;
   readonly #gate: Gate;
+  readonly #tools: CellTools;
   /** What a client can make happen is told here; what ends or begins the node, and the app itself, writes as it likes. */
   readonly #log: Told;
   #stopService: StopService | void = undefined;
@@ -172,6 +193,7 @@ export class Node {
     this.alarms = new Alarms({ app, ledger: this.ledger, clock: this.clock, events, log: steady });
     committer.onAlarm = (entry) => this.alarms.changed(entry);
     this.control = controlOf(this);
+    this.#tools = cellToolsOf(this);
     keeper?.attach({
       commitLog: this.commitLog,
       learned: (entries) => entries.forEach((entry) => this.alarms.changed(entry)),
@@ -226,7 +248,7 @@ export class Node {
     info.audience = session;
     let response: Response | Promise<Response>;
     try {
-      response = fetch(request, new RequestContext(this.host.stubs.getFor(session), info));
+      response = fetch(request, new RequestContext(this.host.stubs.getFor(session), this.#tools, info));
     } catch (error) {
       // Not thrown on at once: a failure tells something too.
       response = Promise.reject(error);
@@ -261,7 +283,7 @@ export class Node {
   async startServices(): Promise<void> {
     const { app, log, dataDirectory } = this.options;
     const get = gatedGet(app, this.host.calls, this.#gate);
-    this.#stopService = await app.definition.start?.({ get, log, dataDirectory });
+    this.#stopService = await app.definition.start?.({ get, log, dataDirectory, ...this.#tools });
     if (this.#stopping === undefined) this.alarms.start();
     void this.keeper?.openAll();
   }

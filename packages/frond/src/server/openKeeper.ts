@@ -54,11 +54,25 @@ export async function openKeeper(
   const slots = new SlotTable();
   for (const row of catalog.slots()) slots.load(row.slot, row);
   const keeper = await Keeper.start({
-    ...{ bucket: spec, directory: dataDirectory, cluster: known?.cluster, unfinished, adopted },
-    ...{ ttlMs, retentionMs, maxSyncMs },
+    bucket: spec,
+    directory: dataDirectory,
+    cluster: known?.cluster,
+    unfinished,
+    adopted,
+    ttlMs,
+    retentionMs,
+    maxSyncMs,
     probe: probeOf(dataDirectory, spec, known),
-    ...{ catalog, slots, log, appVersion: VERSION, seals: sealsOf(catalog) },
-    own: { run, runId: recovered.runId.toString("hex") as RunId, firstLsn: 0 as Lsn },
+    catalog,
+    slots,
+    log,
+    appVersion: VERSION,
+    seals: sealsOf(catalog),
+    own: {
+      run,
+      runId: recovered.runId.toString("hex") as RunId,
+      firstLsn: 0 as Lsn,
+    },
   });
   try {
     const { cluster, finished, lost } = keeper.started;

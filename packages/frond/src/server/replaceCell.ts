@@ -102,14 +102,14 @@ export async function replaceCell(
     const base = isLarge ? host.committer.nextPosition(slot) : undefined;
     const pages = isLarge ? noPages(pageSize) : pagesOf(database, pageSize, pageCount);
     const content = { pageSize, pageCount, alarms, lastId, pages, base };
-    const write = (): void => {
+    const log = (): void => {
       const { epoch, txid } = host.committer.replace(address, slot, ledger.find(address), content);
       replaced = { before, now: { epoch, txid } };
     };
-    if (base === undefined) return { write };
+    if (base === undefined) return { write: log };
     const createdMs = before === undefined ? Date.now() : (entry?.createdMs ?? 0);
     const known = { ...newEntry(address, slot, pageSize), ...base, ...alarms, lastId, pageCount, createdMs };
-    return { write, stage: stageOf(node, { ...known, changedMs: Date.now() }, database) };
+    return { write: log, stage: stageOf(node, { ...known, changedMs: Date.now() }, database) };
   });
   await host.allTold();
   node.strikes.forget(address);

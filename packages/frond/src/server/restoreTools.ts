@@ -111,7 +111,15 @@ function addressOf(node: Node, text: string): Address {
 function keeperOf({ keeper, options }: Node): Keeper {
   if (keeper !== undefined) return keeper;
   const what = `${options.dataDirectory} has no bucket yet, and so no history that can be gone back to`;
-  throw new FrondError("BAD_OPTION", `${what}; it gets one when frond start serves it`);
+  throw new FrondError("NO_BUCKET", `${what}; it gets one when frond start serves it`);
+}
+
+/** Lets `work` have a file of the cell as it was, which is gone afterwards. Throws CELL_MISSING, HISTORY_GONE. */
+export function cellFileAt<T>(node: Node, address: Address, at: Moment, work: (file: string) => T): Promise<T> {
+  return withFile(node, async (file) => {
+    await keeperOf(node).restore(address, limitOf(at), file);
+    return work(file);
+  });
 }
 
 async function withFile<T>({ options }: Node, work: (file: string) => Promise<T>): Promise<T> {

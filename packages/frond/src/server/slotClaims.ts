@@ -156,8 +156,16 @@ export class SlotClaims {
     const txid = index === undefined ? knows.txid : index.at.txid;
     const covered = newest && (await this.#coveredFor(slot, newest.sources.length));
     const record = planSlotClaim({
-      ...{ newest, seal, covered, txid, run: own.runId, from: own.nextSeq },
-      adopted: { epoch: knows.epoch, sources: past },
+      newest,
+      seal,
+      covered,
+      txid,
+      run: own.runId,
+      from: own.nextSeq,
+      adopted: {
+        epoch: knows.epoch,
+        sources: past,
+      },
     });
     if (!(await this.#create(slot, record))) return undefined;
     this.#own(slot, record);

@@ -140,10 +140,11 @@ export class SlotHistories {
     this.#checkBegin(slot, all.at(-1), begins);
     const usable = all.filter((checkpoint) => begins === undefined || coversAsMuch(checkpoint, begins));
     const checkpoint = await this.#lastBefore(usable, limit);
-    if (checkpoint === undefined && begins !== undefined) {
-      throw new FrondError("HISTORY_GONE", `what slot ${slot} was at that moment is not kept any more`);
-    }
-    return this.indexes.readUpTo(slot, { checkpoint, sources: uncovered(ranges, checkpoint) }, limit);
+    if (checkpoint === undefined && begins !== undefined) throw gone(slot);
+    const index = await this.indexes.readUpTo(slot, { checkpoint, sources: uncovered(ranges, checkpoint) }, limit);
+    // Nothing at all is left of what the first checkpoint was made of.
+    if (checkpoint === undefined && all.length > 0 && index.at.epoch === 0 && !index.ended) throw gone(slot);
+    return index;
   }
 
   /** The newest checkpoint that holds nothing behind the limit. */
@@ -174,6 +175,10 @@ export class SlotHistories {
     const what = `the history of slot ${slot} in ${this.#bucket.url} begins with a checkpoint that is gone`;
     throw new FrondError("OBJECT_DAMAGED", `${what}: ${checkpointPrefix(slot)}, epoch ${begins.epoch} or later`);
   }
+}
+
+function gone(slot: Slot): FrondError {
+  return new FrondError("HISTORY_GONE", `what slot ${slot} was at that moment is not kept any more`);
 }
 
 /** Somebody else serves the slot. */

@@ -40,6 +40,8 @@ export class SlotIndex {
   lastMs = 0;
   /** Places that it holds. Count. */
   places = 0;
+  /** A commit was not the next one of the slot: something lay in between. Merged records have gaps by nature. */
+  hasGap = false;
   /** The first record behind the limit was met: nothing of what follows counts, for a history is cut once. */
   ended = false;
 
@@ -56,6 +58,7 @@ export class SlotIndex {
       if (item.slot !== this.slot) continue;
       const head = item.head();
       if (head.epoch > through) continue;
+      this.hasGap ||= head.txid !== this.at.txid + (head.type === "claim" ? 0 : 1);
       this.ended ||= isBehind(limit, head);
       if (this.ended) return;
       this.lastMs = Math.max(this.lastMs, head.time);

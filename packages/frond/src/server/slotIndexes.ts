@@ -13,10 +13,10 @@ import { FrondError } from "../errors.ts";
 import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES, SLOT_READ_TRIES } from "../limits.ts";
 import { cover, type Part } from "../log/cover.ts";
 import { checkIs } from "../log/objectRecords.ts";
-import { readFooter } from "../log/runObjects.ts";
+import { listBases, readFooter } from "../log/runObjects.ts";
 import type { RecordPlace } from "../store/fetch.ts";
 import { snapshotKeyOf } from "../store/snapshot.ts";
-import type { Epoch, Seq, Slot } from "../types.ts";
+import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import { RunPacks } from "./runPacks.ts";
 import { type HistoryLimit, type IndexedCell, isBehind, SlotIndex } from "./slotIndex.ts";
 
@@ -45,6 +45,8 @@ export class SlotIndexes {
   /** The last used last. */
   readonly #indexes = new Map<Slot, SlotIndex>();
   readonly #footers = new Map<string, Footer>();
+  /** Of runs whose logs were cleaned up, as far as it was noticed: numbers below hold nothing that a slot needs. */
+  readonly #bases = new Map<RunId, Seq>();
   readonly #reading = new Map<string, Promise<Footer | undefined>>();
   #places = 0;
   #records = 0;
@@ -71,12 +73,26 @@ export class SlotIndexes {
     return this.#readAll(slot, history, limit);
   }
 
-  /** Packs that are gone were merged into larger ones meanwhile: then it begins anew. */
+  /**
+   * Packs that are gone were merged into larger ones meanwhile, and segments were cleaned up: then it begins anew, and passes
+   * over what is below the bases of the logs. A checkpoint that is there covers all that was ever cut. Without one nothing of
+   * the slot may have been: commit by commit, without packs, it is seen whether something is missing.
+   */
   async #readAll(slot: Slot, history: SlotHistory, limit: HistoryLimit | undefined): Promise<SlotIndex> {
     for (let tries = 1; ; tries++) {
       const index = new SlotIndex(slot);
-      const gone = await this.#apply(index, history, limit);
-      if (gone === undefined) return index;
+      const sources = history.sources.map((range) => this.#uncut(range));
+      const isCut = sources.some(({ from }, i) => from > (history.sources[i] as LogRange).from);
+      const isWhole = history.checkpoint !== undefined || !isCut;
+      const gone = await this.#apply(index, { ...history, sources }, limit, isWhole);
+      if (gone === undefined && (isWhole || !index.hasGap)) return index;
+      if (gone === undefined) {
+        const code = limit === undefined ? "OBJECT_DAMAGED" : "HISTORY_GONE";
+        throw new FrondError(
+          code,
+          `of the history of slot ${slot} in ${this.#bucket.url} something is not kept any more`,
+        );
+      }
       if (tries === SLOT_READ_TRIES) {
         throw new FrondError(
           "OBJECT_DAMAGED",
@@ -84,7 +100,18 @@ export class SlotIndexes {
         );
       }
       for (const { run } of history.sources) this.packs.drop(run);
+      await Promise.all(history.sources.map(({ run }) => this.#findBase(run)));
     }
+  }
+
+  #uncut(range: LogRange): LogRange {
+    const base = this.#bases.get(range.run) ?? range.from;
+    return base > range.from ? { ...range, from: base } : range;
+  }
+
+  async #findBase(run: RunId): Promise<void> {
+    const { base } = await listBases(this.#bucket, run);
+    if (base > 1) this.#bases.set(run, base);
   }
 
   /** What is held of a slot was found wrong: it is read anew when it is needed again, and so is what lies where. */
@@ -94,25 +121,29 @@ export class SlotIndexes {
   }
 
   /** The key of an object that should be there and is not; undefined: all went well. */
-  async #apply(index: SlotIndex, history: SlotHistory, limit: HistoryLimit | undefined): Promise<string | undefined> {
-    const { checkpoint, sources } = history;
+  async #apply(
+    index: SlotIndex,
+    { checkpoint, sources }: SlotHistory,
+    limit: HistoryLimit | undefined,
+    usePacks: boolean,
+  ): Promise<string | undefined> {
     if (checkpoint !== undefined) {
       const footer = await this.checkpoint(checkpoint);
       if (footer === undefined) return checkpoint.key;
       index.apply(checkpoint.key, footer);
     }
-    if (limit === undefined) return this.#applySources(index, sources);
+    if (limit === undefined) return this.#applySources(index, sources, usePacks);
     for (const range of sources) {
-      const gone = await this.#applyRange(index, range, limit);
+      const gone = await this.#applyRange(index, range, limit, usePacks);
       if (gone !== undefined || index.ended) return gone;
     }
     return undefined;
   }
 
-  async #applySources(index: SlotIndex, sources: readonly LogRange[]): Promise<string | undefined> {
+  async #applySources(index: SlotIndex, sources: readonly LogRange[], usePacks: boolean): Promise<string | undefined> {
     const parts: (Part & { readonly epoch: Epoch })[] = [];
     const ranges = sources.filter(({ from, to }) => from < to);
-    const packs = await Promise.all(ranges.map(({ run }) => this.packs.of(run)));
+    const packs = await Promise.all(ranges.map(({ run }) => (usePacks ? this.packs.of(run) : [])));
     for (const [i, range] of ranges.entries()) {
       const { run, epoch } = range;
       for (const part of cover(run, packs[i] ?? [], range)) parts.push({ ...part, epoch });
@@ -130,9 +161,14 @@ export class SlotIndexes {
   }
 
   /** One object after the other: of a pack that reaches behind the limit nobody knows how its cells stood there. */
-  async #applyRange(index: SlotIndex, range: LogRange, limit: HistoryLimit): Promise<string | undefined> {
+  async #applyRange(
+    index: SlotIndex,
+    range: LogRange,
+    limit: HistoryLimit,
+    usePacks: boolean,
+  ): Promise<string | undefined> {
     const { run, epoch, to } = range;
-    const all = range.from < to ? await this.packs.of(run) : [];
+    const all = usePacks && range.from < to ? await this.packs.of(run) : [];
     for (let from = range.from, packs = all; from < to && !index.ended;) {
       const [part] = cover(run, packs, { from, to }) as [Part, ...Part[]];
       const footer = await this.#footer(part);

@@ -3,7 +3,7 @@
 // Rule: every question is answered once, by a value or an error, and an error arrives as what it was: a FrondError with its
 // code. When the thread ends, whoever still waits is told so.
 
-import { type MessagePort, type Worker } from "node:worker_threads";
+import type { MessagePort, Worker } from "node:worker_threads";
 import { FrondError, isFrondError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 

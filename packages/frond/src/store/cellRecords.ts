@@ -64,7 +64,10 @@ function record(
   const image = { walSalt1: 0, walSalt2: 0, walEnd: 0, previous: 0 as LogPlace };
   const cell = { ...image, address, addressBytes: Buffer.from(address), pageCount, pages: set };
   const commit: CommitRecord = {
-    ...{ slot, epoch, txid, time: changedMs },
+    slot,
+    epoch,
+    txid,
+    time: changedMs,
     cells: [first ? { ...cell, base } : cell],
     changes: first ? changesOf(entry) : [],
   };

@@ -79,7 +79,10 @@ async function* checkpointChunks(
 ): AsyncGenerator<Buffer, void, void> {
   const { runId, breathe, signal } = options;
   const writer = new ObjectWriter({
-    ...{ kind: "checkpoint", runId, number: plan.seq, createdMs: plan.lastMs },
+    kind: "checkpoint",
+    runId,
+    number: plan.seq,
+    createdMs: plan.lastMs,
     intent: intentOf(key),
   });
   writer.add(claimOf(plan, runId));

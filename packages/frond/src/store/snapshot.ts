@@ -91,7 +91,10 @@ async function* snapshotChunks(
   { runId, breathe }: Pick<WriteOptions, "runId" | "breathe">,
 ): AsyncGenerator<Buffer, void, void> {
   const writer = new ObjectWriter({
-    ...{ kind: "snapshot", runId, number: entry.txid, createdMs: entry.changedMs },
+    kind: "snapshot",
+    runId,
+    number: entry.txid,
+    createdMs: entry.changedMs,
     intent: intentOf(key),
   });
   for (const record of cellRecords(entry, source)) {

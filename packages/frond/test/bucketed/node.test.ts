@@ -100,15 +100,15 @@ test("a log that somebody else has sealed ends the node; its end is kept in lost
   const back = await openIn(disk, cells, { bucket: { url: `dir:${bucket}` }, ttlMs: TTL });
   expect(await back.get(Note, "a").all()).toEqual(["kept", "of the second"]);
   expect(back.lines.join("\n")).toMatch(/lost to their cells, and kept in lost\+found/);
-  const [report] = fs.readdirSync(path.join(disk, "lost+found")).filter((name) => name.endsWith(".json"));
+  const report = fs.readdirSync(path.join(disk, "lost+found")).find((name) => name.endsWith(".json"));
   const told = JSON.parse(fs.readFileSync(path.join(disk, "lost+found", report as string), "utf8")) as object;
   expect(told).toMatchObject({ commits: [{ cells: ["note/a"] }] });
 });
 
 test("slots that are opened one after the other do not keep the lease from being renewed", async () => {
   const { node, get, lines } = await onNewDisk(path.join(temporaryDirectory(), "bucket"));
-  const until = performance.now() + 2 * TTL;
-  for (let i = 0; performance.now() < until; i++) await get(Note, `n${i}`).all();
+  const end = performance.now() + 2 * TTL;
+  for (let i = 0; performance.now() < end; i++) await get(Note, `n${i}`).all();
   expect(node.state()).toEqual({ ready: true });
   expect(lines.filter((line) => line.includes("lapsed"))).toEqual([]);
 });

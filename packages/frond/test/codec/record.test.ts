@@ -296,9 +296,9 @@ describe("what each field may hold", () => {
   });
 
   test("unknown sections that may be skipped are skipped, with their odd lengths", () => {
-    const base = commitBytes(sampleCommit());
+    const plain = commitBytes(sampleCommit());
     const extra = Buffer.from([200, 0, 0, 0, 5, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0]);
-    const bytes = Buffer.concat([base.subarray(0, FIRST_SECTION), extra, base.subarray(FIRST_SECTION)]);
+    const bytes = Buffer.concat([plain.subarray(0, FIRST_SECTION), extra, plain.subarray(FIRST_SECTION)]);
     bytes.writeUInt32LE(bytes.length, RECORD_HEADER.length);
     bytes.writeUInt32LE(5, RECORD_HEADER.sections);
     const decoded = decodeAll(forged(bytes, () => {}));

@@ -82,8 +82,15 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       return { epoch: 1, txid: 2, timeMs: 3, bytes: statSync(file).size };
     },
     restoreInto: async (_address, at) => ({
-      ...{ epoch: 1, txid: 2, timeMs: "atMs" in at ? at.atMs : 0, bytes: 4, missingFiles: 0 },
-      now: { epoch: 5, txid: 6 },
+      epoch: 1,
+      txid: 2,
+      timeMs: "atMs" in at ? at.atMs : 0,
+      bytes: 4,
+      missingFiles: 0,
+      now: {
+        epoch: 5,
+        txid: 6,
+      },
     }),
     previewRestore: async () => ({ epoch: 1, txid: 2, timeMs: 3, bytes: 4, tables: [] }),
     importFrom: async (address, file, replace) => {
