@@ -11,7 +11,7 @@ import { LOCAL_LOG_BYTES } from "../limits.ts";
 import { type LogFileEntry, listLogFiles } from "../log/files.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog } from "../store/catalog.ts";
-import type { Lsn, RunNumber } from "../types.ts";
+import type { Lsn } from "../types.ts";
 
 /** Removes log files that are not needed any more. One per node with a bucket. */
 export class LogTrimmer {
@@ -19,17 +19,14 @@ export class LogTrimmer {
   readonly #catalog: Catalog;
   readonly #log: CommitLog;
   readonly #keep: number;
-  /** Where files of the runs of this process end, once they were left. */
+  /** Where files of the present run end, once they were left. */
   readonly #ends = new Map<number, Lsn>();
-  /** Earlier runs, whose log is in the bucket. */
-  readonly #before: RunNumber;
 
   constructor(directory: string, catalog: Catalog, log: CommitLog, keep: number = LOCAL_LOG_BYTES) {
     this.#folder = path.join(directory, "log");
     this.#catalog = catalog;
     this.#log = log;
     this.#keep = keep;
-    this.#before = log.run;
   }
 
   /** The log goes on in a further file: what was appended so far stands in those before. */
@@ -59,7 +56,8 @@ export class LogTrimmer {
 
   #mayGo({ number, run }: LogFileEntry): boolean {
     if (number >= this.#catalog.coveredFile) return false;
-    if (run < this.#before) return true;
+    // A run begins when the log of the one before is in the bucket.
+    if (run < this.#log.run) return true;
     const end = this.#ends.get(number);
     return end !== undefined && end <= this.#log.confirmed;
   }
