@@ -9,7 +9,15 @@ import path from "node:path";
 import { DURABILITIES } from "../cell/watermarks.ts";
 import { FrondError } from "../errors.ts";
 import { type Encryption, parseBucketUrl } from "../bucket/open.ts";
-import { MAX_SYNC_MS, LEASE_TTL_MS, MIN_SYNC_MS, MIN_TTL_MS } from "../limits.ts";
+import {
+  LEASE_TTL_MS,
+  MAX_RETENTION_MS,
+  MAX_SYNC_MS,
+  MIN_RETENTION_MS,
+  MIN_SYNC_MS,
+  MIN_TTL_MS,
+  RETENTION_MS,
+} from "../limits.ts";
 import type { BucketSpec } from "../server/bucketTalk.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
 import { parseTrustProxy } from "../server/proxy.ts";
@@ -195,6 +203,23 @@ export function parseTtl(value: string): number {
   const ms = /^\d{1,9}$/.test(value) ? Number(value) : -1;
   if (ms >= MIN_TTL_MS) return ms;
   throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not a whole number of ms from ${MIN_TTL_MS}`);
+}
+
+export const retentionOption = (): Option =>
+  new Option("--retention <time>", "how far back cells can be restored, as in 7d, 12h or 30m; older history is removed")
+    .default(RETENTION_MS, "7d")
+    .argParser(checked(parseRetention));
+
+const DAY_MS = 24 * 3600_000;
+const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3600_000, d: DAY_MS };
+
+/** A time of days, hours or minutes, in ms. Throws BAD_OPTION. */
+export function parseRetention(value: string): number {
+  const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(value) ?? [];
+  const ms = Number(count) * (UNITS_MS[unit ?? ""] ?? NaN);
+  if (ms >= MIN_RETENTION_MS && ms <= MAX_RETENTION_MS) return ms;
+  const range = `from ${MIN_RETENTION_MS / 60_000}m to ${MAX_RETENTION_MS / DAY_MS}d`;
+  throw new FrondError("BAD_OPTION", `${JSON.stringify(value)} is not a time ${range}, as in 7d, 12h or 30m`);
 }
 
 export const logLevelOption = (fallback: string): Option =>

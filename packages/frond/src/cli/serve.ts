@@ -35,6 +35,8 @@ import type { BucketFlags, Listen } from "./options.ts";
 /** The options of `frond start`, checked. */
 export interface ServeOptions extends BucketFlags {
   readonly ttlMs: number;
+  /** In ms. */
+  readonly retention: number;
   readonly data?: string;
   readonly listen?: Listen;
   readonly durability: Durability;
@@ -88,7 +90,7 @@ class Running {
     useLightGlobals();
     const app = await loadApp(file);
     const dataDirectory = path.resolve(options.data ?? (process.env["FROND_DATA"] || START_DATA));
-    const { durability, maxSyncMs, ttlMs } = options;
+    const { durability, maxSyncMs, ttlMs, retention } = options;
     const bucket = bucketFrom(options) ?? "as before";
     const listen = options.listen ?? listenFromEnvironment(process.env);
     // Before anything is made on disk: a start that cannot listen must not leave a data directory behind.
@@ -101,6 +103,7 @@ class Running {
       maxSyncMs,
       bucket,
       ttlMs,
+      retentionMs: retention,
       log,
       dev: process.env[DEV_VARIABLE] !== undefined,
     });

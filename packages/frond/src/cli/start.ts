@@ -13,6 +13,7 @@ import {
   logLevelOption,
   maxSyncOption,
   trustProxyOption,
+  retentionOption,
   ttlOption,
 } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
@@ -52,6 +53,7 @@ export function addStart(program: Command): void {
     .addOption(listenOption())
     .addOption(durabilityOption())
     .addOption(ttlOption())
+    .addOption(retentionOption())
     .addOption(trustProxyOption())
     .addOption(maxSyncOption())
     .addOption(logLevelOption("info"))

@@ -47,7 +47,7 @@ export interface BucketSetup {
   /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */
   readonly seals: ReadonlyMap<RunId, Seq>;
   readonly ttlMs: number;
-  /** How far back one can go, in ms: what is needed for it stays in the bucket. */
+  /** How far back one can go, in ms: what is needed for it stays in the bucket. Infinity: everything stays. */
   readonly retentionMs: number;
   readonly appVersion: string;
   readonly numbers: SharedArrayBuffer;
@@ -149,8 +149,6 @@ export type BucketNews =
   | { readonly news: "failed"; readonly why: string }
   /** Somebody else has ended the log of the run. */
   | { readonly news: "sealed"; readonly why: string }
-  /** More of the log waits for the bucket than may; or no more. */
-  | { readonly news: "queue"; readonly refuse: boolean }
   | { readonly news: "warn"; readonly fields: object; readonly message: string };
 
 export type QuestionName = keyof BucketQuestions;

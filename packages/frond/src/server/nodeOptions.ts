@@ -40,7 +40,7 @@ export interface NodeOptions {
   readonly localLogBytes?: number | undefined;
   /** How long others wait after a sign of life of this node, in ms. */
   readonly ttlMs?: number;
-  /** How far back cells can be restored from the bucket, in ms; default RETENTION_MS. */
+  /** How far back one can go in the bucket, in ms: what is older leaves it. Default: everything stays. */
   readonly retentionMs?: number;
   /** For tests of the level `bucket`: positions are confirmed by them alone. */
   readonly bucketLog?: boolean;

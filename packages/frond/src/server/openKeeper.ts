@@ -7,7 +7,7 @@
 import path from "node:path";
 import { SlotTable } from "../core/slots.ts";
 import { FrondError } from "../errors.ts";
-import { LEASE_TTL_MS, RETENTION_MS } from "../limits.ts";
+import { LEASE_TTL_MS } from "../limits.ts";
 import { listLogFiles } from "../log/files.ts";
 import { scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
@@ -46,7 +46,7 @@ export async function openKeeper(
   catalog: Catalog,
   recovered: Recovered,
 ): Promise<{ keeper: Keeper; recovered: Recovered }> {
-  const { dataDirectory, ttlMs = LEASE_TTL_MS, retentionMs = RETENTION_MS, maxSyncMs = 0, log } = options;
+  const { dataDirectory, ttlMs = LEASE_TTL_MS, retentionMs = Infinity, maxSyncMs = 0, log } = options;
   const known = frozenBucket(dataDirectory);
   const { run } = recovered;
   const unfinished = unfinishedRuns(dataDirectory, catalog, run);
