@@ -10,7 +10,6 @@ import { setImmediate as nextTurn, setTimeout as sleepFor } from "node:timers/pr
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
-import { UploadLimit } from "../core/flushRule.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
@@ -50,8 +49,6 @@ export class BucketSide implements Questions {
   readonly #tell: (news: BucketNews) => void;
   readonly #numbers: Float64Array;
   readonly #ending = new AbortController();
-  readonly #limit = new UploadLimit();
-  #refuses = false;
   #bucket: CountedBucket | undefined;
   #claims: SlotClaims | undefined;
   #compaction: Compaction | undefined;
@@ -262,7 +259,6 @@ export class BucketSide implements Questions {
         const durable = numbers[NUMBER.durable] as Lsn;
         const wanted = numbers[NUMBER.wanted] as Lsn;
         const inMs = await run.upload.step(durable, wanted);
-        this.#checkQueue(run.upload);
         if (run.upload.end !== undefined) {
           if (!run.ending) this.#tell({ news: "sealed", why: "somebody else has sealed the log of this run" });
           return;
@@ -306,6 +302,7 @@ export class BucketSide implements Questions {
 
   #confirmed(lsn: Lsn): void {
     this.#toldFailure = "";
+    this.#publishCounts();
     this.#tell({ news: "confirmed", lsn });
   }
 
@@ -324,13 +321,6 @@ export class BucketSide implements Questions {
     numbers[NUMBER.bytesDown] = counts.bytesDown;
     numbers[NUMBER.segments] = this.#segments + (upload?.segments ?? 0);
     if (upload !== undefined) numbers[NUMBER.uploaded] = upload.uploaded;
-  }
-
-  #checkQueue(upload: Upload): void {
-    const refuses = this.#limit.refuses((this.#numbers[NUMBER.durable] as number) - upload.uploaded);
-    if (refuses === this.#refuses) return;
-    this.#refuses = refuses;
-    this.#tell({ news: "queue", refuse: refuses });
   }
 
   #lookAtMain(): number {

@@ -10,6 +10,7 @@ import { url as debuggerUrl } from "node:inspector";
 import { Worker } from "node:worker_threads";
 import { slotOf } from "../address.ts";
 import { assert } from "../assert.ts";
+import { UploadLimit } from "../core/flushRule.ts";
 import type { SlotTable } from "../core/slots.ts";
 import { FrondError } from "../errors.ts";
 import { FINISH_GRACE_MS } from "../limits.ts";
@@ -54,6 +55,8 @@ export interface KeeperOptions {
   readonly retentionMs: number;
   readonly appVersion: string;
   readonly maxSyncMs: number;
+  /** Bytes that may wait for the bucket; default UPLOAD_QUEUE_BYTES. */
+  readonly queueBytes: number | undefined;
   readonly catalog: Catalog;
   readonly slots: SlotTable;
   readonly log: NodeLog;
@@ -110,6 +113,7 @@ export class Keeper implements SlotDoor {
   readonly #opening = new Map<Slot, Promise<void>>();
   /** Of the run that goes on. */
   #own: OwnRun;
+  readonly #limit: UploadLimit;
   /** More of the log waits for the bucket than may. */
   #refuses = false;
   #host: KeeperHost | undefined;
@@ -127,6 +131,7 @@ export class Keeper implements SlotDoor {
   private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
     this.#o = options;
     this.#own = options.own;
+    this.#limit = new UploadLimit(options.queueBytes);
     this.thread = worker;
     this.#numbers = numbers;
     const over = (error: Error): void => this.#told({ news: "failed", why: `the bucket thread: ${error.message}` });
@@ -391,8 +396,11 @@ export class Keeper implements SlotDoor {
     if (this.#costs.length > COSTS_KEPT) this.#costs.shift();
   }
 
+  /** Here and not where it is uploaded: a create that is not answered holds everything up there. */
   #look({ durable }: CommitLog): void {
-    this.#lag.look(performance.now(), durable, Math.min(durable, this.#numbers[NUMBER.uploaded] as number) as Lsn);
+    const uploaded = Math.min(durable, this.#numbers[NUMBER.uploaded] as number) as Lsn;
+    this.#refuses = this.#limit.refuses(durable - uploaded);
+    this.#lag.look(performance.now(), durable, uploaded);
   }
 
   #rouse(): void {
@@ -414,8 +422,7 @@ export class Keeper implements SlotDoor {
       if (this.believed) host.commitLog.confirm(news.lsn as Lsn);
       return;
     }
-    if (news.news === "queue") this.#refuses = news.refuse;
-    else host.runEnded(news.news, news.why);
+    host.runEnded(news.news, news.why);
   }
 
   #attached(): KeeperHost {

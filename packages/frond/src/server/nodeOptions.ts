@@ -38,6 +38,8 @@ export interface NodeOptions {
   readonly bucket?: BucketSpec | "as before";
   /** Log files that are in the bucket stay on the disk up to so many bytes; default LOCAL_LOG_BYTES. */
   readonly localLogBytes?: number | undefined;
+  /** Bytes of the log that may wait on the disk for the bucket; default UPLOAD_QUEUE_BYTES. */
+  readonly uploadQueueBytes?: number;
   /** How long others wait after a sign of life of this node, in ms. */
   readonly ttlMs?: number;
   /** How far back one can go in the bucket, in ms: what is older leaves it. Default: everything stays. */

@@ -42,7 +42,7 @@ export function bucketOf(directory: string, asked: NodeOptions["bucket"]): Bucke
 /** Opens the bucket. Throws what Keeper.start throws. Returns what the node begins with, which may know less than before. */
 export async function openKeeper(
   spec: BucketSpec,
-  options: Pick<NodeOptions, "dataDirectory" | "ttlMs" | "retentionMs" | "maxSyncMs" | "log">,
+  options: Pick<NodeOptions, "dataDirectory" | "ttlMs" | "retentionMs" | "maxSyncMs" | "uploadQueueBytes" | "log">,
   catalog: Catalog,
   recovered: Recovered,
 ): Promise<{ keeper: Keeper; recovered: Recovered }> {
@@ -62,6 +62,7 @@ export async function openKeeper(
     ttlMs,
     retentionMs,
     maxSyncMs,
+    queueBytes: options.uploadQueueBytes,
     probe: probeOf(dataDirectory, spec, known),
     catalog,
     slots,

@@ -58,7 +58,10 @@ const OFFLINE_LOG_FILE_BYTES = 256 * 1024;
 
 async function openLocked(
   lock: DirectoryLock,
-  options: Pick<NodeOptions, "dataDirectory" | "log" | "boot" | "bucket" | "ttlMs" | "retentionMs" | "maxSyncMs">,
+  options: Pick<
+    NodeOptions,
+    "dataDirectory" | "log" | "boot" | "bucket" | "ttlMs" | "retentionMs" | "maxSyncMs" | "uploadQueueBytes"
+  >,
   complete: (catalog: Catalog) => NodeOptions,
 ): Promise<Node> {
   let catalog: Catalog | undefined;

@@ -12,6 +12,9 @@ class Blob extends Cell {
   put(id: number, fill: number): void {
     this.sql`INSERT OR REPLACE INTO part VALUES (${id}, ${new Uint8Array(120_000).fill(fill)})`;
   }
+  count(): number {
+    return this.sql.one<{ n: number }>`SELECT count(*) AS n FROM part`.n;
+  }
 }
 
 const cells = { blob: Blob };
@@ -44,4 +47,33 @@ test("log files of a run that has lapsed go like all others", async () => {
   const files = listLogFiles(path.join(directory, "log"));
   expect(files.filter(({ run }) => run === 1)).toEqual([]);
   expect(files.reduce((sum, { path: file }) => sum + fs.statSync(file).size, 0)).toBeLessThan(1024 * 1024);
+});
+
+test("with a lease that outlasts an outage, writes are refused when too much waits for the bucket; reads go on, and so do writes when it is back", async () => {
+  const folder = path.join(temporaryDirectory(), "bucket");
+  const options = { bucket: { url: `dir:${folder}` }, ttlMs: 600_000, uploadQueueBytes: 1024 * 1024 };
+  const opened = await openIn(temporaryDirectory(), cells, options);
+  const { node, get } = opened;
+  await putMany(opened, 2);
+  fs.renameSync(folder, `${folder}-away`);
+  const refused = async (): Promise<unknown> => {
+    for (let i = 0; ; i++) {
+      try {
+        await get(Blob, "busy").put(i % 5, 2);
+      } catch (error) {
+        return error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  expect(await refused()).toMatchObject({ code: "OVERLOADED", retryable: true });
+  expect(node.state().ready).toBe(true);
+  expect(await get(Blob, "busy").count()).toBeGreaterThan(0);
+  fs.renameSync(`${folder}-away`, folder);
+  for (;;) {
+    const put = get(Blob, "busy").put(7, 7);
+    if ((await put.then(() => "went", () => "refused")) === "went") break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(node.commitLog.run).toBe(1);
 });
