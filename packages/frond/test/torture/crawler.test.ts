@@ -37,7 +37,8 @@ test("ten thousand visits leave nothing behind", { timeout: 240_000 }, async () 
 
   expect(filesIn(path.join(directory, "cells"))).toEqual([]);
   expect(listLogFiles(path.join(directory, "log"))).toEqual([]);
-  expect(filesIn(path.join(directory, "log"))).toEqual([]);
+  // The run's name, which every run has.
+  expect(filesIn(path.join(directory, "log")).filter((file) => path.basename(file) !== "id")).toEqual([]);
   const catalog = new DatabaseSync(path.join(directory, "catalog.db"));
   for (const table of ["cell", "slot"])
     expect(catalog.prepare(`SELECT count(*) AS n FROM ${table}`).get()).toEqual({ n: 0 });
