@@ -60,7 +60,10 @@ if (as !== undefined) {
     registerHooks({
       resolve(specifier, context, next) {
         const opens = specifier.endsWith("/bucket/open.ts") && /\/server\/[^/]+$/.test(context.parentURL ?? "");
-        return next(opens ? new URL("./bucketWithFaults.ts", FILE).href : specifier, context);
+        return next(
+          opens ? new URL(`./bucketWithFaults${FILE.slice(FILE.lastIndexOf("."))}`, FILE).href : specifier,
+          context,
+        );
       },
     });
   }
