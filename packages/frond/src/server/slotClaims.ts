@@ -175,9 +175,12 @@ export class SlotClaims {
 
   /** The run took the slot before, and the answer was lost on its way here. */
   async #again(newest: SlotDocument, own: OwnLog, knows: Question["knows"]): Promise<OpenedSlot> {
-    const { slot, epoch, before, covered } = newest;
+    const { slot, epoch, before, covered, sources } = newest;
     this.#own(slot, newest);
-    if (knows.epoch === before.epoch && knows.txid === before.txid) {
+    // As for a claim, what the directory knows is right if its own run was the owner before; here the sources tell.
+    const last = sources.at(-1);
+    const wasOwn = last !== undefined && last.run === knows.run && last.epoch === before.epoch;
+    if (wasOwn && knows.epoch === before.epoch && knows.txid === before.txid) {
       return { epoch, txid: before.txid, cells: undefined };
     }
     const checkpoint = await this.histories.newestCheckpoint(slot, covered);
