@@ -4,6 +4,7 @@
 // the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), or a method is, and then the real
 // thread is loaded into what was prepared.
 
+import path from "node:path";
 import { createRequire, registerHooks, syncBuiltinESMExports } from "node:module";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import type { FaultPlan } from "../bucket/faulty.ts";
@@ -61,7 +62,7 @@ if (as !== undefined) {
       resolve(specifier, context, next) {
         const opens = specifier.endsWith("/bucket/open.ts") && /\/server\/[^/]+$/.test(context.parentURL ?? "");
         return next(
-          opens ? new URL(`./bucketWithFaults${FILE.slice(FILE.lastIndexOf("."))}`, FILE).href : specifier,
+          opens ? new URL(`./bucketWithFaults${path.extname(FILE.pathname)}`, FILE).href : specifier,
           context,
         );
       },
