@@ -9,7 +9,7 @@ import { constants, crc32, zstdDecompressSync } from "node:zlib";
 import { assert } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { MAX_FOOTER_BYTES, MAX_RECORD_BYTES, SLOTS } from "../limits.ts";
-import type { Lsn, Slot } from "../types.ts";
+import type { Epoch, Lsn, Slot } from "../types.ts";
 import { Fields } from "./fields.ts";
 import {
   OBJECT_BLOCK,
@@ -82,6 +82,11 @@ export class Entry {
     this.at = at;
     this.length = length;
     this.headBytes = headBytes;
+  }
+
+  /** The epoch of the record, without decoding anything else. */
+  get epoch(): Epoch {
+    return Number(this.headBytes.readBigUInt64LE(RECORD_HEADER.epoch)) as Epoch;
   }
 
   /** The record without its pages, decoded anew at each call. Throws OBJECT_DAMAGED or OBJECT_NEWER. */

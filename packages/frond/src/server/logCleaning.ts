@@ -147,10 +147,7 @@ async function contentOf(cleaning: LogCleaning, part: Part): Promise<LogContent 
   if (footer === undefined || footer.kind === "seal") return undefined;
   checkIs(footer, { key, kind, run, number: from });
   const epochs = new Map<Slot, Epoch>();
-  for (const entry of footer.entries) {
-    const { epoch } = entry.head();
-    if (epoch > (epochs.get(entry.slot) ?? 0)) epochs.set(entry.slot, epoch);
-  }
+  for (const { slot, epoch } of footer.entries) if (epoch > (epochs.get(slot) ?? 0)) epochs.set(slot, epoch);
   const content = { to, epochs, lastMs: footer.lastMs };
   if (known.size >= KNOWN) known.clear();
   known.set(key, content);
