@@ -124,6 +124,8 @@ export class Keeper implements SlotDoor {
   readonly #costs: { readonly ms: number; readonly dollars: number }[] = [];
   #stopped = false;
   readonly #held: (() => void)[] = [];
+  /** What was confirmed when the lease was not believed. */
+  #unheard = 0 as Lsn;
   #beats = 0;
   readonly #lag = new Lag();
   readonly #timer = setInterval(() => this.#beat(), BEAT_MS).unref();
@@ -343,7 +345,7 @@ export class Keeper implements SlotDoor {
     // The run has sealed its log itself, behind all of it.
     commitLog.confirm(appended);
     this.#own = own;
-    for (const tell of this.#held.splice(0)) tell();
+    this.#release();
     return seal;
   }
 
@@ -351,6 +353,16 @@ export class Keeper implements SlotDoor {
   whileBelieved(tell: () => void): void {
     if (this.believed) tell();
     else this.#held.push(tell);
+  }
+
+  /**
+   * The lease is believed: who was held up is told. Not only behind a lapse: a renewal can arrive in time, and its news a moment
+   * after the old belief has run out.
+   */
+  #release(): void {
+    const { commitLog } = this.#attached();
+    if (this.#unheard > commitLog.confirmed) commitLog.confirm(this.#unheard);
+    for (const tell of this.#held.splice(0)) tell();
   }
 
   /** Ends the thread. */
@@ -390,6 +402,7 @@ export class Keeper implements SlotDoor {
   #beat(): void {
     this.#beats += 1;
     if (this.#host !== undefined) this.#look(this.#host.commitLog);
+    if (this.believed) this.#release();
     this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? this.#beats : BEAT_PAUSED;
     if (this.#beats % COST_EVERY_BEATS !== 0) return;
     this.#costs.push({ ms: performance.now(), dollars: this.#cost() });
@@ -420,6 +433,7 @@ export class Keeper implements SlotDoor {
     if (host === undefined) return void this.#early.push(news);
     if (news.news === "confirmed") {
       if (this.believed) host.commitLog.confirm(news.lsn as Lsn);
+      else this.#unheard = news.lsn as Lsn;
       return;
     }
     host.runEnded(news.news, news.why);

@@ -118,6 +118,9 @@ export class Node {
   #guard: Guard | undefined;
   readonly #parts: { readonly slots: SlotTable; readonly committer: Committer };
   #failed = false;
+  /** The next run is about to begin; and it has lapsed again meanwhile. */
+  #beginning = false;
+  #lapsedAgain = false;
 
   constructor(
     options: NodeOptions,
@@ -361,9 +364,20 @@ export class Node {
     }
     options.log.warn({ why }, "the lease has lapsed: requests are refused until the bucket can be reached");
     this.alarms.stop();
-    const parts = { ...this.#parts, options, keeper };
-    nextRun({ ...parts, catalog: this.catalog, commitLog: this.commitLog, ledger: this.ledger, host: this.host }).then(
+    this.#lapsedAgain = this.#beginning;
+    if (!this.#beginning) this.#goOn(keeper);
+  }
+
+  #goOn(keeper: Keeper): void {
+    const { options, catalog, commitLog, ledger, host } = this;
+    this.#beginning = true;
+    nextRun({ ...this.#parts, options, keeper, catalog, commitLog, ledger, host }).then(
       () => {
+        this.#beginning = false;
+        if (this.#lapsedAgain) {
+          this.#lapsedAgain = false;
+          return this.#goOn(keeper);
+        }
         options.log.info({ run: this.commitLog.run }, "the bucket is back: the node serves again, as a new run");
         if (this.#stopping === undefined) this.alarms.start();
       },
