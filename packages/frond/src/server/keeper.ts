@@ -402,7 +402,7 @@ export class Keeper implements SlotDoor {
   #beat(): void {
     this.#beats += 1;
     if (this.#host !== undefined) this.#look(this.#host.commitLog);
-    if (this.believed) this.#release();
+    if (this.#host !== undefined && this.believed) this.#release();
     this.#numbers[NUMBER.beat] = debuggerUrl() === undefined ? this.#beats : BEAT_PAUSED;
     if (this.#beats % COST_EVERY_BEATS !== 0) return;
     this.#costs.push({ ms: performance.now(), dollars: this.#cost() });
