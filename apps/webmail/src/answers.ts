@@ -60,15 +60,21 @@ export function seeOther(location: string, headers: Headers = {}): Response {
 
 /** Bytes to be saved. */
 export function file(bytes: Uint8Array, asCalled: string): Response {
+  return fileStream(bytes as Uint8Array<ArrayBuffer>, bytes.length, asCalled);
+}
+
+/** The same from a stream of `size` bytes. */
+export function fileStream(body: BodyInit, size: number, asCalled: string): Response {
   const name = asCalled.replace(/[/\\]/g, "_");
   const plain = name.replace(/[^\w .()+-]/g, "_").slice(0, 100);
   const full = encodeURIComponent(name.slice(0, 200).toWellFormed()).replace(
     /['()*]/g,
     (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-  return new Response(bytes as Uint8Array<ArrayBuffer>, {
+  return new Response(body, {
     headers: {
       ...COMMON_HEADERS,
+      "content-length": String(size),
       "content-type": "application/octet-stream",
       "content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${full}`,
       "content-security-policy": FILE_POLICY,

@@ -15,7 +15,7 @@ let front: FrontDoor | undefined;
 
 export default frond({
   cells: { mailbox: Mailbox, directory: Directory, keys: Keys },
-  fetch: (request, { get }) => (front ??= new FrontDoor(readSettings(process.env))).answer(request, get),
+  fetch: (request, context) => (front ??= new FrontDoor(readSettings(process.env))).answer(request, context),
   async start({ get, log }) {
     const delivery = new Delivery(get);
     const door = await openMailDoor(readSettings(process.env), (raw, boxes) => delivery.deliver(raw, boxes), log);

@@ -1,4 +1,4 @@
-// Changing things in a mailbox: moving, marking, snoozing; keeping, sending and discarding drafts; their files.
+// Changing things in a mailbox: moving, marking, snoozing; keeping, sending and discarding drafts; their files; going back.
 //
 // Rule: each change answers the script of a page with what was done and how to undo it, and a form without the script with
 // the page that comes next. `do` says what: `archive`, `star:12`, `snooze:60`.
@@ -10,6 +10,7 @@ import { boxLink } from "./links.ts";
 import { MAX_ERASED, MAX_LINES, type Moved } from "./mailbox.ts";
 import { safeType } from "./letter.ts";
 import { cleanText } from "./message.ts";
+import { download, goBack } from "./restoring.ts";
 import { handleDraft } from "./sending.ts";
 import { plural } from "./views/format.ts";
 import { formOf, numberIn, textParameter, type Visit, wantsJson } from "./visit.ts";
@@ -32,6 +33,8 @@ export async function actInBox(visit: Visit): Promise<Response | undefined> {
   if (more.length > 0) return undefined;
   if (first === "draft" && id !== undefined) return draftFile(visit, numberIn(id), what, file);
   if (id !== undefined) return undefined;
+  if (first === "restore") return goBack(visit);
+  if (first === "download") return download(visit);
   if (first !== "act" && first !== "draft") return undefined;
   const form = await formOf(visit.request);
   if (form === undefined) return failure(visit.request, 400, "Not understood", "This is not what the form sends.");

@@ -4,15 +4,17 @@
 // and nothing be fetched; files are served for saving only.
 
 import { failure, file, html, mailDocument } from "./answers.ts";
+import { boxFrame } from "./boxFrame.ts";
 import { withSizes } from "./cuts.ts";
 import type { DraftText } from "./drafts.ts";
-import { type Counts, isPlace, type Place, TITLES } from "./folders.ts";
+import { isPlace, type Place, TITLES } from "./folders.ts";
 import { safeHtml, type Picture } from "./html.ts";
 import type { MailLine, MailRow } from "./mailbox.ts";
 import type { Html } from "./markup.ts";
 import { parseMail, type ParsedMail } from "./message.ts";
 import { searchQuery } from "./query.ts";
 import { EMPTY_OPENING, openingFor, type AnswerWay } from "./quote.ts";
+import { readPast } from "./restoring.ts";
 import { MAIL_STYLE } from "./style.ts";
 import { composeView, type ComposeState } from "./views/compose.ts";
 import { draftsView, listView } from "./views/list.ts";
@@ -29,6 +31,7 @@ export async function readInBox(visit: Visit): Promise<Response | undefined> {
   if (isPlace(first) && rest.length === 0) return first === "drafts" ? drafts(visit) : list(visit, first);
   if (first === "compose" && rest.length === 0) return compose(visit);
   if (first === "live" && rest.length === 0) return visit.mailbox.fetch(visit.request);
+  if (first === "restore" && rest.length === 0) return readPast(visit);
   if (first === "draft") return draft(visit, rest);
   return message(visit, first, rest);
 }
@@ -157,9 +160,7 @@ async function read(visit: Visit, row: MailRow, mail: ParsedMail): Promise<Respo
 }
 
 async function inFrame(visit: Visit, title: string, body: Html, place?: Place, status = 200): Promise<Response> {
-  const { name, mailbox, url } = visit;
-  const counts: Counts = await mailbox.counts();
-  return html(boxPage({ name, title, counts, place, typed: textParameter(url, "q") }, body), status);
+  return html(boxPage(await boxFrame(visit, title, place), body), status);
 }
 
 function noMessage({ request }: Visit): Response {

@@ -17,6 +17,7 @@ import { type Cut, putBack, withoutCuts } from "./cuts.ts";
 import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
 import { type Draft, type DraftFile, type DraftLine, Drafts, type DraftText } from "./drafts.ts";
 import type { Counts, Folder } from "./folders.ts";
+import { inventory, type Item, totals, type Totals } from "./inventory.ts";
 import { identityOf, type StoredMail } from "./message.ts";
 import { MAILBOX_MIGRATIONS } from "./schema.ts";
 
@@ -123,6 +124,27 @@ export class Mailbox extends Cell {
     const drafts = { messages: this.#drafts.count(), unread: 0 };
     const counts = folders.map(({ name, messages, unread }) => [name, { messages, unread }] as const);
     return { ...(Object.fromEntries(counts) as Record<Folder, { messages: number; unread: number }>), drafts };
+  }
+
+  /** How many there are of everything. */
+  totals(): Totals {
+    return totals((strings) => this.sql.one<Totals>(strings));
+  }
+
+  /** Everything that is here, to be compared with another state. */
+  inventory(): Item[] {
+    return inventory((strings) => this.sql.all<Item>(strings));
+  }
+
+  /** The last number that was given to anything. */
+  lastNumber(): number {
+    return this.sql.one<{ last: number }>`SELECT last FROM counter`.last;
+  }
+
+  /** After a restore: numbers that were given since the moment that came back are not given again. */
+  goOnFrom(last: number): void {
+    this.sql`UPDATE counter SET last = max(last, ${last})`;
+    this.#tell(CHANGE);
   }
 
   /** Messages of a folder from the newest on, those before place `before` only. */

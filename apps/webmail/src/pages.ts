@@ -4,7 +4,7 @@
 // behind it no code names another mailbox. Reading creates nothing. What changes something comes by POST and from a page
 // of this server (session.ts).
 
-import { FrondError, type Get } from "frond";
+import { type FetchContext, FrondError, type Get } from "frond";
 import { usableAddress } from "./addresses.ts";
 import { failure, html, json, seeOther, text } from "./answers.ts";
 import { readClient } from "./client.ts";
@@ -37,11 +37,12 @@ export class FrontDoor {
   }
 
   /** Answers a request. */
-  async answer(request: Request, get: Get): Promise<Response> {
+  async answer(request: Request, context: FetchContext): Promise<Response> {
     try {
       const url = new URL(request.url);
       return (
-        (await this.#route(request, url, get)) ?? failure(request, 404, "Not here", "There is nothing at this address.")
+        (await this.#route(request, url, context)) ??
+        failure(request, 404, "Not here", "There is nothing at this address.")
       );
     } catch (error) {
       if (!(error instanceof FrondError)) throw error;
@@ -53,7 +54,8 @@ export class FrontDoor {
     }
   }
 
-  async #route(request: Request, url: URL, get: Get): Promise<Response | undefined> {
+  async #route(request: Request, url: URL, context: FetchContext): Promise<Response | undefined> {
+    const { get } = context;
     const { method } = request;
     const reads = method === "GET" || method === "HEAD";
     if (!reads && method !== "POST") {
@@ -66,7 +68,7 @@ export class FrontDoor {
     }
     const [first = "", second, ...rest] = pathParts(url.pathname);
     if (first === "mailbox" && second !== undefined && second !== "") {
-      return this.#inBox(request, url, get, second, rest);
+      return this.#inBox(request, url, context, second, rest);
     }
     if (rest.length > 0) return undefined;
     if (reads && second === undefined) return this.#plain(first, request, url, get);
@@ -88,13 +90,14 @@ export class FrontDoor {
   async #inBox(
     request: Request,
     url: URL,
-    get: Get,
+    context: FetchContext,
     name: string,
     path: readonly string[],
   ): Promise<Response | undefined> {
+    const { get } = context;
     const self = (await this.#sessionsOf(get)).nameOf(request, Date.now());
     if (self !== name) return this.#refuse(request, url, get, name, self);
-    const visit = { request, url, path, get, name, mailbox: get(Mailbox, name) };
+    const visit = { request, url, path, get, context, name, mailbox: get(Mailbox, name) };
     return request.method === "POST" ? actInBox(visit) : readInBox(visit);
   }
 

@@ -109,6 +109,19 @@ iframe { display: block; width: 100%; height: 68vh; min-height: 20rem; resize: v
 .ends .tool { margin-left: auto; }
 #adder:focus-within { outline: 2px solid var(--leaf); outline-offset: 2px; }
 .compose.dragging .sheet { outline: 2px dashed var(--leaf); outline-offset: .4rem; border-radius: 8px; }
+.past { padding: 0 1.1rem 1.5rem; }
+.past > .head { padding: .9rem 0 .6rem; }
+.past .lead { max-width: 44rem; margin-bottom: .9rem; font-size: .92rem; }
+.past .answers { gap: .6rem .9rem; font-size: .92rem; }
+.done { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem 1rem; }
+.state { display: grid; grid-template-columns: minmax(0, 20rem) minmax(0, 15rem) minmax(0, 1fr); gap: 0 1rem; align-items: baseline; min-height: 2.7rem; padding: .55rem .3rem; color: inherit; text-decoration: none; }
+.state:hover { background: var(--wash); }
+.state:focus-visible { outline-offset: -2px; }
+.change { color: var(--leaf); font-weight: 600; font-size: .92rem; }
+.changes { display: grid; gap: .8rem; margin: .2rem 0 1.2rem; max-width: 44rem; }
+.changes > li { border-left: 3px solid var(--line); padding-left: .9rem; overflow-wrap: anywhere; }
+.changes > .back { border-color: var(--leaf); } .changes > .gone { border-color: var(--bad); }
+.changes ul { color: var(--soft); font-size: .92rem; }
 dialog { width: min(46rem, calc(100vw - 2rem)); padding: 1.4rem; border: 1px solid var(--line); border-radius: 16px; background: var(--raised); color: var(--ink); box-shadow: var(--shadow); }
 dialog::backdrop { background: rgb(0 0 0 / .4); }
 dialog form { display: flex; justify-content: space-between; align-items: center; margin-bottom: .6rem; }
@@ -156,5 +169,7 @@ dialog h2 { font-size: 1.2rem; } dialog h3 { font-size: .85rem; color: var(--sof
   .sender .sent { grid-column: 2; }
   .compose { padding: 0 1rem 1rem; }
   .ends #keep { display: none; }
+  .past { padding: 0 1rem 2rem; }
+  .state { grid-template-columns: minmax(0, 1fr); }
 }
 `;

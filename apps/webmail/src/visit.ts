@@ -1,6 +1,6 @@
 // A request of somebody who is in a mailbox, and how its parts are read.
 
-import type { Get, Stub } from "frond";
+import type { FetchContext, Get, Stub } from "frond";
 import type { Mailbox } from "./mailbox.ts";
 import { MAX_QUERY_LENGTH } from "./query.ts";
 
@@ -11,6 +11,7 @@ export interface Visit {
   /** The parts of the path behind the mailbox. */
   readonly path: readonly string[];
   readonly get: Get;
+  readonly context: FetchContext;
   readonly name: string;
   readonly mailbox: Stub<Mailbox>;
 }

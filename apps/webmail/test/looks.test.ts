@@ -7,21 +7,12 @@ import { boxLink } from "../src/links.ts";
 import { contrast } from "./support/contrast.ts";
 import { HOSTILE } from "./support/letters.ts";
 import { connectMail, letter } from "./support/mail.ts";
-import { type Office, openOffice, subjects } from "./support/office.ts";
+import { type Office, openOffice, subjects, TEXTS } from "./support/office.ts";
 
 const LONG = "a-long-name-of-a-list@lists.department.example.org";
 const BOX = boxLink(LONG);
 const PHONE = { width: 360, height: 740 };
 const chromium = need("chromium");
-
-/** Every text that can be seen on the page, with its colour and the ground below it. */
-const TEXTS = `[...document.querySelectorAll("body *")].flatMap((element) => {
-  const words = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
-  if (words === "" || !element.checkVisibility({ visibilityProperty: true }) || element.closest(".out, .skip, script")) return [];
-  let below = element;
-  while (below.parentElement && getComputedStyle(below).backgroundColor === "rgba(0, 0, 0, 0)") below = below.parentElement;
-  return [{ words, ink: getComputedStyle(element).color, ground: getComputedStyle(below).backgroundColor }];
-})`;
 
 describe.skipIf(chromium === undefined)("in a browser", () => {
   let office: Office;

@@ -7,6 +7,11 @@ import { banner, note, noteForNext } from "./notes.js";
 export function watchActs() {
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    // The next page takes its time; pressing twice would ask for it twice.
+    if (form.matches("form[data-slow]")) {
+      document.documentElement.dataset.busy = "on";
+      setTimeout(() => (event.submitter.disabled = true));
+    }
     if (!form.matches("form[data-act]") || !event.submitter) return;
     event.preventDefault();
     void act(form, event.submitter);

@@ -8,6 +8,7 @@ import { sayChosen } from "./list.js";
 const PAUSE_MS = 1200;
 const GO = { i: "inbox", s: "starred", z: "snoozed", t: "sent", d: "drafts", a: "archive", "#": "trash" };
 const LEFT = "left";
+const ROWS = ".mail, .moment";
 let going = 0;
 
 /** Watches the keyboard. */
@@ -68,7 +69,7 @@ function inMessage(key) {
 }
 
 function inList(key) {
-  const row = document.activeElement?.closest(".mail");
+  const row = document.activeElement?.closest(ROWS);
   if (key === "j" || key === "ArrowDown") return step(row, 1);
   if (key === "k" || key === "ArrowUp") return step(row, -1);
   if (key === "s" && row) return clickIn(row, ".star");
@@ -93,10 +94,10 @@ function chosen(row) {
 }
 
 function step(row, by) {
-  const rows = [...document.querySelectorAll(".mail")];
+  const rows = [...document.querySelectorAll(ROWS)];
   const next = row ? rows[rows.indexOf(row) + by] : rows[by > 0 ? 0 : rows.length - 1];
   if (!next) return rows.length > 0;
-  next.querySelector(".row").focus();
+  next.querySelector(".row, .state").focus();
   next.scrollIntoView({ block: "nearest" });
   return true;
 }

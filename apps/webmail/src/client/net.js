@@ -97,7 +97,7 @@ async function showOnly(url, mine, quiet, again) {
 
 /** Shows the present page anew, if it is one that changes by itself. */
 export function refresh({ quiet = true } = {}) {
-  if (document.querySelector("#compose")) return Promise.resolve(false);
+  if (document.querySelector("#compose, [data-still]")) return Promise.resolve(false);
   return show(location.href, { quiet, again: true });
 }
 

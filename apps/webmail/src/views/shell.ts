@@ -30,7 +30,7 @@ ${searchForm(boxLink(name, ...(frame.place === "trash" ? ["trash"] : [])), typed
 <details class="me"><summary aria-label="You are ${name}">${avatar(name)}</summary>
 <div class="panel"><p class="address">${breakable(name)}</p>
 <p class="soft">A demo: whoever reaches this server can open this mailbox, no password is asked.</p>
-<div class="ways"><a class="button quiet" href="/">Other mailbox</a><form method="post" action="/logout"><button class="button quiet">Sign out</button></form></div></div></details>`;
+<div class="ways"><a class="button quiet" href="${boxLink(name, "restore")}">Restore</a><a class="button quiet" href="/">Other mailbox</a><form method="post" action="/logout"><button class="button quiet">Sign out</button></form></div></div></details>`;
   return htmlPage(
     `${unread}${title} · ${name}`,
     "boxed",

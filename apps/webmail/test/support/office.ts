@@ -66,3 +66,12 @@ export async function openOffice(chromium: string): Promise<Office> {
 export function subjects(page: Page): Promise<string[]> {
   return page.locator(".mails .what").allInnerTexts();
 }
+
+/** Every text that can be seen on the page, with its colour and the ground below it. */
+export const TEXTS = `[...document.querySelectorAll("body *")].flatMap((element) => {
+  const words = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+  if (words === "" || !element.checkVisibility({ visibilityProperty: true }) || element.closest(".out, .skip, script")) return [];
+  let below = element;
+  while (below.parentElement && getComputedStyle(below).backgroundColor === "rgba(0, 0, 0, 0)") below = below.parentElement;
+  return [{ words, ink: getComputedStyle(element).color, ground: getComputedStyle(below).backgroundColor }];
+})`;
