@@ -11,6 +11,7 @@ import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
 import { FrondError, isFrondError } from "../errors.ts";
+import { FLUSH_MS } from "../limits.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -269,7 +270,8 @@ export class BucketSide implements Questions {
         if (numbers[NUMBER.wanted] !== wanted) continue;
         // Woken for its end while it was at work: nobody will wake it again.
         if (run.ending) return;
-        await run.sleep(inMs);
+        // Plain numbers in shared memory may cross each other unseen: who was to wake this looks again, at no cost.
+        await run.sleep(Math.min(inMs, FLUSH_MS));
         numbers[NUMBER.asleep] = AWAKE;
       }
     } catch (error) {

@@ -212,6 +212,9 @@ export class Host implements CellHost, CallsHost {
     } catch (error) {
       if (opened || !UNREADABLE.some((code) => isFrondError(error, code))) throw error;
       await this.#unwatched(address);
+      // The run may be another one by now.
+      for (const slot = slotOf(address); this.#o.slots?.isOpen(slot) === false; await this.#unwatched(address))
+        await this.#o.slots.open(slot);
       this.admit();
       done = this.#carryOut(kind, address, prepare(undefined));
     }

@@ -225,11 +225,12 @@ export class Keeper implements SlotDoor {
     return opening;
   }
 
-  /** See {@link SlotDoor}. The bucket has to hold the cell's last record: it is waited for. */
+  /** See {@link SlotDoor}. The bucket has to hold the cell's last record: it is waited for, where it may be of this run. */
   async fetch(entry: CellEntry, file: string): Promise<void> {
     const { commitLog } = this.#attached();
     const slot = slotOf(entry.address);
-    if (entry.epoch === this.#o.slots.epoch(slot))
+    const { slots } = this.#o;
+    if (slots.isClaimed(slot) && entry.epoch === slots.epoch(slot))
       await new Promise<void>((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
     await this.#asking.ask("fetchCell", { entry: { ...entry }, file });
   }
