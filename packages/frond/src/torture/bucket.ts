@@ -69,7 +69,7 @@ export interface BucketTortureResult {
 const KINDS = ["safe", "disk", "safe", "memory", "disk", "wide"];
 const WORKERS = 12;
 /** A process that does not get ready, and a node that does not serve again, in this time hangs. */
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 /** Nothing lost may be older than this when the fault comes, in ms: no bound to be proud of, but one that says that uploads go on. */
 const OLDEST_MS = 30_000;
 /** How long a machine that woke up is asked, in ms. */

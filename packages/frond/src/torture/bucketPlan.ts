@@ -37,9 +37,9 @@ export interface BucketRound {
   readonly maxOpenCells: number;
 }
 
-/** Time to live of a run's lease, in ms; where every request takes up to two seconds it must be longer. */
+/** Time to live of a run's lease, in ms; longer where half of all requests fail, or each takes up to two seconds. */
 const TTL_MS = 900;
-const SLOW_TTL_MS = 9_000;
+const TTLS_MS: Partial<Record<BucketTrouble, number>> = { unsure: 2_700, slow: 9_000 };
 
 /** Draws a round. `workMs`: the longest time of work. */
 export function planBucketRound(random: Random, workMs: number): BucketRound {
@@ -48,15 +48,16 @@ export function planBucketRound(random: Random, workMs: number): BucketRound {
   const slow = trouble === "slow";
   const from = slow || trouble === "gone" || random.chance(0.5) ? "order" : "start";
   const plan = PLANS[trouble];
+  const ttlMs = TTLS_MS[trouble] ?? TTL_MS;
   const absent = end === "stop" || end === "hold" || slow ? 0.1 : 0.2;
   return {
     end,
     trouble,
     next: end === "hold" ? "new" : random.weighted(DISKS),
     faults: plan && { ...plan, from },
-    ttlMs: slow ? SLOW_TTL_MS : TTL_MS,
+    ttlMs,
     workMs: slow ? random.between(2_000, 8_000) : random.between(1, random.pick([1, 1, 3]) * workMs),
-    awayMs: !slow && random.chance(absent) ? random.between(TTL_MS / 2, TTL_MS * 3) : undefined,
+    awayMs: !slow && random.chance(absent) ? random.between(ttlMs / 2, ttlMs * 3) : undefined,
     heavy: random.chance(0.15),
     raised: random.pick([0, 0.1, 0.3]),
     logFileBytes: random.pick([96, 256, 1024]) * 1024,
