@@ -10,7 +10,8 @@ export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source, externalConditions: source } },
   test: {
-    maxWorkers: 2,
+    // More than processors: many tests wait for a lease, a timer or another process.
+    maxWorkers: 3,
     include: [
       "packages/*/test/**/*.test.ts",
       "apps/*/test/**/*.test.ts",
