@@ -46,6 +46,8 @@ export interface BucketSetup {
   readonly adopted: readonly RunId[];
   /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */
   readonly seals: ReadonlyMap<RunId, Seq>;
+  /** Slots that runs of this directory have taken in the bucket, and the highest epoch of each. */
+  readonly opened: readonly { readonly slot: Slot; readonly epoch: Epoch }[];
   readonly ttlMs: number;
   /** How far back one can go, in ms: what is needed for it stays in the bucket. Infinity: everything stays. */
   readonly retentionMs: number;

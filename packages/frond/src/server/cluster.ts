@@ -10,11 +10,11 @@ import { SLOT_HASH } from "../address.ts";
 import type { Bucket } from "../bucket/bucket.ts";
 import { probeBucket } from "../bucket/probe.ts";
 import { createUntilKnown } from "../bucket/createUntilKnown.ts";
-import { CLUSTER_KEY, parseSlotKey, SLOT_PREFIX } from "../bucket/objectKeys.ts";
+import { CLUSTER_KEY, logKey, parseSlotKey, SLOT_PREFIX } from "../bucket/objectKeys.ts";
 import { type ClusterDocument, decodeCluster, encodeDocument } from "../codec/documents.ts";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
-import type { Slot } from "../types.ts";
+import type { Epoch, Slot } from "../types.ts";
 import { incomplete } from "./backup.ts";
 import type { BucketSetup, Started } from "./bucketTalk.ts";
 
@@ -24,9 +24,10 @@ import type { BucketSetup, Started } from "./bucketTalk.ts";
  */
 export async function joinCluster(
   bucket: Bucket,
-  { directory, cluster, adopted, probe }: Pick<BucketSetup, "directory" | "cluster" | "adopted" | "probe">,
+  setup: Pick<BucketSetup, "directory" | "cluster" | "adopted" | "probe" | "seals" | "opened">,
   signal: AbortSignal,
 ): Promise<Pick<Started, "cluster" | "slots"> & { warnings: readonly string[] }> {
+  const { directory, cluster, adopted, probe } = setup;
   const there = await read(bucket);
   if (there?.copying) throw incomplete(bucket);
   if (cluster !== undefined && there?.id !== cluster) {
@@ -45,11 +46,34 @@ export async function joinCluster(
     throw new FrondError("DATA_FOREIGN", `the cluster in ${bucket.url} was created with ${what}`);
   }
   const slots = await ownedSlots(bucket);
-  if (cluster === undefined && adopted.length > 0 && slots.length > 0) {
+  await checkNotSetBack(bucket, setup, slots);
+  if (cluster === undefined && adopted.length > 0 && slots.size > 0) {
     const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;
     throw new FrondError("DATA_FOREIGN", `${what}: name an empty bucket, or another --data`);
   }
-  return { cluster: found.id, slots, warnings };
+  return { cluster: found.id, slots: [...slots.keys()], warnings };
+}
+
+/**
+ * Throws DATA_FOREIGN where the directory knows of a later state than the bucket has: one that was made of an earlier copy. What the
+ * directory has beyond it would be lost without a word, slot by slot, or be taken for what the bucket has.
+ */
+async function checkNotSetBack(
+  bucket: Bucket,
+  { directory, seals, opened }: Pick<BucketSetup, "directory" | "seals" | "opened">,
+  slots: ReadonlyMap<Slot, Epoch>,
+): Promise<void> {
+  const last = [...seals].at(-1);
+  const isAhead =
+    opened.some(({ slot, epoch }) => epoch > (slots.get(slot) ?? 0)) ||
+    // Seals are never removed.
+    (last !== undefined && (await bucket.get(logKey(...last), { from: 0, bytes: 1 })) === undefined);
+  if (!isAhead) return;
+  const what = `${bucket.url} holds an earlier state than ${directory}, as if it was made of an earlier copy`;
+  throw new FrondError(
+    "DATA_FOREIGN",
+    `${what}: bring the later one back, or start with another --data and without what is here`,
+  );
 }
 
 async function read(bucket: Bucket): Promise<ClusterDocument | undefined> {
@@ -75,15 +99,16 @@ async function create(bucket: Bucket, signal: AbortSignal): Promise<ClusterDocum
   return found;
 }
 
-async function ownedSlots(bucket: Bucket): Promise<Slot[]> {
-  const slots = new Set<Slot>();
+/** The slots that somebody has owned, and the highest epoch of each. */
+async function ownedSlots(bucket: Bucket): Promise<Map<Slot, Epoch>> {
+  const slots = new Map<Slot, Epoch>();
   for (let after: string | undefined; ;) {
     const page = await bucket.list(SLOT_PREFIX, after);
     for (const { key } of page) {
       const found = parseSlotKey(key);
-      if (found !== undefined) slots.add(found.slot);
+      if (found !== undefined) slots.set(found.slot, found.epoch);
     }
-    if (page.length < 1000) return [...slots];
+    if (page.length < 1000) return slots;
     after = page.at(-1)?.key;
   }
 }

@@ -51,6 +51,7 @@ export interface KeeperOptions {
   readonly unfinished: readonly UnfinishedRun[];
   readonly adopted: readonly RunId[];
   readonly seals: ReadonlyMap<RunId, Seq>;
+  readonly opened: BucketSetup["opened"];
   readonly ttlMs: number;
   readonly retentionMs: number;
   readonly appVersion: string;
@@ -147,7 +148,7 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals } = options;
+    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals, opened } = options;
     const { ttlMs, retentionMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
       bucket,
@@ -158,6 +159,7 @@ export class Keeper implements SlotDoor {
       unfinished,
       adopted,
       seals,
+      opened,
       ttlMs,
       retentionMs,
       appVersion,

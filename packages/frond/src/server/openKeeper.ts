@@ -69,6 +69,7 @@ export async function openKeeper(
     log,
     appVersion: VERSION,
     seals: sealsOf(catalog),
+    opened: catalog.opened(),
     own: {
       run,
       runId: recovered.runId.toString("hex") as RunId,

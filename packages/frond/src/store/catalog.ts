@@ -258,6 +258,11 @@ export class Catalog {
     return (row?.opened ?? 0) as RunNumber;
   }
 
+  /** The slots that were ever brought up to what the bucket says, and where they stand. */
+  opened(): SlotRow[] {
+    return this.#db.prepare("SELECT slot, epoch, txid FROM slot WHERE opened > 0").all() as unknown as SlotRow[];
+  }
+
   /** The rows of a slot are what the bucket says, as of the moment at which `run` opened it. */
   putOpened({ slot, epoch, txid }: SlotRow, run: RunNumber): void {
     this.#db.prepare("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)").run(slot, epoch, txid, run);

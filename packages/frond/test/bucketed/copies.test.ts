@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { slotOf } from "../../src/address.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import type { Address } from "../../src/types.ts";
-import { openIn, temporaryDirectory } from "../cell/nodes.ts";
+import { failureOf, openIn, temporaryDirectory } from "../cell/nodes.ts";
 
 class Note extends Cell {
   static override migrations = ["CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"];
@@ -62,4 +62,44 @@ test("a slot that was taken in the bucket and could not be written down here is 
   };
   await expect(get(Note, "a").all()).rejects.toThrow("no space");
   expect(await get(Note, "a").all()).toEqual(["first"]);
+});
+
+/** A copy of a folder, and how it takes the folder's place. */
+function copyOf(folder: string): () => void {
+  const copy = temporaryDirectory();
+  fs.cpSync(folder, copy, { recursive: true });
+  return () => {
+    fs.rmSync(folder, { recursive: true });
+    fs.cpSync(copy, folder, { recursive: true });
+  };
+}
+
+test("a disk that is ahead of a bucket that was set back is refused, and says what can be done", async () => {
+  const folder = path.join(temporaryDirectory(), "bucket");
+  const bucket = { url: `dir:${folder}` };
+  const first = await openIn(temporaryDirectory(), cells, { bucket, ttlMs: TTL });
+  await first.get(Note, "a").add("first");
+  const setBackToRun = copyOf(folder);
+  await first.get(Note, "a").add("second");
+  await first.node.stop();
+  const setBackToStop = copyOf(folder);
+  const second = await openIn(first.directory, cells, { bucket, ttlMs: TTL });
+  await second.get(Note, "a").add("third");
+  const killed = temporaryDirectory();
+  fs.cpSync(first.directory, killed, {
+    recursive: true,
+    filter: (file) => !path.basename(file).startsWith("lock."),
+  });
+  await second.node.stop();
+
+  for (const disk of [first.directory, killed]) {
+    for (const setBack of [setBackToStop, setBackToRun]) {
+      setBack();
+      const refused = await failureOf(openIn(disk, cells, { bucket, ttlMs: TTL }));
+      expect(refused).toMatchObject({ code: "DATA_FOREIGN" });
+      expect(refused.message).toMatch(/earlier state.*another --data/);
+    }
+  }
+  const other = await openIn(temporaryDirectory(), cells, { bucket, ttlMs: TTL });
+  expect((await other.get(Note, "a").all()).length).toBeLessThan(3);
 });
