@@ -64,7 +64,11 @@ export function file(bytes: Uint8Array, asCalled: string): Response {
 }
 
 /** The same from a stream of `size` bytes. */
-export function fileStream(body: BodyInit, size: number, asCalled: string): Response {
+export function fileStream(
+  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>,
+  size: number,
+  asCalled: string,
+): Response {
   const name = asCalled.replace(/[/\\]/g, "_");
   const plain = name.replace(/[^\w .()+-]/g, "_").slice(0, 100);
   const full = encodeURIComponent(name.slice(0, 200).toWellFormed()).replace(

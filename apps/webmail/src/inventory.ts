@@ -15,6 +15,8 @@ export interface Item {
 /** How many things a mailbox holds. */
 export interface Totals {
   readonly messages: number;
+  /** Of them, those in the inbox. */
+  readonly inbox: number;
   readonly unread: number;
   readonly drafts: number;
 }
@@ -34,7 +36,7 @@ export function inventory<R>(all: All<R>): R {
 /** Their numbers. */
 export function totals<R>(one: All<R>): R {
   return one`
-    SELECT coalesce(sum(messages), 0) AS messages, coalesce(sum(unread), 0) AS unread, (SELECT count(*) FROM draft) AS drafts
+    SELECT sum(messages) AS messages, sum(messages) FILTER (WHERE name = 'inbox') AS inbox, sum(unread) AS unread, (SELECT count(*) FROM draft) AS drafts
     FROM folder`;
 }
 

@@ -40,15 +40,15 @@ export async function goBack(visit: Visit): Promise<Response> {
   const { request, mailbox, name, context } = visit;
   const form = await formOf(request);
   const [at, seen] = [form?.get("at") ?? "", form?.get("seen") ?? ""];
-  if (!isPosition(at)) return failure(request, 400, "Not understood", "This is not what the form sends.");
+  if (!isPosition(at) || !isPosition(seen))
+    return failure(request, 400, "Not understood", "This is not what the form sends.");
   try {
-    const [newest] = await context.history(Mailbox, name, { limit: 1 });
-    if (newest?.position !== seen) return await preview(visit, at, "Something changed in your mailbox meanwhile.");
     const last = await mailbox.lastNumber();
-    const { position, before = "" } = await context.restore(Mailbox, name, { at });
+    const { position, before = "" } = await context.restore(Mailbox, name, { at, ifAt: seen });
     await mailbox.goOnFrom(last);
     return seeOther(withQuery(boxLink(name, "restore"), { done: position, undo: before }));
   } catch (error) {
+    if (isFrondError(error, "CELL_CHANGED")) return preview(visit, at, "Something changed in your mailbox meanwhile.");
     return refused(visit, error);
   }
 }

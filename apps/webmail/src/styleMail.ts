@@ -114,7 +114,7 @@ iframe { display: block; width: 100%; height: 68vh; min-height: 20rem; resize: v
 .past .lead { max-width: 44rem; margin-bottom: .9rem; font-size: .92rem; }
 .past .answers { gap: .6rem .9rem; font-size: .92rem; }
 .done { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem 1rem; }
-.state { display: grid; grid-template-columns: minmax(0, 20rem) minmax(0, 15rem) minmax(0, 1fr); gap: 0 1rem; align-items: baseline; min-height: 2.7rem; padding: .55rem .3rem; color: inherit; text-decoration: none; }
+.state { display: grid; grid-template-columns: minmax(0, 16rem) minmax(0, 20rem) minmax(0, 1fr); gap: 0 1rem; align-items: baseline; min-height: 2.7rem; margin: 0 -.6rem; padding: .55rem .6rem; border-radius: 8px; color: inherit; text-decoration: none; }
 .state:hover { background: var(--wash); }
 .state:focus-visible { outline-offset: -2px; }
 .change { color: var(--leaf); font-weight: 600; font-size: .92rem; }
@@ -170,6 +170,7 @@ dialog h2 { font-size: 1.2rem; } dialog h3 { font-size: .85rem; color: var(--sof
   .compose { padding: 0 1rem 1rem; }
   .ends #keep { display: none; }
   .past { padding: 0 1rem 2rem; }
+  .past .under { flex-basis: 100%; }
   .state { grid-template-columns: minmax(0, 1fr); }
 }
 `;

@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   SCHEMA_NEWER: { retryable: true },
   CELL_MISSING: {},
   CELL_EXISTS: {},
+  CELL_CHANGED: {},
   BAD_CONTENT: {},
   HISTORY_GONE: {},
   CELL_DAMAGED: {},

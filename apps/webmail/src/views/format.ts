@@ -8,6 +8,15 @@ const NUMBER = new Intl.NumberFormat("en-GB");
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const EXACT = new Intl.DateTimeFormat("en-GB", {
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZone: "UTC",
+});
 const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "short", timeZone: "UTC" });
 
 /** A whole number. */
@@ -35,6 +44,11 @@ export function shortTime(time: number): Html {
 /** A time with everything. */
 export function fullTime(time: number): Html {
   return timeElement(time, fullDate(time), "full");
+}
+
+/** A time within the last weeks, to the second. */
+export function exactTime(time: number): Html {
+  return timeElement(time, `${EXACT.format(time)} UTC`, "exact");
 }
 
 function timeElement(time: number, text: string, form: string): Html {

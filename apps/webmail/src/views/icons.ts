@@ -9,6 +9,7 @@ const STROKES = {
   clock: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3.5 2",
   close: "M6 6l12 12M18 6L6 18",
   down: "M6 9l6 6 6-6",
+  download: "M12 4v11M7 10.5l5 5 5-5M5 20h14",
   drafts: "M14 3H6v18h12V7zM14 3v4h4M9 12h6M9 16h6",
   forward: "M15 6l5 5-5 5M20 11H10a6 6 0 0 0-6 6v2",
   inbox: "M3 13l3-9h12l3 9v7H3zM3 13h5l1.5 3h5L16 13h5",

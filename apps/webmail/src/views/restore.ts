@@ -5,7 +5,7 @@ import type { Differences, Item, Totals } from "../inventory.ts";
 import { boxLink, withQuery } from "../links.ts";
 import { type Html, markup, type Part } from "../markup.ts";
 import type { PastMoment } from "../moments.ts";
-import { bytes, count, fullTime, none, plural } from "./format.ts";
+import { bytes, count, exactTime, none, plural } from "./format.ts";
 import { icon } from "./icons.ts";
 import { blank } from "./shell.ts";
 
@@ -81,7 +81,7 @@ export function previewView({ name, moment, seen, differences, note }: PreviewSt
     !nothing &&
     markup`<form method="post" action="${link}" data-slow><input type="hidden" name="at" value="${moment.position}"><input type="hidden" name="seen" value="${seen}"><button class="button">${icon("clock")}Restore</button></form>`;
   return markup`<div class="past" data-still>
-<div class="head"><h1>Go back to ${fullTime(moment.time)}?</h1></div>
+<div class="head"><h1>Go back to ${exactTime(moment.time)}?</h1></div>
 ${note !== undefined && markup`<p class="notice" role="alert">${note} This is what would change now.</p>`}
 ${what}
 ${!nothing && markup`<p class="soft">What you have now is kept, so you can undo this. Letters that you sent stay sent.</p>`}
@@ -91,7 +91,7 @@ ${!nothing && markup`<p class="soft">What you have now is kept, so you can undo 
 
 function doneNote({ name, seen, done, undo }: MomentsState): Html | false {
   if (done === undefined) return false;
-  return markup`<div class="notice done" role="status"><p>Done: your mailbox is as it was on ${fullTime(done.time)}.</p><form method="post" action="${boxLink(name, "restore")}" data-slow><input type="hidden" name="at" value="${undo}"><input type="hidden" name="seen" value="${seen}"><button class="button quiet">Undo this restore</button></form></div>`;
+  return markup`<div class="notice done" role="status"><p>Done: your mailbox is as it was on ${exactTime(done.time)}.</p><form method="post" action="${boxLink(name, "restore")}" data-slow><input type="hidden" name="at" value="${undo}"><input type="hidden" name="seen" value="${seen}"><button class="button quiet">Undo this restore</button></form></div>`;
 }
 
 function momentRow(
@@ -100,15 +100,16 @@ function momentRow(
   name: string,
 ): Html {
   return markup`<li class="moment"><a class="state" href="${withQuery(boxLink(name, "restore"), { at: position })}">
-<span class="when">${fullTime(time)}${undone && markup` <span class="chip">before a restore</span>`}</span>
+<span class="when">${exactTime(time)}${undone && markup` <span class="chip">before a restore</span>`}</span>
 <span class="soft">${totals === undefined ? bytes(size) : totalsText(totals)}</span>
 <span class="change">${totals !== undefined && changeText(totals, now)}</span></a></li>
 `;
 }
 
-function totalsText({ messages, unread, drafts }: Totals): string {
+function totalsText({ messages, inbox, unread, drafts }: Totals): string {
   const parts = [
     plural(messages, "message"),
+    messages > 0 && `${inbox === messages ? "all" : count(inbox)} in the inbox`,
     unread > 0 && `${count(unread)} unread`,
     drafts > 0 && plural(drafts, "draft"),
   ];
@@ -117,10 +118,13 @@ function totalsText({ messages, unread, drafts }: Totals): string {
 
 // How the numbers differ from those of now.
 function changeText(then: Totals, now: Totals): string {
-  const part = (difference: number, one: string): string | undefined =>
-    difference === 0 ? undefined : `${plural(Math.abs(difference), one)} ${difference > 0 ? "more" : "fewer"}`;
-  const parts = [part(then.messages - now.messages, "message"), part(then.drafts - now.drafts, "draft")];
-  return parts.filter((text) => text !== undefined).join(", ");
+  const parts = [difference(then.messages - now.messages, "message"), difference(then.drafts - now.drafts, "draft")];
+  const texts = parts.filter((text) => text !== undefined);
+  return texts.length === 0 ? "" : `${texts.join(", ")} than now`;
+}
+
+function difference(n: number, one: string): string | undefined {
+  return n === 0 ? undefined : `${plural(Math.abs(n), one)} ${n > 0 ? "more" : "fewer"}`;
 }
 
 function changeLines(is: Differences): Html[] {
@@ -147,5 +151,5 @@ function itemsLine(items: readonly Item[], one: string, what: string, kind: stri
 }
 
 function downloadForm(name: string): Html {
-  return markup`<form class="answers" method="post" action="${boxLink(name, "download")}"><button class="button quiet">${icon("down")}Download my mailbox</button><span class="soft">All of it as one file: a SQLite database, and the files of your messages.</span></form>`;
+  return markup`<form class="answers" method="post" action="${boxLink(name, "download")}"><button class="button quiet">${icon("download")}Download my mailbox</button><span class="soft">All of it as one file: a SQLite database, and the files of your messages.</span></form>`;
 }

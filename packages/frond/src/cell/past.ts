@@ -69,13 +69,14 @@ export interface CellTools {
   /** A look at the cell as it was. Each statement fetches it from the bucket anew. */
   past<T extends Cell>(type: CellClass<T>, name: string, options: { readonly at: PastMoment }): PastSql;
   /**
-   * Gives the cell, deleted or not, the content that it had. What runs in it ends with ABORTED, its sockets are closed (1012), its
+   * Gives the cell, deleted or not, the content that it had. `ifAt`: only if the cell stands at that position, the newest of its
+   * history; else it rejects with CELL_CHANGED and has done nothing. What runs in it ends with ABORTED, its sockets are closed (1012), its
    * alarms are those of then. Rejects with CELL_MISSING when there was no cell, HISTORY_GONE, RECORD_TOO_LARGE.
    */
   restore<T extends Cell>(
     type: CellClass<T>,
     name: string,
-    options: { readonly at: PastMoment },
+    options: { readonly at: PastMoment; readonly ifAt?: string },
   ): Promise<RestoredPast>;
   /** The cell as it is now, with its files. Needs no bucket. Rejects with CELL_MISSING, FILE_MISSING, DISK_FULL. */
   export<T extends Cell>(type: CellClass<T>, name: string): Promise<CellArchive>;

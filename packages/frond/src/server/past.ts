@@ -20,7 +20,7 @@ import type { Address } from "../types.ts";
 import type { Node } from "./node.ts";
 import { ARCHIVE_SUFFIX, type CellCommit, type HistoryQuery, type Moment } from "./nodeControl.ts";
 import { Places } from "./places.ts";
-import { cellFileAt } from "./restoreTools.ts";
+import { cellFileAt, type Place, restoreInto } from "./restoreTools.ts";
 
 /** The tools of one node. */
 export function cellToolsOf(node: Node): CellTools {
@@ -41,15 +41,16 @@ export function cellToolsOf(node: Node): CellTools {
     },
     past(type, name, options) {
       const address = addressOf(app, type, name);
-      const at = momentOf(options);
+      const at = momentOf(options, ["at"]);
       return pastSql((text, values) =>
         inTurn(() => cellFileAt(node, address, at, (file) => select(file, text, values))),
       );
     },
     async restore(type, name, options) {
       const address = addressOf(app, type, name);
-      const at = momentOf(options);
-      const { now, before, missingFiles, ...then } = await inTurn(() => node.control.restoreInto(address, at));
+      const at = momentOf(options, ["at", "ifAt"]);
+      const ifAt = options.ifAt === undefined ? undefined : positionOf(options.ifAt);
+      const { now, before, missingFiles, ...then } = await inTurn(() => restoreInto(node, address, at, ifAt));
       return {
         position: positionText(then),
         time: then.timeMs,
@@ -86,13 +87,16 @@ function queryOf(options: NonNullable<Parameters<CellTools["history"]>[2]>): His
   return { limit, ...(since !== undefined && { sinceMs: timeOf("since", since) }) };
 }
 
-function momentOf(options: { readonly at: PastMoment }): Moment {
-  checkKeys("a look back", options, ["at"]);
+function momentOf(options: { readonly at: PastMoment }, known: readonly string[]): Moment {
+  checkKeys("a look back", options, known);
   const { at } = options;
-  if (typeof at !== "string") return { atMs: timeOf("at", at) };
-  const [, epoch, txid] = /^(\d{1,15})-(\d{1,15})$/.exec(at) ?? [];
+  return typeof at === "string" ? positionOf(at) : { atMs: timeOf("at", at) };
+}
+
+function positionOf(text: string): Place {
+  const [, epoch, txid] = /^(\d{1,15})-(\d{1,15})$/.exec(text) ?? [];
   if (epoch !== undefined) return { epoch: Number(epoch), txid: Number(txid) };
-  throw new FrondError("BAD_OPTION", `a position is like 12-3456, as history tells it, not ${JSON.stringify(at)}`);
+  throw new FrondError("BAD_OPTION", `a position is like 12-3456, as history tells it, not ${JSON.stringify(text)}`);
 }
 
 function timeOf(what: string, time: unknown): number {

@@ -18,7 +18,7 @@ import { MAX_COMMIT_BYTES } from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { type FileRow, fileRows, traceFiles } from "../store/fileRows.ts";
 import { removeCell } from "../store/restore.ts";
-import type { Position } from "../types.ts";
+import { formatPosition, type Position } from "../types.ts";
 import { askContent } from "./askContent.ts";
 import type { ContentFacts } from "./content.ts";
 import { fullDisk } from "./durably.ts";
@@ -76,7 +76,8 @@ export function targetOf(node: Node, address: string): Target {
 /**
  * Makes what is in `database`, a sound file that nobody else uses, the content of the cell. Resolves when everybody may hear of
  * it. `replace`: the cell may exist; else CELL_EXISTS is thrown. A large content goes into the bucket first; meanwhile nobody opens
- * the cell. Throws RECORD_TOO_LARGE where there is no bucket, and what the bucket throws.
+ * the cell. `ifAt`: only if the cell stands there; else CELL_CHANGED is thrown. Throws RECORD_TOO_LARGE where there is no bucket, and
+ * what the bucket throws.
  */
 export async function replaceCell(
   node: Node,
@@ -84,6 +85,7 @@ export async function replaceCell(
   database: string,
   facts: ContentFacts,
   replace: boolean,
+  ifAt?: { readonly epoch: number; readonly txid: number },
 ): Promise<Replaced> {
   const { host, ledger } = node;
   const address = rootAddress(kind.kind, name);
@@ -93,6 +95,10 @@ export async function replaceCell(
     // It may have begun to exist meanwhile.
     refuseExisting(node, { kind, name }, replace);
     const entry = ledger.find(address);
+    if (ifAt !== undefined && (entry?.epoch !== ifAt.epoch || entry.txid !== ifAt.txid)) {
+      const is = entry === undefined ? "it was never there" : `it stands at ${formatPosition(entry)}`;
+      throw new FrondError("CELL_CHANGED", `${address} is not at ${ifAt.epoch}-${ifAt.txid} any more: ${is}`);
+    }
     const before = entry === undefined || entry.deleted ? undefined : { epoch: entry.epoch, txid: entry.txid };
     const lastId = Math.max(facts.lastId, entry?.lastId ?? 0, present?.alarms.lastId() ?? 0);
     const traced = present === undefined ? [] : fileRows(present.db, 0);

@@ -39,6 +39,9 @@ export function restoreToolsOf(node: Node): RestoreTools {
   };
 }
 
+/** A position, as it comes from outside. */
+export type Place = { readonly epoch: number; readonly txid: number };
+
 /** The end of what there is. */
 const NOW: HistoryLimit = { time: Number.MAX_SAFE_INTEGER };
 
@@ -57,13 +60,14 @@ async function restoreTo(node: Node, address: string, at: Moment, file: string):
   }
 }
 
-async function restoreInto(node: Node, address: string, at: Moment): Promise<RestoredCell> {
+/** See {@link NodeControl.restoreInto}. `ifAt`: only if the cell stands there, else CELL_CHANGED is thrown. */
+export async function restoreInto(node: Node, address: string, at: Moment, ifAt?: Place): Promise<RestoredCell> {
   const target = targetOf(node, address);
   return withFile(node, async (file) => {
     const entry = await keeperOf(node).restore(addressOf(node, address), limitOf(at), file);
     const facts = await askContent("check", file);
     const missing = await missingFiles(node, facts);
-    const { before, now } = await replaceCell(node, target, file, facts, true);
+    const { before, now } = await replaceCell(node, target, file, facts, true, ifAt);
     return { ...describe(entry), now, missingFiles: missing, ...(before && { before }) };
   });
 }

@@ -96,6 +96,11 @@ test("a request lists the past of a cell, looks at it, goes back to it, and forw
     await restore(Book, "a/b", { at: back.before as string });
     expect(await get(Book, "a/b").all()).toEqual(["1", "2", "3"]);
     expect((await history(Book, "a/b", { limit: 2 })).map(({ what }) => what)).toEqual(["replaced", "replaced"]);
+    const late = restore(Book, "a/b", { at: "1-1", ifAt: "1-4" });
+    expect(await codeOf(late)).toBe("CELL_CHANGED");
+    expect(await codeOf(restore(Book, "none", { at: "1-1", ifAt: "1-1" }))).toBe("CELL_MISSING");
+    expect(await get(Book, "a/b").all()).toEqual(["1", "2", "3"]);
+    expect((await restore(Book, "a/b", { at: "1-3", ifAt: "1-5" })).now).toBe("1-6");
     await get(Book, "a/b").wipe();
     const again = await restore(Book, "a/b", { at: "1-1" });
     expect([again.position, again.before]).toEqual(["1-1", undefined]);
@@ -134,6 +139,7 @@ test("what makes no sense is refused before anything is done", async () => {
       restore(Book, "a", {} as never),
       restore(Book, "a", undefined as never),
       restore(Book, "a", { at: "yesterday" }),
+      restore(Book, "a", { at: "1-1", ifAt: "now" }),
       restore(Book, "a", { at: "1-1", dry: true } as never),
     ];
     for (const [i, each] of wrong.entries()) expect([i, await codeOf(each)]).toEqual([i, "BAD_OPTION"]);
