@@ -10,7 +10,7 @@ import { freePort } from "./processes.ts";
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve("frond/package.json")), "bin/frond.js");
 
-/** A node that serves stress.ts. */
+/** A node that serves an app of the bench. */
 export interface NodeProcess {
   readonly port: number;
   /** Time from its start to the first answer, in ms. */
@@ -18,12 +18,19 @@ export interface NodeProcess {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts a node on `data` and waits for its first answer to a GET of `path`. Throws if it ends before. */
-export async function startNode(data: string, path: string): Promise<NodeProcess> {
+/**
+ * Starts a node on `data` and waits for its first answer to a GET of `path`; it serves stress.ts, or the file `app` of this
+ * folder, with `more` on its command line. Throws if it ends before.
+ */
+export async function startNode(
+  data: string,
+  path: string,
+  { app: name = "stress.ts", more = [] }: { readonly app?: string; readonly more?: readonly string[] } = {},
+): Promise<NodeProcess> {
   const port = await freePort();
   const began = performance.now();
-  const options = [`--data=${data}`, `--listen=127.0.0.1:${port}`, "--log-level=error"];
-  const app = join(import.meta.dirname, "stress.ts");
+  const options = [`--data=${data}`, `--listen=127.0.0.1:${port}`, "--log-level=error", ...more];
+  const app = join(import.meta.dirname, name);
   const [file, ...args] = pinned(SERVER_CORE, [
     process.execPath,
     "--conditions=frond-source",

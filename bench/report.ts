@@ -53,9 +53,6 @@ const TITLES: Readonly<Record<Workload, string>> = {
   zipf90: "90 % reads, few cells asked for often (Zipf)",
 };
 
-const START = "<!-- results:start -->";
-const END = "<!-- results:end -->";
-
 /** The whole report in Markdown. */
 export function report(results: Results): string {
   const parts = [conditionLines(results), goalTable(results)];
@@ -67,12 +64,13 @@ export function report(results: Results): string {
   return parts.join("\n\n");
 }
 
-/** The README with the text between its markers replaced. Throws if it has no markers. */
-export function intoReadme(readme: string, text: string): string {
-  const start = readme.indexOf(START);
-  const end = readme.indexOf(END);
-  if (start === -1 || end < start) throw new Error(`bench/README.md needs the markers ${START} and ${END}`);
-  return `${readme.slice(0, start + START.length)}\n\n${text}\n\n${readme.slice(end)}`;
+/** The README with the text between its markers replaced, those of a part of it. Throws if it has no markers. */
+export function intoReadme(readme: string, text: string, part = "results"): string {
+  const [first, last] = [`<!-- ${part}:start -->`, `<!-- ${part}:end -->`];
+  const start = readme.indexOf(first);
+  const end = readme.indexOf(last);
+  if (start === -1 || end < start) throw new Error(`bench/README.md needs the markers ${first} and ${last}`);
+  return `${readme.slice(0, start + first.length)}\n\n${text}\n\n${readme.slice(end)}`;
 }
 
 function conditionLines({ name, conditions: c, settings }: Results): string {
@@ -174,7 +172,8 @@ function oneLine(text: string): string {
   return text.split("\n").slice(0, 4).join(" ").trim();
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table of Markdown, its columns aligned. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
   const widths = head.map((_, i) => Math.max(3, ...all.map((row) => (row[i] as string).length)));
   const line = (row: readonly string[]): string =>
