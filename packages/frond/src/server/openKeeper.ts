@@ -4,11 +4,12 @@
 // earlier run before its log was whole, what is lost is kept aside and the directory forgets all that it knows: its files
 // hold what never happened.
 
+import fs from "node:fs";
 import path from "node:path";
 import { SlotTable } from "../core/slots.ts";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
 import { LEASE_TTL_MS } from "../limits.ts";
-import { listLogFiles } from "../log/files.ts";
+import { listLogFiles, runFolder } from "../log/files.ts";
 import { scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
 import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
@@ -53,7 +54,7 @@ export async function openKeeper(
   const adopted = (known?.adopted as RunId[] | undefined) ?? unfinished.filter(isFull).map(({ runId }) => runId);
   const slots = new SlotTable();
   for (const row of catalog.slots()) slots.load(row.slot, row);
-  const keeper = await Keeper.start({
+  const keeper = await started(dataDirectory, catalog, {
     bucket: spec,
     directory: dataDirectory,
     cluster: known?.cluster,
@@ -102,6 +103,27 @@ export async function openKeeper(
   } catch (error) {
     await keeper.stop();
     throw error;
+  }
+}
+
+/** Starts a keeper. A run whose start was refused is as if it had never been: nobody but this directory has heard of it. */
+async function started(directory: string, catalog: Catalog, options: KeeperOptions): Promise<Keeper> {
+  try {
+    return await Keeper.start(options);
+  } catch (error) {
+    // Else the thread has ended, and may have put a lease before.
+    if (isFrondError(error)) forgetRun(directory, catalog, options.own.run);
+    throw error;
+  }
+}
+
+/** Else starts that are tried again and again, while the bucket is away or in use, would all have to be ended in it some day. */
+function forgetRun(directory: string, catalog: Catalog, run: RunNumber): void {
+  try {
+    fs.rmSync(runFolder(path.join(directory, "log"), run), { recursive: true, force: true });
+    catalog.removeRun(run);
+  } catch {
+    // What stays of it is ended by the start that succeeds; why this one did not is what is told.
   }
 }
 

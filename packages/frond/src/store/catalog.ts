@@ -204,6 +204,11 @@ export class Catalog {
     this.#db.exec("PRAGMA synchronous = NORMAL");
   }
 
+  /** Takes back a run that has written nothing. */
+  removeRun(run: RunNumber): void {
+    this.#db.prepare("DELETE FROM run WHERE run = ?").run(run);
+  }
+
   /** The log file from which a scan must begin: all files before it are in the catalog. 0 = from the first. */
   get coveredFile(): number {
     return this.#meta("covered");
