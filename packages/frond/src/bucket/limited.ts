@@ -56,18 +56,23 @@ export async function limited<T>(
   }
 }
 
-/** The items of `source` until `signal` is aborted, then throws its reason, also while an item is waited for. */
+/**
+ * The items of `source` until `signal` is aborted, then throws its reason, also while an item is waited for. Nothing that lives
+ * as long as the source may hold on to what passed: a promise that each item raced against would hold them all.
+ */
 export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const { promise: over, reject } = Promise.withResolvers<never>();
-  over.catch(() => undefined);
-  const onAbort = (): void => reject(signal.reason);
+  let giveUp: ((reason: unknown) => void) | undefined;
+  const onAbort = (): void => giveUp?.(signal.reason);
   signal.addEventListener("abort", onAbort);
   const items = source[Symbol.asyncIterator]();
   let ended = false;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const next = await Promise.race([items.next(), over]);
+      const next = await new Promise<IteratorResult<T, unknown>>((resolve, reject) => {
+        giveUp = reject;
+        items.next().then(resolve, reject);
+      });
       if (next.done === true) {
         ended = true;
         return;

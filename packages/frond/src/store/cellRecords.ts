@@ -14,7 +14,7 @@ import type { CellEntry } from "./catalog.ts";
 export interface PageSource {
   /** Rising. */
   readonly numbers: Iterable<number>;
-  /** These pages, one behind the other. */
+  /** These pages, one behind the other; they need not stay what they are when the next are read. */
   read(numbers: readonly number[]): Buffer;
 }
 
@@ -33,20 +33,24 @@ export function changesOf(entry: CellEntry): IndexChange[] {
   return changes;
 }
 
-/** The records, encoded: one at least. */
+/**
+ * The records, encoded: one at least. Each is true until the next is asked for: buffers are used again, for what is only thrown
+ * away is collected too late where megabytes pass through every few milliseconds.
+ */
 export function* cellRecords(entry: CellEntry, pages: PageSource, base?: Position): Generator<Buffer, void, void> {
   const most = Math.max(1, Math.floor(MERGED_RECORD_BYTES / entry.pageSize));
+  const scratch = new Scratch();
   let numbers: number[] = [];
   let first = true;
   for (const number of pages.numbers) {
     if (numbers.length === most) {
-      yield record(entry, numbers, pages, first, base);
+      yield record(entry, numbers, pages, first, base, scratch);
       numbers = [];
       first = false;
     }
     numbers.push(number);
   }
-  if (first || numbers.length > 0) yield record(entry, numbers, pages, first, base);
+  if (first || numbers.length > 0) yield record(entry, numbers, pages, first, base, scratch);
 }
 
 function record(
@@ -55,6 +59,7 @@ function record(
   pages: PageSource,
   first: boolean,
   base: Position | undefined,
+  scratch: Scratch,
 ): Buffer {
   const { address, slot, epoch, txid, changedMs, pageSize, pageCount } = entry;
   const set = new PageSet();
@@ -71,7 +76,18 @@ function record(
     cells: [first ? { ...cell, base } : cell],
     changes: first ? changesOf(entry) : [],
   };
-  const bytes = Buffer.allocUnsafe(commitLength(commit));
+  const bytes = scratch.of(commitLength(commit));
   encodeCommit(commit, bytes, 0);
   return bytes;
+}
+
+/** One buffer for one thing after the other. */
+export class Scratch {
+  #bytes = Buffer.alloc(0);
+
+  /** So many bytes, whatever stands in them; those that were given before are the same. */
+  of(length: number): Buffer {
+    if (this.#bytes.length < length) this.#bytes = Buffer.allocUnsafeSlow(length);
+    return this.#bytes.subarray(0, length);
+  }
 }

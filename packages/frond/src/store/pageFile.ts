@@ -9,6 +9,7 @@ import { assert } from "../assert.ts";
 import { lockPage, type PageSet } from "../codec/pages.ts";
 import { FrondError } from "../errors.ts";
 import type { Address } from "../types.ts";
+import { Scratch } from "./cellRecords.ts";
 
 /** Which pages are gathered. */
 export interface GatheredCell {
@@ -30,6 +31,7 @@ export class Pages {
   readonly #store: PageStore;
   /** One bit for each page. */
   readonly #met: Uint8Array;
+  readonly #scratch = new Scratch();
 
   constructor(cell: GatheredCell, store: PageStore) {
     this.#cell = cell;
@@ -71,10 +73,10 @@ export class Pages {
     for (let number = 1; number <= this.#cell.pageCount; number++) if (this.has(number)) yield number;
   }
 
-  /** These pages, one behind the other. Numbers rise. */
+  /** These pages, one behind the other, until the next are read. Numbers rise. */
   read(numbers: readonly number[]): Buffer {
     const { pageSize } = this.#cell;
-    const bytes = Buffer.allocUnsafe(numbers.length * pageSize);
+    const bytes = this.#scratch.of(numbers.length * pageSize);
     for (let i = 0; i < numbers.length;) {
       const first = numbers[i] as number;
       let count = 1;

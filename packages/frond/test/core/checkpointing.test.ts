@@ -16,7 +16,9 @@ const NOW = 1e12;
 const LARGE = 64 * CHECKPOINT_BYTES_CHANGED;
 const OLD = { bytes: LARGE, modifiedMs: NOW - 2 * CHECKPOINT_DAY_MS };
 const change = (facts: Partial<SlotChange>): SlotChange => ({
-  ...{ changedBytes: 1, sinceMs: NOW - 1, ranges: 1 },
+  changedBytes: 1,
+  sinceMs: NOW - 1,
+  ranges: 1,
   checkpoint: OLD,
   ...facts,
 });

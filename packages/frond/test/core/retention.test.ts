@@ -8,7 +8,10 @@ import type { Epoch, Seq, Slot } from "../../src/types.ts";
 const NOW = 1e12;
 const MOMENT = { now: NOW, retentionMs: 1_000 };
 const at = (epoch: number, seq: number, modifiedMs: number) => ({
-  ...{ key: `${epoch}-${seq}`, epoch: epoch as Epoch, seq: seq as Seq, modifiedMs },
+  key: `${epoch}-${seq}`,
+  epoch: epoch as Epoch,
+  seq: seq as Seq,
+  modifiedMs,
 });
 const aged = (key: string, modifiedMs: number) => ({ key, modifiedMs });
 

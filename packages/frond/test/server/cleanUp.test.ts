@@ -66,8 +66,11 @@ async function checkpoint(slot: Slot, seq: number): Promise<string> {
 
 function cleanUp(): CleanUp {
   const watched: CountedBucket = {
-    ...{ url: bucket.url, close: () => bucket.close(), counts: () => bucket.counts() },
-    ...{ get: (...call) => bucket.get(...call), put: (...call) => bucket.put(...call) },
+    url: bucket.url,
+    close: () => bucket.close(),
+    counts: () => bucket.counts(),
+    get: (...call) => bucket.get(...call),
+    put: (...call) => bucket.put(...call),
     list: (...call) => bucket.list(...call),
     create(key, bytes) {
       calls.push(`create ${key}`);
@@ -79,14 +82,17 @@ function cleanUp(): CleanUp {
     },
   };
   return new CleanUp({
-    ...{ bucket: watched, indexes: new SlotIndexes(bucket), retentionMs: RETENTION, runId: () => RUN },
+    bucket: watched,
+    indexes: new SlotIndexes(bucket),
+    retentionMs: RETENTION,
+    runId: () => RUN,
     now: () => clock,
     listed: () => {},
     failed: (what, error) => failures.push(`${what}: ${(error as Error).message}`),
   });
 }
 
-async function run(): Promise<Awaited<ReturnType<CleanUp["run"]>>> {
+async function clean(): Promise<Awaited<ReturnType<CleanUp["run"]>>> {
   await bucket.put(leaseKey(RUN), Buffer.from("{}"));
   return cleanUp().run();
 }
@@ -99,7 +105,7 @@ test("a log is cut behind its raised base, as far as the bases of all slots reac
   await checkpoint(ONE, 6);
   await checkpoint(TWO, 4);
   now += RETENTION;
-  expect(await run()).toMatchObject({ logObjects: 3 });
+  expect(await clean()).toMatchObject({ logObjects: 3 });
   expect(await numbers(RUN)).toEqual({ base: 4, seqs: [4, 5, 6] });
   expect(calls).toEqual([
     `create ${baseKey(RUN, 4 as Seq)}`,
@@ -107,10 +113,10 @@ test("a log is cut behind its raised base, as far as the bases of all slots reac
   ]);
   // Nothing more, until the other slot has another base.
   calls = [];
-  expect(await run()).toMatchObject({ logObjects: 0 });
+  expect(await clean()).toMatchObject({ logObjects: 0 });
   await checkpoint(TWO, 6);
   now += RETENTION;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toEqual({ base: 6, seqs: [6] });
   expect(calls).toContain(`delete ${baseKey(RUN, 4 as Seq)}`);
 });
@@ -119,10 +125,10 @@ test("what is young stays, and so does the last segment of a log that goes on", 
   await segments(RUN, [[ONE], [ONE], [ONE]]);
   await checkpoint(ONE, 4);
   now += RETENTION - 1;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toEqual({ base: 1, seqs: [1, 2, 3] });
   now += 1;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toEqual({ base: 3, seqs: [3] });
 });
 
@@ -130,14 +136,17 @@ test("a pack tells of all its segments, and goes with them", async () => {
   await segments(RUN, [[ONE], [ONE], [ONE], [TWO], [ONE]]);
   const range = { from: 1 as Seq, to: 4 as Seq };
   const parts = [1, 2, 3].map((n) => ({
-    ...{ kind: "segment" as const, key: logKey(RUN, n as Seq), run: RUN },
-    ...{ from: n as Seq, to: (n + 1) as Seq },
+    kind: "segment" as const,
+    key: logKey(RUN, n as Seq),
+    run: RUN,
+    from: n as Seq,
+    to: (n + 1) as Seq,
   }));
   await bucket.create(packKey(RUN, range.from, range.to), (await makePack(bucket, parts)) as Buffer);
   await checkpoint(ONE, 6);
   now += RETENTION;
   const before = bucket.counts().get;
-  await run();
+  await clean();
   // The base checkpoint, the pack, and the segment that is needed.
   expect(bucket.counts().get - before).toBe(3);
   expect(await numbers(RUN)).toEqual({ base: 4, seqs: [4, 5] });
@@ -151,7 +160,7 @@ test("a base checkpoint that cannot be read covers nothing; other slots and logs
   await bucket.put(key, Buffer.from("no checkpoint"));
   await checkpoint(TWO, 3);
   now += RETENTION;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toEqual({ base: 1, seqs: [1, 2] });
   expect(await numbers(OTHER)).toEqual({ base: 2, seqs: [2] });
   expect(failures.join()).toContain(key);
@@ -163,7 +172,7 @@ test("a damaged segment ends the cutting of its log, and of no other", async () 
   await bucket.put(logKey(RUN, 1 as Seq), Buffer.from("no segment"));
   await checkpoint(ONE, 4);
   now += RETENTION;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toEqual({ base: 1, seqs: [1, 2, 3] });
   expect(await numbers(OTHER)).toEqual({ base: 2, seqs: [2] });
   expect(failures.join()).toContain(logKey(RUN, 1 as Seq));
@@ -172,7 +181,7 @@ test("a damaged segment ends the cutting of its log, and of no other", async () 
 test("what a clean-up left below a base that it had raised goes with the next", async () => {
   await segments(RUN, [[ONE], [ONE], [ONE]]);
   await bucket.create(baseKey(RUN, 3 as Seq), Buffer.from("x"));
-  await run();
+  await clean();
   expect(calls).toEqual([1, 2].map((n) => `delete ${logKey(RUN, n as Seq)}`));
 });
 
@@ -183,7 +192,7 @@ test("of a long log the beginning is listed, and those behind it are not forgott
   await checkpoint(ONE, 3_000);
   now += RETENTION;
   const before = bucket.counts().list;
-  await run();
+  await clean();
   expect(await numbers(RUN)).toMatchObject({ base: 1000 });
   expect(await numbers(OTHER)).toEqual({ base: 2, seqs: [2] });
   expect(bucket.counts().list - before).toBeLessThan(10);
