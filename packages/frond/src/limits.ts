@@ -321,7 +321,7 @@ export const SNAPSHOT_KEEP_MS = 24 * 3600_000;
 export const CLEAN_UP_MS = 600_000;
 export const CLEAN_UP_REQUESTS_PER_DAY = 20_000;
 /** Clean-up: how long after a start the first is, in ms: a start has other things to do. */
-export const FIRST_CLEAN_UP_MS = 30_000;
+export const FIRST_CLEAN_UP_MS = 10_000;
 /** Clean-up: objects that one looks into; the rest is left to the next. Count. */
 export const CLEAN_UP_LOOKS = 2_000;
 
