@@ -335,3 +335,9 @@ export const HISTORY_LIMIT = 100;
 export const MAX_HISTORY_LIMIT = 10_000;
 /** The past of cells, for the app: histories, looks, restores and archives that are made at once. Count. */
 export const PAST_AT_ONCE = 4;
+
+/** Erasing: how often it is looked again what is left of erased cells, and how long after a start, in ms. */
+export const ERASE_LOOK_MS = 6 * 3600_000;
+export const FIRST_ERASE_LOOK_MS = 60_000;
+/** Erasing: how long after the retention the last segment is cut away at the latest, in ms: a slot has a checkpoint a day. */
+export const ERASE_MARGIN_MS = 2 * 24 * 3600_000;

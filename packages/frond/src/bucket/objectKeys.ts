@@ -3,7 +3,7 @@
 // Rule: numbers have a fixed width, so the order of a listing is the order of the numbers; an address stands in a key only
 // escaped. A key that is not of this form is foreign: readers pass over it, and nothing ever removes it.
 
-import type { Epoch, Position, RunId, Seq, Slot } from "../types.ts";
+import type { Epoch, Position, RunId, Seq, Slot, Txid } from "../types.ts";
 
 const RUN_ID = /^[0-9a-f]{32}$/;
 const WIDTH = 10;
@@ -134,7 +134,40 @@ export function parseCheckpointKey(key: string): { slot: Slot; epoch: Epoch; seq
 
 /** One cell whole, as of a position. `name`: its escaped address. */
 export function snapshotKey(slot: Slot, name: string, { epoch, txid }: Position): string {
-  return `${cellPrefix(slot)}${name}/${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}`;
+  return `${snapshotPrefix(slot, name)}${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}`;
+}
+
+/** All snapshots of a cell. `name`: its escaped address. */
+export function snapshotPrefix(slot: Slot, name: string): string {
+  return `${cellPrefix(slot)}${name}/`;
+}
+
+/** The position of the snapshot at a key, or undefined for what is none. */
+export function positionOfSnapshot(key: string): Position | undefined {
+  return isSnapshotKey(key) ? positionAtEnd(key) : undefined;
+}
+
+/** Cells that were erased. */
+export const ERASED_PREFIX = "erased/";
+
+/** The erasures of one cell. `hash`: of its address. */
+export function erasuresPrefix(hash: string): string {
+  return `${ERASED_PREFIX}${hash}/`;
+}
+
+/** A cell was erased up to a position. */
+export function erasureKey(hash: string, { epoch, txid }: Position): string {
+  return `${erasuresPrefix(hash)}${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}`;
+}
+
+/** Up to where the erasure at a key goes, or undefined for what is none. */
+export function positionOfErasure(key: string): Position | undefined {
+  return /^erased\/[0-9a-f]{64}\/\d{10}-\d{16}$/.test(key) ? positionAtEnd(key) : undefined;
+}
+
+function positionAtEnd(key: string): Position {
+  const [epoch, txid] = (key.split("/").at(-1) as string).split("-").map(Number);
+  return { epoch: epoch as Epoch, txid: txid as Txid };
 }
 
 /** True for the key of a snapshot. */

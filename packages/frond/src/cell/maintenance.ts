@@ -96,12 +96,14 @@ export function erase(cell: LiveCell): void {
   eraseNow(cell, invocation);
 }
 
-/** Carries out a deletion; no transaction is open. Throws what kept it from that: the cell is then as it was. */
-export function eraseNow(cell: LiveCell, invocation: Invocation): void {
+/**
+ * Carries out a deletion; no transaction is open. `lastId`: what the tombstone says of the ids that were given. Throws what kept it
+ * from that: the cell is then as it was.
+ */
+export function eraseNow(cell: LiveCell, invocation: Invocation, lastId: number = cell.alarms.lastId()): void {
   assert(cell.tx.owner === undefined, "a deletion is a commit of its own");
   const { db, host } = cell;
   host.admit();
-  const lastId = cell.alarms.lastId();
   const bytes = db.pageCount * db.pageSize;
   host.critical = true;
   try {
@@ -129,10 +131,11 @@ const GOING_AWAY = 1001;
 
 /**
  * Deletes the cell, as an event that nobody in it has asked for, and gives the instance up: its fields are gone, and what
- * still runs in it ends with ABORTED. Its sockets are closed, without a last event that could make it begin again.
+ * still runs in it ends with ABORTED. Its sockets are closed, without a last event that could make it begin again. `forAll`: not even
+ * the ids of its scheduled calls are remembered.
  */
-export function eraseFromOutside(cell: LiveCell): void {
-  eraseNow(cell, cell.enter());
+export function eraseFromOutside(cell: LiveCell, forAll = false): void {
+  eraseNow(cell, cell.enter(), forAll ? 0 : undefined);
   cell.host.sockets.of(cell).dismiss(GOING_AWAY, "this cell was deleted", cell.lastLsn, cell.bucketLsn);
   cell.reset(new FrondError("ABORTED", `${cell.address} was deleted by its operator`));
 }

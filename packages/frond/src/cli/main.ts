@@ -13,6 +13,7 @@ import { addCall } from "./call.ts";
 import { addDelete } from "./delete.ts";
 import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
+import { addErase } from "./erase.ts";
 import { EXIT_FAILED, EXIT_USAGE } from "./exits.ts";
 import { addExport } from "./export.ts";
 import { addHistory } from "./history.ts";
@@ -74,6 +75,7 @@ function makeProgram(json: boolean): Command {
   addHistory(program);
   addRestore(program);
   addDelete(program);
+  addErase(program);
   addBackup(program);
   program.command("help").argument("[command...]").description("explain a command").action(explain);
   return program;

@@ -64,8 +64,24 @@ export interface SlotDocument {
   readonly covered: { readonly epoch: Epoch; readonly seq: Seq } | undefined;
 }
 
+/** A cell was erased: what it held is to be nowhere any more. */
+export interface ErasureDocument {
+  /** SHA-256 of the address in UTF-8, 64 hexadecimal digits. */
+  readonly hash: string;
+  /** "" once nothing is left. */
+  readonly address: string;
+  /** The cell up to here is erased. */
+  readonly epoch: Epoch;
+  readonly txid: Txid;
+  readonly erasedMs: number;
+  /** Hashes of the files that it has named and that are still there. */
+  readonly files: readonly string[];
+  /** When it was seen that nothing is left; 0 = not yet. */
+  readonly goneMs: number;
+}
+
 /** The document as bytes. `intent` comes first. */
-export function encodeDocument(document: ClusterDocument | LeaseDocument | SlotDocument): Buffer {
+export function encodeDocument(document: ClusterDocument | LeaseDocument | SlotDocument | ErasureDocument): Buffer {
   const { intent, ...rest } = { intent: "", ...document };
   return Buffer.from(`${JSON.stringify({ ...(intent !== "" && { intent }), format: DOCUMENT_FORMAT, ...rest })}\n`);
 }
@@ -114,6 +130,19 @@ export function decodeSlot(bytes: Uint8Array, key: string): SlotDocument {
     before: { epoch: previous, txid: before.whole("txid") as Txid },
     sources: decodeRanges(at.list("sources"), previous),
     covered: at.has("covered") ? decodeCovered(at.inner("covered"), previous) : undefined,
+  };
+}
+
+export function decodeErasure(bytes: Uint8Array, key: string): ErasureDocument {
+  const at = open(bytes, key);
+  return {
+    hash: at.hex("hash", 64),
+    address: at.text("address"),
+    epoch: at.whole("epoch", 1) as Epoch,
+    txid: at.whole("txid", 1) as Txid,
+    erasedMs: at.whole("erasedMs"),
+    files: at.texts("files"),
+    goneMs: at.whole("goneMs"),
   };
 }
 
@@ -175,10 +204,16 @@ class Reader {
     return value;
   }
 
-  hex(name: string): string {
+  hex(name: string, digits = 32): string {
     const value = this.text(name);
-    if (!/^[0-9a-f]{32}$/.test(value)) throw this.damaged(name);
+    if (value.length !== digits || !/^[0-9a-f]+$/.test(value)) throw this.damaged(name);
     return value;
+  }
+
+  texts(name: string): string[] {
+    const value = this.#value[name];
+    if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) throw this.damaged(name);
+    return value as string[];
   }
 
   whole(name: string, least = 0): number {

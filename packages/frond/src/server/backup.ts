@@ -6,16 +6,18 @@
 //   listed after it. Where something is gone that was listed, newer objects stand in its place: then it begins anew.
 // - Leases are not copied: the copy is nobody's. Where the log of a run has not ended in it, the first node that starts on the copy
 //   sees no lease, and ends it.
-// - Objects never change, so one that is there with the same size is there: a copy that was broken off goes on, and one that is made
-//   again brings what is new. Nothing is ever removed from it.
+// - An object that is there with the same size is there: a copy that was broken off goes on, and one that is made again brings what is
+//   new, also without a cell what was written again because that was erased. Nothing is ever removed from it.
 // - Until the first copy is complete its cluster says so, and no node starts on it.
 // Rejected: a list of what is needed instead of everything (it has to be right, and is as long), a snapshot of the store (few have one).
 
 import type { Bucket, Listed } from "../bucket/bucket.ts";
 import { compareKeys } from "../bucket/keys.ts";
+import { listAll } from "../bucket/listAll.ts";
 import {
   CELL_PREFIX,
   CLUSTER_KEY,
+  ERASED_PREFIX,
   FILE_PREFIX,
   LOG_PREFIX,
   NODE_PREFIX,
@@ -99,7 +101,10 @@ async function checkTarget(to: Bucket, { id }: ClusterDocument): Promise<Cluster
 }
 
 /** The prefixes of what is copied as it is listed. Below `cell/` and `slot/` lies what is copied last. */
-const LEAVES = [CELL_PREFIX, FILE_PREFIX, PACK_PREFIX, LOG_PREFIX];
+const LEAVES = [CELL_PREFIX, FILE_PREFIX, PACK_PREFIX, LOG_PREFIX, ERASED_PREFIX];
+
+/** What stands for ever as it was created. Of the others some are written again without a cell that was erased. */
+const NEVER_CHANGED = [LOG_PREFIX, SLOT_PREFIX, FILE_PREFIX];
 
 /** One look over the bucket. */
 class Pass {
@@ -125,12 +130,12 @@ class Pass {
     await this.#checkNotAhead();
     for (const prefix of LEAVES) {
       const leaves = filtered(listAll(from, prefix), ({ key }) => !isHead(key));
-      await this.#copyAll(absentIn(leaves, listAll(to, prefix), this.#sound));
+      await this.#copyAll(absentIn(leaves, listAll(to, prefix), this.#isThere));
     }
     const heads = [...this.#heads.values()];
     for (const prefix of [CELL_PREFIX, SLOT_PREFIX]) {
       const some = heads.filter(({ key }) => key.startsWith(prefix));
-      await this.#copyAll(absentIn(some, listAll(to, prefix), this.#sound));
+      await this.#copyAll(absentIn(some, listAll(to, prefix), this.#isThere));
     }
     return !this.#gone;
   }
@@ -148,10 +153,14 @@ class Pass {
     }
   }
 
-  /** The object is there already. */
-  readonly #sound = (ours: Listed, there: Listed): void => {
-    if (ours.size !== there.size) throw ahead(this.#o.to, there.key);
-    this.#counts.objects += 1;
+  /** The object is there already. False: in another state. */
+  readonly #isThere = (ours: Listed, there: Listed): boolean => {
+    if (ours.size === there.size) {
+      this.#counts.objects += 1;
+      return true;
+    }
+    if (NEVER_CHANGED.some((prefix) => ours.key.startsWith(prefix))) throw ahead(this.#o.to, there.key);
+    return false;
   };
 
   async #copyAll(objects: AsyncIterable<Listed>): Promise<void> {
@@ -208,31 +217,19 @@ async function* parts(bucket: Bucket, key: string, first: Buffer, size: number):
   }
 }
 
-/** Every object below a prefix, in order. */
-export async function* listAll(bucket: Bucket, prefix: string): AsyncGenerator<Listed> {
-  for (let after: string | undefined; ;) {
-    const page = await bucket.list(prefix, after);
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined) return;
-    after = last.key;
-  }
-}
-
 async function* filtered(all: AsyncIterable<Listed>, wanted: (listed: Listed) => boolean): AsyncGenerator<Listed> {
   for await (const listed of all) if (wanted(listed)) yield listed;
 }
 
-/** Those of `ours` that are not in `there`; of the others both are told. Both are sorted by key. */
+/** Those of `ours` that are not in `there`, or not `same` there. Both are sorted by key. */
 async function* absentIn(
   ours: AsyncIterable<Listed> | Iterable<Listed>,
   there: AsyncGenerator<Listed>,
-  both: (ours: Listed, there: Listed) => void,
+  same: (ours: Listed, there: Listed) => boolean,
 ): AsyncGenerator<Listed> {
   let next = await there.next();
   for await (const listed of ours) {
     while (next.done !== true && compareKeys(next.value.key, listed.key) < 0) next = await there.next();
-    if (next.done === true || next.value.key !== listed.key) yield listed;
-    else both(listed, next.value);
+    if (next.done === true || next.value.key !== listed.key || !same(listed, next.value)) yield listed;
   }
 }

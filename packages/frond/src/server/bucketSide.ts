@@ -10,6 +10,7 @@ import { setImmediate as nextTurn, setTimeout as sleepFor } from "node:timers/pr
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
+import type { ErasureDocument } from "../codec/documents.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { FLUSH_MS } from "../limits.ts";
 import { LogHands } from "../log/logHands.ts";
@@ -35,6 +36,8 @@ import { CellHistory, cellAt } from "./cellHistory.ts";
 import { joinCluster } from "./cluster.ts";
 import { ContentFile } from "./contentFile.ts";
 import { Compaction } from "./compaction.ts";
+import { type CopiesLeft, eraseCopies, type ErasedCell, type EraseOptions, findCopies } from "./eraseCopies.ts";
+import { checkNotErased, erasedThrough, listErasures, putErasure } from "./erasureRecords.ts";
 import { finishLeaseless, type FinishOptions, finishRuns, removeLease } from "./finishRuns.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
@@ -156,16 +159,43 @@ export class BucketSide implements Questions {
     const claims = this.#claiming();
     const { runId, upload } = this.#living();
     const ranges = await claims.rangesOf(slot, { runId, nextSeq: upload.seq });
-    return new CellHistory(this.#bucket as CountedBucket, claims.histories, slot, address).commits(ranges, query);
+    const bucket = this.#bucket as CountedBucket;
+    const erased = await erasedThrough(bucket, address);
+    return new CellHistory(bucket, claims.histories, slot, address).commits(ranges, query, erased);
   }
 
   async restoreCell({ slot, address, at, file }: Parameters<BucketQuestions["restoreCell"]>[0]): Promise<CellEntry> {
     const { runId, upload } = this.#living();
     const claims = this.#claiming();
     const cell = cellAt(await claims.indexAt(slot, at, { runId, nextSeq: upload.seq }), address, at);
-    const places = await claims.indexes.placesOf(cell);
-    await fetchCell(this.#bucket as CountedBucket, { ...cell.entry, places }, file);
+    const bucket = this.#bucket as CountedBucket;
+    await checkNotErased(bucket, cell.entry);
+    await fetchCell(bucket, { ...cell.entry, places: await claims.indexes.placesOf(cell) }, file);
     return cell.entry;
+  }
+
+  putErasure(document: ErasureDocument): Promise<void> {
+    return putErasure(this.#bucket as CountedBucket, document);
+  }
+
+  erasures(): Promise<ErasureDocument[]> {
+    return listErasures(this.#bucket as CountedBucket);
+  }
+
+  async eraseCopies(cell: ErasedCell): Promise<void> {
+    await eraseCopies(await this.#erasing(cell), cell);
+  }
+
+  async findCopies(cell: ErasedCell): Promise<CopiesLeft> {
+    return findCopies(await this.#erasing(cell), cell);
+  }
+
+  async #erasing({ slot }: ErasedCell): Promise<EraseOptions> {
+    const claims = this.#claiming();
+    const { runId, upload } = this.#living();
+    const ranges = await claims.rangesOf(slot, { runId, nextSeq: upload.seq });
+    const { signal } = this.#ending;
+    return { bucket: this.#bucket as CountedBucket, histories: claims.histories, ranges, breathe: nextTurn, signal };
   }
 
   async putContent({ entry, file }: Parameters<BucketQuestions["putContent"]>[0]): Promise<void> {

@@ -7,6 +7,8 @@ import type { BucketOptions } from "../bucket/open.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { WantedCell } from "../store/fetch.ts";
 import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../types.ts";
+import type { ErasureDocument } from "../codec/documents.ts";
+import type { CopiesLeft, ErasedCell } from "./eraseCopies.ts";
 import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { HistoryLimit } from "./slotIndex.ts";
 
@@ -134,6 +136,13 @@ export interface BucketQuestions {
   history(question: { slot: Slot; address: Address; query: HistoryQuery }): CellCommit[];
   /** Makes a file of a cell as it was, and tells what is known of it then. */
   restoreCell(question: { slot: Slot; address: Address; at: HistoryLimit; file: string }): CellEntry;
+  /** Writes an erasure down, or how far it is. */
+  putErasure(document: ErasureDocument): void;
+  /** All that were written down. */
+  erasures(): ErasureDocument[];
+  /** Takes a cell out of what is kept of it; and tells what is left. */
+  eraseCopies(cell: ErasedCell): void;
+  findCopies(cell: ErasedCell): CopiesLeft;
   /** Writes the snapshot of a cell that is to have the content of a file; the record that names it comes after. */
   putContent(question: { entry: CellEntry; file: string }): void;
   /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. Tells the number of the seal. */

@@ -15,7 +15,7 @@ import { FrondError } from "../errors.ts";
 import { FETCHES_AT_ONCE } from "../limits.ts";
 import { cover, listPacks, type ListedPack, type Part } from "../log/cover.ts";
 import { readFooter } from "../log/runObjects.ts";
-import { type Address, comparePositions, type Epoch, formatPosition, type Slot } from "../types.ts";
+import { type Address, comparePositions, type Epoch, formatPosition, type Position, type Slot } from "../types.ts";
 import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { SlotHistories } from "./slotHistory.ts";
 import type { HistoryLimit, IndexedCell, SlotIndex } from "./slotIndex.ts";
@@ -43,11 +43,16 @@ export class CellHistory {
     this.#addressBytes = Buffer.from(address);
   }
 
-  /** Throws CELL_MISSING when there is none at all, and what the bucket throws. */
-  async commits({ ranges, covered }: SlotRanges, { limit, sinceMs = 0 }: HistoryQuery): Promise<CellCommit[]> {
+  /** Those behind the position `after`. Throws CELL_MISSING when there is none at all, and what the bucket throws. */
+  async commits(
+    { ranges, covered }: SlotRanges,
+    { limit, sinceMs = 0 }: HistoryQuery,
+    after: Position | undefined,
+  ): Promise<CellCommit[]> {
     const found: CellCommit[] = [];
     let any = false;
     for await (const commit of this.#all(ranges, covered)) {
+      if (after !== undefined && comparePositions(positionOf(commit), after) <= 0) break;
       any = true;
       const last = found.at(-1);
       if (last !== undefined && comparePositions(positionOf(commit), positionOf(last)) >= 0) continue;
@@ -58,7 +63,21 @@ export class CellHistory {
     throw new FrondError("CELL_MISSING", `the bucket knows of no cell ${this.#address}`);
   }
 
+  /** How many commits up to a position still have pages in segments. */
+  async pagesThrough({ ranges }: SlotRanges, through: Position): Promise<number> {
+    let count = 0;
+    for await (const commit of this.#logged(ranges)) {
+      if (commit.pages > 0 && comparePositions(positionOf(commit), through) <= 0) count += 1;
+    }
+    return count;
+  }
+
   async *#all(ranges: readonly LogRange[], covered: Covered | undefined): AsyncGenerator<CellCommit> {
+    yield* this.#logged(ranges);
+    yield* this.#oldest(covered);
+  }
+
+  async *#logged(ranges: readonly LogRange[]): AsyncGenerator<CellCommit> {
     try {
       for (const range of ranges.toReversed()) {
         if (range.from < range.to) yield* this.#within(range, await listPacks(this.#bucket, range.run));
@@ -67,7 +86,6 @@ export class CellHistory {
       // Cleaned up meanwhile: what lies before can be gone back to by a checkpoint, if at all.
       if (!(error instanceof Gone)) throw error;
     }
-    yield* this.#oldest(covered);
   }
 
   /** The commits in a part of a run's log. Throws Gone where there is an object that is needed and not there. */
@@ -141,8 +159,8 @@ export class CellHistory {
 /** The number of a page in a record, in bytes. */
 const PAGE_NUMBER_BYTES = 4;
 
-function positionOf({ epoch, txid }: CellCommit): Parameters<typeof comparePositions>[0] {
-  return { epoch, txid } as Parameters<typeof comparePositions>[0];
+function positionOf({ epoch, txid }: CellCommit): Position {
+  return { epoch, txid } as Position;
 }
 
 function whatOf(changes: readonly string[], merged: boolean): CellCommit["what"] {

@@ -152,6 +152,8 @@ const CALLS: Readonly<Record<string, (control: NodeControl, args: readonly unkno
   delete: (control, args) => control.delete(text(args, 0, "address")),
   history: (control, args) => control.history(text(args, 0, "address"), historyQuery(args[1])),
   restoreInto: (control, args) => control.restoreInto(text(args, 0, "address"), moment(args[1])),
+  erase: (control, args) => control.erase(text(args, 0, "address")),
+  erasures: (control) => control.erasures(),
   previewRestore: (control, args) => control.previewRestore(text(args, 0, "address"), moment(args[1])),
 };
 

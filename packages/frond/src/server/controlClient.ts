@@ -19,6 +19,7 @@ import {
   type CellCommit,
   type CellInfo,
   type CellLoad,
+  type ErasureState,
   type Exported,
   type HistoryQuery,
   type Imported,
@@ -60,6 +61,8 @@ export interface OperatorView {
   restoreTo(address: string, at: Moment, file: string, progress?: Progress): Promise<Restored>;
   restoreInto(address: string, at: Moment): Promise<RestoredCell>;
   previewRestore(address: string, at: Moment): Promise<RestorePreview>;
+  erase(address: string): Promise<ErasureState>;
+  erasures(): Promise<ErasureState[]>;
   close(): Promise<void>;
 }
 
@@ -116,6 +119,8 @@ export function viewOf(control: NodeControl, close: () => Promise<void>): Operat
     restoreTo: (address, at, file) => orNothing(file, () => control.restoreTo(address, at, file)),
     restoreInto: (address, at) => control.restoreInto(address, at),
     previewRestore: (address, at) => control.previewRestore(address, at),
+    erase: (address) => control.erase(address),
+    erasures: () => control.erasures(),
     close,
   };
 }
@@ -211,6 +216,14 @@ class ControlClient implements OperatorView {
 
   previewRestore(address: string, at: Moment): Promise<RestorePreview> {
     return this.#ask("previewRestore", [address, at]) as Promise<RestorePreview>;
+  }
+
+  erase(address: string): Promise<ErasureState> {
+    return this.#ask("erase", [address]) as Promise<ErasureState>;
+  }
+
+  erasures(): Promise<ErasureState[]> {
+    return this.#ask("erasures", []) as Promise<ErasureState[]>;
   }
 
   async close(): Promise<void> {

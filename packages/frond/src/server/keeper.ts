@@ -16,7 +16,7 @@ import { FrondError } from "../errors.ts";
 import { FINISH_GRACE_MS } from "../limits.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { Catalog, CellEntry } from "../store/catalog.ts";
-import type { Address, Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
+import type { Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
 import {
   type BucketNews,
   type BucketQuestions,
@@ -35,10 +35,8 @@ import {
 import type { SlotDoor } from "./host.ts";
 import { Lag } from "./lag.ts";
 import { monotonicMs } from "./monotonic.ts";
-import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { NodeLog } from "./nodeOptions.ts";
 import { openEach, openUntilOpen } from "./openSlots.ts";
-import type { HistoryLimit } from "./slotIndex.ts";
 import { Asking } from "./threadCalls.ts";
 
 /** What a keeper is started with. */
@@ -237,28 +235,25 @@ export class Keeper implements SlotDoor {
     await this.#asking.ask("fetchCell", { entry: { ...entry }, file });
   }
 
-  /** The commits of a cell that can be gone back to, those up to now included. Rejects as cellHistory.ts throws. */
-  async history(address: Address, query: HistoryQuery): Promise<CellCommit[]> {
-    await this.#everythingThere();
-    return this.#asking.ask("history", { slot: slotOf(address), address, query });
+  /** Asks the thread what is not on the way of a request; see pastDoor.ts. */
+  ask<K extends keyof BucketQuestions>(
+    name: K,
+    question: Parameters<BucketQuestions[K]>[0],
+  ): Promise<Awaited<ReturnType<BucketQuestions[K]>>> {
+    return this.#asking.ask(name, question);
   }
 
-  /** Makes a file of a cell as it was, and tells what is known of it then. Rejects with CELL_MISSING, HISTORY_GONE. */
-  async restore(address: Address, at: HistoryLimit, file: string): Promise<CellEntry> {
-    await this.#everythingThere();
-    return this.#asking.ask("restoreCell", { slot: slotOf(address), address, at, file });
-  }
-
-  /** Writes the snapshot of a cell that is to have the content of a file. Rejects with what the bucket throws. */
-  async putContent(entry: CellEntry, file: string): Promise<void> {
-    await this.#asking.ask("putContent", { entry, file });
-  }
-
-  /** The bucket has everything that was committed so far. Rejects while it is away. */
-  #everythingThere(): Promise<void> {
-    if (!this.believed) return Promise.reject(leaseLapsed());
+  /** Resolves when the bucket has everything that was committed so far. Rejects while it is away. */
+  async everythingThere(): Promise<void> {
+    if (!this.believed) throw leaseLapsed();
     const { commitLog } = this.#attached();
-    return new Promise((resolve) => commitLog.waitConfirmed(commitLog.appended, resolve));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // It also keeps a tool's process alive, which has nothing else to live for.
+    const looking = setInterval(() => {
+      if (!this.believed) reject(leaseLapsed());
+    }, BEAT_MS);
+    commitLog.waitConfirmed(commitLog.appended, resolve);
+    await promise.finally(() => clearInterval(looking));
   }
 
   /** How the bucket does, as of a moment ago. */

@@ -28,6 +28,7 @@ import { shareDescriptors } from "./descriptors.ts";
 import { type CallTarget, ExposedCalls } from "./expose.ts";
 import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
+import { Erasures } from "./erasures.ts";
 import { Files } from "./files.ts";
 import { steadyLog, type Told } from "./floods.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
@@ -109,6 +110,8 @@ export class Node {
   readonly #lock: DirectoryLock;
   readonly ledger: Ledger;
   readonly alarms: Alarms;
+  readonly erasures = new Erasures(this);
+  readonly #trimmer: LogTrimmer | undefined;
   readonly #gate: Gate;
   readonly #tools: CellTools;
   /** What a client can make happen is told here; what ends or begins the node, and the app itself, writes as it likes. */
@@ -157,9 +160,10 @@ export class Node {
     this.#gate = options.gate ?? (keeper === undefined ? covered : believed);
     this.ledger = new Ledger(catalog, this.commitLog, slots, warn);
     const trimmer = keeper && new LogTrimmer(dataDirectory, catalog, this.commitLog, options.localLogBytes);
+    this.#trimmer = trimmer;
     this.commitLog.onFile = () => {
       trimmer?.left(this.commitLog.current?.number ?? 0);
-      void this.ledger.flush().then(() => this.#trim(trimmer));
+      void this.ledger.flush().then(() => this.#trim());
     };
     const committer = new Committer(this.commitLog, slots, runId, (entry) => this.ledger.changed(entry));
     this.#parts = { slots, committer };
@@ -288,6 +292,7 @@ export class Node {
     const get = gatedGet(app, this.host.calls, this.#gate);
     this.#stopService = await app.definition.start?.({ get, log, dataDirectory, ...this.#tools });
     if (this.#stopping === undefined) this.alarms.start();
+    if (this.#stopping === undefined) this.erasures.start();
     void this.keeper?.openAll();
   }
 
@@ -304,6 +309,7 @@ export class Node {
 
   async #stop(graceMs: number): Promise<void> {
     this.alarms.stop();
+    this.erasures.stop();
     // The front door has done so, where there is one.
     await this.upgrades.stop(graceMs);
     try {
@@ -347,9 +353,14 @@ export class Node {
     }
   }
 
-  #trim(trimmer: LogTrimmer | undefined): void {
+  /** What this disk has of the log goes, as far as the bucket has it too. */
+  forgetLog(): void {
+    this.#trim(0);
+  }
+
+  #trim(keep?: number): void {
     try {
-      trimmer?.trim();
+      this.#trimmer?.trim(keep);
     } catch (error) {
       this.#log.warn({ err: error }, "log files that are in the bucket could not be removed; it will be tried again");
     }

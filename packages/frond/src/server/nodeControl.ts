@@ -160,6 +160,31 @@ export interface RestorePreview extends Restored {
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly now: number }[];
 }
 
+/** How far the erasure of a cell is. */
+export interface ErasureState {
+  /** Absent once nothing is left. */
+  readonly address?: string;
+  /** SHA-256 of the address, in hexadecimal digits. */
+  readonly hash: string;
+  /** The cell up to this position is erased. */
+  readonly epoch: number;
+  readonly txid: number;
+  readonly erasedMs: number;
+  /**
+   * What there still is of it: packs, checkpoints, snapshots and files in the bucket, and commits in segments of logs there. Counts.
+   */
+  readonly left: {
+    readonly packs: number;
+    readonly checkpoints: number;
+    readonly snapshots: number;
+    readonly commits: number;
+    readonly files: number;
+  };
+  /** When it was seen that nothing is left, or when that is so at the latest, if a node runs then. */
+  readonly goneMs?: number;
+  readonly goneByMs?: number;
+}
+
 /** The end of the name of an archive. */
 export const ARCHIVE_SUFFIX = ".tar";
 
@@ -206,4 +231,8 @@ export interface NodeControl {
   restoreInto(address: string, at: Moment): Promise<RestoredCell>;
   /** Tells what either would bring. Throws CELL_MISSING. */
   previewRestore(address: string, at: Moment): Promise<RestorePreview>;
+  /** Erases a cell, deleted or not: deletes it, and has all that is kept of it removed. Throws CELL_MISSING. */
+  erase(address: string): Promise<ErasureState>;
+  /** How far all erasures are, the latest last. */
+  erasures(): Promise<ErasureState[]>;
 }

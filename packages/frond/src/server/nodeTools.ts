@@ -109,7 +109,7 @@ export function controlOf(node: Node): NodeControl {
     },
     async delete(address) {
       checkUsed(node);
-      await host.withCell(address, eraseFromOutside, true);
+      await host.withCell(address, (cell) => eraseFromOutside(cell), true);
       await host.allTold();
       node.strikes.forget(formatAddress(parseAddress(address)));
     },
@@ -118,6 +118,8 @@ export function controlOf(node: Node): NodeControl {
       return exportCell(node, address, file);
     },
     ...restoreToolsOf(node),
+    erase: (address) => node.erasures.erase(address),
+    erasures: () => node.erasures.status(),
     importFrom: (address, file, replace) => importCell(node, address, file, replace),
   };
 }

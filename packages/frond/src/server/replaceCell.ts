@@ -25,6 +25,7 @@ import { fullDisk } from "./durably.ts";
 import { readArchive } from "./fileArchive.ts";
 import type { Node } from "./node.ts";
 import { ARCHIVE_SUFFIX, type Imported } from "./nodeControl.ts";
+import { PastDoor } from "./pastDoor.ts";
 
 /** Where a cell stood before it was replaced, if it was there, and where it stands now. */
 export interface Replaced {
@@ -124,7 +125,7 @@ export async function replaceCell(
 
 /** What does not fit into a record goes into the bucket first, as a snapshot that the record names. */
 function stageOf({ keeper }: Node, entry: CellEntry, database: string): () => Promise<void> {
-  if (keeper !== undefined) return () => keeper.putContent(entry, database);
+  if (keeper !== undefined) return () => new PastDoor(keeper).putContent(entry, database);
   const bytes = entry.pageCount * entry.pageSize;
   const what = `the content has ${bytes} bytes; without a bucket at most ${MAX_COMMIT_BYTES} can be put in`;
   throw new FrondError("RECORD_TOO_LARGE", what);

@@ -13,7 +13,6 @@ import { removeCell } from "../store/restore.ts";
 import type { Address, Epoch, Txid } from "../types.ts";
 import { askContent } from "./askContent.ts";
 import type { TableRows } from "./content.ts";
-import type { Keeper } from "./keeper.ts";
 import type { Node } from "./node.ts";
 import type {
   CellCommit,
@@ -24,6 +23,7 @@ import type {
   RestoredCell,
   RestorePreview,
 } from "./nodeControl.ts";
+import { PastDoor } from "./pastDoor.ts";
 import { missingFiles, replaceCell, targetOf } from "./replaceCell.ts";
 import type { HistoryLimit } from "./slotIndex.ts";
 
@@ -46,12 +46,12 @@ export type Place = { readonly epoch: number; readonly txid: number };
 const NOW: HistoryLimit = { time: Number.MAX_SAFE_INTEGER };
 
 async function historyOf(node: Node, address: string, query: HistoryQuery): Promise<CellCommit[]> {
-  return keeperOf(node).history(addressOf(node, address), query);
+  return pastOf(node).history(addressOf(node, address), query);
 }
 
 async function restoreTo(node: Node, address: string, at: Moment, file: string): Promise<Restored> {
   try {
-    const entry = await keeperOf(node).restore(addressOf(node, address), limitOf(at), file);
+    const entry = await pastOf(node).restore(addressOf(node, address), limitOf(at), file);
     await askContent("plain", file);
     return { ...describe(entry), bytes: fs.statSync(file).size };
   } catch (error) {
@@ -64,7 +64,7 @@ async function restoreTo(node: Node, address: string, at: Moment, file: string):
 export async function restoreInto(node: Node, address: string, at: Moment, ifAt?: Place): Promise<RestoredCell> {
   const target = targetOf(node, address);
   return withFile(node, async (file) => {
-    const entry = await keeperOf(node).restore(addressOf(node, address), limitOf(at), file);
+    const entry = await pastOf(node).restore(addressOf(node, address), limitOf(at), file);
     const facts = await askContent("check", file);
     const missing = await missingFiles(node, facts);
     const { before, now } = await replaceCell(node, target, file, facts, true, ifAt);
@@ -88,7 +88,7 @@ function countsAt(
   limit: HistoryLimit,
 ): Promise<{ readonly entry: CellEntry; readonly tables: TableRows[] }> {
   return withFile(node, async (file) => {
-    const entry = await keeperOf(node).restore(address, limit, file);
+    const entry = await pastOf(node).restore(address, limit, file);
     return { entry, tables: await askContent("count", file) };
   });
 }
@@ -112,8 +112,8 @@ function addressOf(node: Node, text: string): Address {
   return rootAddress(kind.kind, name);
 }
 
-function keeperOf({ keeper, options }: Node): Keeper {
-  if (keeper !== undefined) return keeper;
+function pastOf({ keeper, options }: Node): PastDoor {
+  if (keeper !== undefined) return new PastDoor(keeper);
   const what = `${options.dataDirectory} has no bucket yet, and so no history that can be gone back to`;
   throw new FrondError("NO_BUCKET", `${what}; it gets one when frond start serves it`);
 }
@@ -121,7 +121,7 @@ function keeperOf({ keeper, options }: Node): Keeper {
 /** Lets `work` have a file of the cell as it was, which is gone afterwards. Throws CELL_MISSING, HISTORY_GONE. */
 export function cellFileAt<T>(node: Node, address: Address, at: Moment, work: (file: string) => T): Promise<T> {
   return withFile(node, async (file) => {
-    await keeperOf(node).restore(address, limitOf(at), file);
+    await pastOf(node).restore(address, limitOf(at), file);
     return work(file);
   });
 }

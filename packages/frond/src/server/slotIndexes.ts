@@ -114,6 +114,13 @@ export class SlotIndexes {
     if (base > 1) this.#bases.set(run, base);
   }
 
+  /** The object at a key was written again: what lies where in it is not what was read. */
+  rewritten(key: string): void {
+    this.#records -= this.#footers.get(key)?.entries.length ?? 0;
+    this.#footers.delete(key);
+    for (const slot of this.#indexes.keys()) this.drop(slot);
+  }
+
   /** What is held of a slot was found wrong: it is read anew when it is needed again, and so is what lies where. */
   distrust(slot: Slot): void {
     this.drop(slot);

@@ -34,10 +34,10 @@ export class LogTrimmer {
     this.#ends.set(file - 1, this.#log.appended);
   }
 
-  /** Removes what may go. Count of files. */
-  trim(): number {
+  /** Removes what may go; `keep`: so many bytes stay. Count of files. */
+  trim(keep: number = this.#keep): number {
     const files = listLogFiles(this.#folder).map((entry) => ({ ...entry, bytes: fs.statSync(entry.path).size }));
-    let excess = files.reduce((sum, { bytes }) => sum + bytes, 0) - this.#keep;
+    let excess = files.reduce((sum, { bytes }) => sum + bytes, 0) - keep;
     const going: LogFileEntry[] = [];
     for (const file of files) {
       // The oldest first: what stays is one piece.

@@ -5,6 +5,7 @@
 // not end the look.
 
 import type { Bucket } from "../bucket/bucket.ts";
+import { listAll } from "../bucket/listAll.ts";
 import {
   CELL_PREFIX,
   isSnapshotKey,
@@ -23,7 +24,6 @@ import { FrondError, isFrondError } from "../errors.ts";
 import { BACKUP_AT_ONCE } from "../limits.ts";
 import { listRunLog, readFooter, readHeader } from "../log/runObjects.ts";
 import type { RunId, Seq, Slot } from "../types.ts";
-import { listAll } from "./backup.ts";
 import { SlotHistories } from "./slotHistory.ts";
 
 /** What was looked at, and what is wrong with it. Counts, and a sentence each. */

@@ -142,42 +142,6 @@ test("a cell goes back to what it was, alarms included, and can go forward again
   expect(await last.get(Book, "a").all()).toEqual(["1", "2"]);
 });
 
-test("a history goes through packs, which stand for their segments where those are gone", async () => {
-  const bucket = path.join(temporaryDirectory(), "bucket");
-  const first = await onNewDisk(bucket);
-  const inBucket = () =>
-    new Promise<void>((done) => first.node.commitLog.waitConfirmed(first.node.commitLog.appended, done));
-  for (const text of ["1", "2", "3"]) {
-    await first.get(Book, "a").add(text);
-    await first.get(Book, "other").add(text);
-    await inBucket();
-  }
-  // The process is gone with its disk: the next one packs what is left of its log.
-  await first.node.keeper?.stop();
-  const second = await onNewDisk(bucket);
-  const { control } = second.node;
-  await second.get(Book, "a").add("4");
-  while (!fs.existsSync(path.join(bucket, "pack"))) await new Promise((resolve) => setTimeout(resolve, 20));
-  const names = () => fs.readdirSync(path.join(bucket, "pack"), { recursive: true, encoding: "utf8" });
-  while (!names().some((name) => /\d{10}-\d{10}$/.test(name))) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(shown(await control.history("book/a", { limit: 9 }))).toEqual([
-    "2-4 changed",
-    "1-3 changed",
-    "1-2 changed",
-    "1-1 created",
-  ]);
-  expect(await restored(second, { epoch: 1, txid: 2 })).toEqual(["1", "2"]);
-  const run = (names().find((name) => /\d{10}-\d{10}$/.test(name)) as string).slice(0, 32);
-  for (const name of fs
-    .readdirSync(path.join(bucket, "log", run))
-    .toSorted()
-    .slice(0, -1)) {
-    fs.rmSync(path.join(bucket, "log", run, name));
-  }
-  expect(shown(await control.history("book/a", { limit: 9 }))).toEqual(["2-4 changed", "1-3 created"]);
-  expect(await restored(second, { epoch: 1, txid: 3 })).toEqual(["1", "2", "3"]);
-});
-
 test("a content that is larger than a record goes through the bucket, and can be gone back from and to", async () => {
   const bucket = path.join(temporaryDirectory(), "bucket");
   const opened = await onNewDisk(bucket);

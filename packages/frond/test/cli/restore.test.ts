@@ -40,6 +40,16 @@ test("a cell's commits are listed, and any of them is brought back: told, into a
     { epoch: 1, txid: 5, what: "changed" },
     { epoch: 1, txid: 4, what: "replaced" },
   ]);
+  expect((await run("erase", "counter/a")).err).toMatch(/^error BAD_OPTION: .*cannot be taken back; say --yes/);
+  const erased = await run("erase", "counter/a", "--yes");
+  expect(erased.out).toMatch(
+    /^counter\/a is erased; left are 5 commits in the log, until 2.*Z at the latest if a node runs/,
+  );
+  expect((await run("erase", "--status")).out).toMatch(
+    /^CELL +ERASED +LEFT +GONE\ncounter\/a +2.* 5 commits in the log +by 2.*Z\n$/,
+  );
+  expect((await run("history", "counter/a")).err).toMatch(/error CELL_MISSING/);
+  expect((await run("erase")).err).toMatch(/^error BAD_OPTION: .*KIND\/NAME, or --status/m);
   folder.remove();
 });
 

@@ -7,6 +7,7 @@ import {
   baseKey,
   checkpointKey,
   CLUSTER_KEY,
+  erasureKey,
   fileKey,
   leaseKey,
   logKey,
@@ -16,10 +17,12 @@ import {
 } from "../../src/bucket/objectKeys.ts";
 import {
   decodeCluster,
+  decodeErasure,
   decodeLease,
   decodeSlot,
   encodeDocument,
   type ClusterDocument,
+  type ErasureDocument,
   type LeaseDocument,
   type SlotDocument,
 } from "../../src/codec/documents.ts";
@@ -37,11 +40,12 @@ function under(heading: string): string {
   return page.slice(start, end);
 }
 
-type Document = ClusterDocument | LeaseDocument | SlotDocument;
+type Document = ClusterDocument | LeaseDocument | SlotDocument | ErasureDocument;
 const KINDS: [string, (bytes: Uint8Array, key: string) => Document][] = [
   ["Cluster document", decodeCluster],
   ["Lease document", decodeLease],
   ["Slot record", decodeSlot],
+  ["Erasure", decodeErasure],
 ];
 
 const exampleOf = (heading: string): Record<string, unknown> =>
@@ -127,6 +131,7 @@ test("the page shows the keys as they are made, and the hash and slots that clus
     packKey(run, seq, other),
     checkpointKey(slot, epoch, seq),
     snapshotKey(slot, "note%2fa", { epoch, txid }),
+    erasureKey("ab".repeat(32), { epoch, txid }),
     fileKey("ab".repeat(32)),
   ];
   const shown = [...under("Keys of the bucket").matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key as string);

@@ -33,6 +33,14 @@ function scratch(name = "data"): string {
 
 const VALUES = [null, 1.5, "é", 2n ** 60n, new Uint8Array([0, 255]), Infinity];
 
+const ERASED = {
+  hash: "ab",
+  epoch: 1,
+  txid: 2,
+  erasedMs: 3,
+  left: { packs: 0, checkpoints: 0, snapshots: 0, commits: 1, files: 0 },
+};
+
 /** A node of 2,500 cells, as far as its operator can tell. */
 function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
   const all = Array.from({ length: 2_500 }, (_, i) => `a/${String(i).padStart(5, "0")}`);
@@ -93,6 +101,8 @@ function pretendNode(changes: Partial<NodeControl> = {}): NodeControl {
       },
     }),
     previewRestore: async () => ({ epoch: 1, txid: 2, timeMs: 3, bytes: 4, tables: [] }),
+    erase: async (address) => ({ address, ...ERASED }),
+    erasures: async () => [ERASED],
     importFrom: async (address, file, replace) => {
       const what = `${address} ${replace} ${path.extname(file)} ${readFileSync(file, "latin1").slice(0, 20)}`;
       if (address === "a/refused") throw new FrondError("CELL_EXISTS", what);
@@ -335,6 +345,7 @@ describe("the past", () => {
       expect(await view.history("a/b", { limit: 7, sinceMs: 5 })).toMatchObject([{ txid: 7, timeMs: 5, pages: 3 }]);
       expect(await view.restoreInto("a/b", { atMs: 9 })).toMatchObject({ timeMs: 9, now: { epoch: 5, txid: 6 } });
       expect(await view.previewRestore("a/b", { epoch: 3, txid: 4 })).toMatchObject({ tables: [] });
+      expect([await view.erase("a/b"), await view.erasures()]).toEqual([{ address: "a/b", ...ERASED }, [ERASED]]);
       const file = path.join(target, "then.db");
       expect(await view.restoreTo("a/b", { epoch: 3, txid: 4 }, file)).toMatchObject({ txid: 2, bytes: 20 });
       expect(readFileSync(file, "utf8")).toBe('{"epoch":3,"txid":4}');
