@@ -199,6 +199,9 @@ export const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
 /** Bucket: bytes of one request of a restore, and requests under way at once: together what a restore holds in memory. Count. */
 export const FETCH_BYTES = 4 * 1024 * 1024;
 export const FETCHES_AT_ONCE = 8;
+/** Bucket: slots that are taken, and cells that are made anew, at once: a crowd must hold up neither the lease nor all memory. Count. */
+export const SLOTS_TAKEN_AT_ONCE = 16;
+export const CELLS_FETCHED_AT_ONCE = 16;
 /** Bucket: what is read of the end of an object to find its footer, in bytes: most footers are shorter. */
 export const FOOTER_READ_BYTES = 64 * 1024;
 /** Bucket: the longest that a stop waits until the end of the log is in the bucket, in ms; the next start does the rest. */

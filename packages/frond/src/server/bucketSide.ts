@@ -12,7 +12,7 @@ import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
 import type { ErasureDocument } from "../codec/documents.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { FLUSH_MS } from "../limits.ts";
+import { CELLS_FETCHED_AT_ONCE, FLUSH_MS, SLOTS_TAKEN_AT_ONCE } from "../limits.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -43,6 +43,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { CellCommit } from "./nodeControl.ts";
+import { Places } from "./places.ts";
 import { SlotClaims } from "./slotClaims.ts";
 
 type Questions = { readonly [K in keyof BucketQuestions]: (question: Parameters<BucketQuestions[K]>[0]) => unknown };
@@ -53,6 +54,8 @@ export class BucketSide implements Questions {
   readonly #tell: (news: BucketNews) => void;
   readonly #numbers: Float64Array;
   readonly #ending = new AbortController();
+  readonly #taking = new Places(SLOTS_TAKEN_AT_ONCE);
+  readonly #fetching = new Places(CELLS_FETCHED_AT_ONCE);
   #bucket: CountedBucket | undefined;
   #claims: SlotClaims | undefined;
   #compaction: Compaction | undefined;
@@ -117,12 +120,18 @@ export class BucketSide implements Questions {
     return { ...joined, ...finished };
   }
 
-  async openSlot(question: Parameters<BucketQuestions["openSlot"]>[0]): Promise<OpenedSlot> {
-    const { runId, upload } = this.#living();
-    return this.#claiming().open(question, { runId, nextSeq: upload.seq });
+  openSlot(question: Parameters<BucketQuestions["openSlot"]>[0]): Promise<OpenedSlot> {
+    return this.#taking.take(() => {
+      const { runId, upload } = this.#living();
+      return this.#claiming().open(question, { runId, nextSeq: upload.seq });
+    });
   }
 
-  async fetchCell(question: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
+  fetchCell(question: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
+    return this.#fetching.take(() => this.#fetchCellNow(question));
+  }
+
+  async #fetchCellNow(question: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
     try {
       return await this.#fetchCell(question);
     } catch (error) {
