@@ -36,17 +36,19 @@ const KILL_FROM_MS = 600;
 const KILL_TO_MS = 2_600;
 /** The shortest that frond takes: a successor on another disk waits for it. */
 const TTL_MS = 3_000;
+/** A node whose machine is busy may refuse; it is asked again after so long, in ms. */
+const REFUSED_MS = 20;
 
 /** The options of a node at a level, whose bucket is this folder. */
 export function nodeOptions(level: Level, bucket: string): string[] {
-  return [`--durability=${level}`, `--bucket=dir:${bucket}`, `--ttl-ms=${TTL_MS}`];
+  return [`--durability=${level}`, `--bucket=dir:${bucket}`];
 }
 
 /** Loads a node, kills it, and counts. Throws when anything but the end of a history is lost. */
 export async function killOnce(parent: string, level: Level, gone: Gone): Promise<Killed> {
   const folder = mkdtempSync(join(parent, "frond-bench-loss-"));
   const data = join(folder, "data");
-  const more = nodeOptions(level, join(folder, "bucket"));
+  const more = [...nodeOptions(level, join(folder, "bucket")), `--ttl-ms=${TTL_MS}`];
   const start = () => startNode(data, "/ledger/0", { app: "lossApp.ts", more });
   try {
     const first = await start();
@@ -105,9 +107,21 @@ class Load {
     }
   }
 
+  /** A write that was refused is sent again, under the same name: it has not happened. */
+
   async #add(cell: number, token: string): Promise<void> {
     this.#sent[cell]?.add(token);
-    await this.#client.send("POST", `/ledger/${cell}/${token}`);
+    for (;;) {
+      const refused = await this.#client.send("POST", `/ledger/${cell}/${token}`).then(
+        () => false,
+        (error: Error) => {
+          if (!error.message.includes("was answered 503")) throw error;
+          return true;
+        },
+      );
+      if (!refused) break;
+      await sleep(REFUSED_MS);
+    }
     this.#toldAt.set(token, performance.now());
   }
 
