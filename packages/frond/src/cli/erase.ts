@@ -87,15 +87,16 @@ function listStates(states: readonly ErasureState[]): Promise<void> {
 function describe(state: ErasureState): string {
   const { goneMs, goneByMs = 0 } = state;
   if (goneMs !== undefined) return "nothing is left of it";
-  return `left are ${leftOf(state)}, until ${showTime(goneByMs)} at the latest if a node runs then`;
+  return `left: ${leftOf(state)}, until ${showTime(goneByMs)} at the latest if a node runs then`;
 }
 
 function leftOf({ left }: ErasureState): string {
   const { packs, checkpoints, snapshots, commits, files } = left;
+  const others = packs + checkpoints + snapshots;
   const parts = [
-    [commits, "commits in the log"],
-    [files, "files"],
-    [packs + checkpoints + snapshots, "packs, checkpoints or snapshots"],
+    [commits, commits === 1 ? "commit in the log" : "commits in the log"],
+    [files, files === 1 ? "file" : "files"],
+    [others, others === 1 ? "pack, checkpoint or snapshot" : "packs, checkpoints or snapshots"],
   ] as const;
   const some = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
   return some.length === 0 ? "nothing" : some.join(", ");

@@ -43,7 +43,7 @@ test("a cell's commits are listed, and any of them is brought back: told, into a
   expect((await run("erase", "counter/a")).err).toMatch(/^error BAD_OPTION: .*cannot be taken back; say --yes/);
   const erased = await run("erase", "counter/a", "--yes");
   expect(erased.out).toMatch(
-    /^counter\/a is erased; left are 5 commits in the log, until 2.*Z at the latest if a node runs/,
+    /^counter\/a is erased; left: 5 commits in the log, until 2.*Z at the latest if a node runs/,
   );
   expect((await run("erase", "--status")).out).toMatch(
     /^CELL +ERASED +LEFT +GONE\ncounter\/a +2.* 5 commits in the log +by 2.*Z\n$/,
