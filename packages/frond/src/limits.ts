@@ -186,6 +186,8 @@ export const BUCKET_LIST_LIMIT = 1_000;
 /** Bucket: first pause before a call is tried again, and the longest, in ms; doubled in between, with jitter. */
 export const BUCKET_RETRY_MS = 100;
 export const BUCKET_RETRY_MAX_MS = 10_000;
+/** Bucket: the longest pause before the log of a run is tried again, in ms: what is not uploaded is on one disk only. */
+export const LOG_RETRY_MAX_MS = 2_000;
 /** Bucket: the beginning of an object that tells whose it is, in bytes: the id of its intent stands in it. */
 export const BUCKET_INTENT_BYTES = 256;
 

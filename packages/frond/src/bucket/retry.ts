@@ -8,9 +8,9 @@ import { setTimeout as wait } from "node:timers/promises";
 import { isFrondError } from "../errors.ts";
 import { BUCKET_RETRY_MAX_MS, BUCKET_RETRY_MS } from "../limits.ts";
 
-/** The pause after attempt `attempts` (from 1), in ms. `random`: from 0 up to but not including 1. */
-export function pause(attempts: number, random: number): number {
-  const whole = Math.min(BUCKET_RETRY_MAX_MS, BUCKET_RETRY_MS * 2 ** Math.min(attempts - 1, 20));
+/** The pause after attempt `attempts` (from 1), in ms, at most `longest`. `random`: from 0 up to but not including 1. */
+export function pause(attempts: number, random: number, longest = BUCKET_RETRY_MAX_MS): number {
+  const whole = Math.min(longest, BUCKET_RETRY_MS * 2 ** Math.min(attempts - 1, 20));
   return whole * (0.5 + random / 2);
 }
 

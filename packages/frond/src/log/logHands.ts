@@ -10,7 +10,7 @@ import { pause } from "../bucket/retry.ts";
 import { decodeFooter, footerIn, locateFooter } from "../codec/objectReader.ts";
 import type { LogListing, LogObject } from "../core/runLog.ts";
 import { isFrondError } from "../errors.ts";
-import { BUCKET_INTENT_BYTES, FOOTER_READ_BYTES } from "../limits.ts";
+import { BUCKET_INTENT_BYTES, FOOTER_READ_BYTES, LOG_RETRY_MAX_MS } from "../limits.ts";
 import type { RunId, Seq } from "../types.ts";
 import { listBases, listRunLog } from "./runObjects.ts";
 
@@ -86,7 +86,7 @@ export class LogHands {
 
   async pause(tries: number): Promise<{ readonly saw: "waited" }> {
     const { sleep, signal } = this.#o;
-    await sleep(pause(tries, randomInt(1000) / 1000), signal);
+    await sleep(pause(tries, randomInt(1000) / 1000, LOG_RETRY_MAX_MS), signal);
     signal.throwIfAborted();
     return { saw: "waited" };
   }
