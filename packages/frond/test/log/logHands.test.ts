@@ -1,7 +1,7 @@
 // How long the log of a run waits before it asks the bucket again: not as long as what nobody waits for.
 
 import { expect, test } from "vitest";
-import { memoryBucket } from "../../src/bucket/memory.ts";
+import { openMemoryBucket } from "../../src/bucket/memory.ts";
 import { BUCKET_RETRY_MS, LOG_RETRY_MAX_MS } from "../../src/limits.ts";
 import { LogHands } from "../../src/log/logHands.ts";
 import type { RunId } from "../../src/types.ts";
@@ -9,7 +9,7 @@ import type { RunId } from "../../src/types.ts";
 test("pauses of a run's log double, and stay short: until the log is in the bucket, the disk is all there is", async () => {
   const pauses: number[] = [];
   const hands = new LogHands({
-    bucket: memoryBucket(),
+    bucket: openMemoryBucket(),
     runId: "0".repeat(32) as RunId,
     sleep: async (ms) => void pauses.push(ms),
     signal: new AbortController().signal,
