@@ -276,11 +276,12 @@ class Harness {
   /** Calls until it is answered; with a bucket in trouble that may take a while. Undefined, and a violation: never. */
   async #patiently(child: Child, call: Parameters<Child["call"]>[0]): Promise<unknown> {
     const until = Date.now() + READY_MS;
+    let said = "nothing";
     for (;;) {
       const late = sleep(Math.max(1, until - Date.now()), undefined, { ref: false });
       const answer = (await Promise.race([child.call(call), late])) ?? NOTHING;
       if (answer.heard === "value") return answer.value;
-      const said = answer.heard === "error" ? `${answer.code}: ${answer.message}` : "nothing";
+      if (answer.heard === "error") said = `${answer.code}: ${answer.message}`;
       const waits = answer.heard === "nothing" || PASSES.has(answer.code);
       if (child.over || Date.now() > until || !waits) {
         const end = child.over ? `; ${endText(await child.ended)}` : "";

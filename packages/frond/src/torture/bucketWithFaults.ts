@@ -1,13 +1,16 @@
 // What opens a bucket in a thread whose bucket is to be faulty; see bucketStandIn.ts.
 
 import { BroadcastChannel, workerData } from "node:worker_threads";
-import type { Bucket } from "../bucket/bucket.ts";
+import type { Bucket, BucketCall } from "../bucket/bucket.ts";
 import { faultyBucket } from "../bucket/faulty.ts";
 import { type BucketOptions, openBucket as openReal } from "../bucket/open.ts";
+import { retried } from "../bucket/retry.ts";
+import { BUCKET_TRIES } from "../limits.ts";
 import type { StandIn } from "./bucketStandIn.ts";
 
 export { parseBucketUrl } from "../bucket/open.ts";
 
+const NEVER = new AbortController().signal;
 /** On which the order to begin goes from thread to thread. */
 const CHANNEL = "frond torture: faults";
 
@@ -39,5 +42,23 @@ export async function openBucket(url: string, options?: BucketOptions): Promise<
     const channel = new BroadcastChannel(CHANNEL).unref();
     channel.onmessage = begin;
   }
-  return faulty;
+  return patient(faulty);
+}
+
+/** As a client of an object store: what may be repeated is tried a few times. */
+function patient(bucket: Bucket): Bucket {
+  const again = <T>(call: BucketCall | undefined, work: () => Promise<T>): Promise<T> =>
+    retried(call?.tries ?? BUCKET_TRIES, call?.signal ?? NEVER, work);
+  return {
+    url: bucket.url,
+    create: (key, bytes, call) => bucket.create(key, bytes, call),
+    get: (key, range, call) => again(call, () => bucket.get(key, range, call)),
+    put: (key, content, call) =>
+      content instanceof Uint8Array
+        ? again(call, () => bucket.put(key, content, call))
+        : bucket.put(key, content, call),
+    list: (prefix, after, limit, call) => again(call, () => bucket.list(prefix, after, limit, call)),
+    delete: (keys, call) => again(call, () => bucket.delete(keys, call)),
+    close: () => bucket.close(),
+  };
 }
