@@ -142,6 +142,8 @@ test("alarms are those of the content, and ids of scheduled calls are not given 
   await control.importFrom("notes/a", early, true);
   expect(control.alarms(undefined, 10, false)).toEqual([{ address: "notes/a", dueMs: LATER + 1, failed: 0 }]);
   expect(await a.planned()).toEqual([1]);
+  const killedEarly = await afterKill(opened, cells, { boot: "another boot" });
+  expect(await killedEarly.get(Notes, "a").later(9)).toBe(5);
   expect(await a.later(9)).toBe(5);
   // Another name has none of its past, but that of the content.
   await control.importFrom("notes/b", early, false);
