@@ -8,12 +8,14 @@ import type { Level } from "./lossKill.ts";
 import { GONE_TEXTS, groupsOf, type LossGroup, type LossResults } from "./lossReport.ts";
 
 const WIDTH = 860;
-const LEFT = 250;
+const LEFT = 290;
 const RIGHT = 820;
 const ROW = 44;
 const TOP = 74;
 /** Dots in a row above this are thinned out evenly; the oldest stays. */
-const MOST_DOTS = 1_500;
+const MOST_DOTS = 600;
+/** What the words beside a bar take. */
+const ROOM = 110;
 /** The scale of latencies, in ms: each step is ten times the one before. */
 const DECADES = [0.1, 1, 10, 100, 1_000];
 
@@ -72,7 +74,7 @@ function lossPanel(groups: readonly LossGroup[], kills: number): string[] {
       20,
       50,
       "small",
-      "Each dot is a write that was acknowledged and is gone, at its age when the node was killed.",
+      `A dot is a write that was acknowledged and is gone, at its age when the node was killed; at most ${MOST_DOTS} in a row.`,
     ),
   );
   for (let age = 0; age <= end; age += step) {
@@ -105,7 +107,11 @@ function costPanel(costs: readonly Cost[], top: number): string[] {
     const money = `${requests.toFixed(1)} requests/s, $${dollarsADay.toFixed(2)} a day at S3`;
     lines.push(text(20, y - 3, "", `${level}: ${facts}`), text(20, y + 12, "small", money));
     const bar = `x="${num(x(p50))}" y="${num(y - 8)}" width="${num(Math.max(3, x(p99) - x(p50)))}" height="16" rx="3"`;
-    lines.push(`<rect class="${level}" ${bar}/>`, text(x(p99) + 6, y + 5, "small", `${ms(p50)} to ${ms(p99)}`));
+    lines.push(`<rect class="${level}" ${bar}/>`);
+    const words = `${ms(p50)} to ${ms(p99)}`;
+    // Beside the bar, where there is room.
+    const isFar = x(p99) > RIGHT - ROOM;
+    lines.push(isFar ? text(x(p50) - 6, y + 5, "small end", words) : text(x(p99) + 6, y + 5, "small", words));
   }
   return lines;
 }
