@@ -46,7 +46,7 @@ export function planBucketRound(random: Random, workMs: number): BucketRound {
   const end = random.weighted(ENDS);
   const trouble = random.weighted(FAULTS);
   const slow = trouble === "slow";
-  const from = slow || trouble === "gone" || random.chance(0.5) ? "order" : "start";
+  const from = slow || trouble === "gone" || trouble === "unsure" || random.chance(0.5) ? "order" : "start";
   const plan = PLANS[trouble];
   const ttlMs = TTLS_MS[trouble] ?? TTL_MS;
   const absent = end === "stop" || end === "hold" || slow ? 0.1 : 0.2;
