@@ -10,8 +10,7 @@ export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source, externalConditions: source } },
   test: {
-    // More than processors: many tests wait for a lease, a timer or another process.
-    maxWorkers: 3,
+    maxWorkers: 2,
     include: [
       "packages/*/test/**/*.test.ts",
       "apps/*/test/**/*.test.ts",
