@@ -366,10 +366,11 @@ class Harness {
     }
     if (round.end === "stop") {
       if (this.#random.chance(0.5)) workload.stop();
+      const stoppedAt = Date.now();
       child.order("stop");
       await this.#ended(child, false);
       // Where the bucket answers, its end is in there: another disk has everything too.
-      return this.#over(round.trouble === "none" ? "stop" : "kill", round, Date.now());
+      return this.#over(round.trouble === "none" ? "stop" : "kill", round, stoppedAt);
     }
     const away = round.end === "kill while away";
     const at = Date.now();
