@@ -126,7 +126,9 @@ class Harness {
       const what = await this.#round(round, rounds);
       const name = `${round.end}, ${round.next} disk`;
       this.#ends[name] = (this.#ends[name] ?? 0) + 1;
-      this.#o.log?.(`round ${rounds}/${this.#o.rounds}  ${name.padEnd(24)} ${round.trouble.padEnd(8)} ${what}`);
+      this.#o.log?.(
+        `round ${rounds}/${this.#o.rounds}  ${name.padEnd(24)} ${round.trouble.padEnd(8)} ${round.hastyMs === undefined ? "     " : "hasty"} ${what}`,
+      );
     }
     if (this.#violations.length === 0) await this.#finish();
     for (const violation of this.#violations) this.#o.log?.(`  ${violation}`);
@@ -157,8 +159,8 @@ class Harness {
   }
 
   #start(round: BucketRound): Child {
-    const { ttlMs, faults, logFileBytes, maxOpenCells } = round;
-    const bucket = { folder: this.#bucket, ttlMs, ...(faults && { faults }) };
+    const { ttlMs, faults, hastyMs, logFileBytes, maxOpenCells } = round;
+    const bucket = { folder: this.#bucket, ttlMs, ...(faults && { faults }), ...(hastyMs && { hastyMs }) };
     const seed = this.#random.between(1, 2 ** 31);
     const { directory } = this.#disks;
     const usual = { boot: "boot-1", power: false, dieAt: undefined };
@@ -364,10 +366,11 @@ class Harness {
     }
     if (round.end === "stop") {
       if (this.#random.chance(0.5)) workload.stop();
+      const stoppedAt = Date.now();
       child.order("stop");
       await this.#ended(child, false);
       // Where the bucket answers, its end is in there: another disk has everything too.
-      return this.#over(round.trouble === "none" ? "stop" : "kill", round, Date.now());
+      return this.#over(round.trouble === "none" ? "stop" : "kill", round, stoppedAt);
     }
     const away = round.end === "kill while away";
     const at = Date.now();

@@ -26,6 +26,8 @@ export interface BucketRound {
   readonly trouble: BucketTrouble;
   readonly faults: BucketFaults | undefined;
   readonly ttlMs: number;
+  /** Packs, checkpoints and clean-ups all the time, and how far back the bucket goes then, in ms. */
+  readonly hastyMs: number | undefined;
   /** Time of work before the end, in ms, the absence of the bucket not counted. */
   readonly workMs: number;
   /** The bucket is away: how long, in ms, in the middle of the work; undefined: never. */
@@ -56,6 +58,7 @@ export function planBucketRound(random: Random, workMs: number): BucketRound {
     next: end === "hold" ? "new" : random.weighted(DISKS),
     faults: plan && { ...plan, from },
     ttlMs,
+    hastyMs: random.chance(0.6) ? random.between(1_000, 6_000) : undefined,
     workMs: slow ? random.between(2_000, 8_000) : random.between(1, random.pick([1, 1, 3]) * workMs),
     awayMs: !slow && random.chance(absent) ? random.between(ttlMs / 2, ttlMs * 3) : undefined,
     heavy: random.chance(0.15),

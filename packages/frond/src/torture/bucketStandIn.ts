@@ -1,8 +1,8 @@
 // A thread of the bucket that is not as it should be: its bucket is faulty, or the thread itself is broken.
 //
 // Rule: the product has no switch for this. The process under torture starts this file where a node would start its thread of
-// the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), or a method is, and then the real
-// thread is loaded into what was prepared.
+// the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), or the limits (hastyLimits.ts), or a
+// method is, and then the real thread is loaded into what was prepared.
 
 import path from "node:path";
 import { createRequire, registerHooks, syncBuiltinESMExports } from "node:module";
@@ -24,11 +24,14 @@ export interface BucketFaults {
 export interface StandIn {
   readonly broken: Breakage | undefined;
   readonly faults: BucketFaults | undefined;
+  /** Packs, checkpoints and clean-ups are made all the time (hastyLimits.ts). */
+  readonly hasty: boolean;
   readonly seed: number;
 }
 
 const BREAKS_THREAD: readonly Breakage[] = ["early-bucket"];
 const FILE = new URL(import.meta.url);
+const ENDING = path.extname(FILE.pathname);
 
 /** From now on this file stands in for the thread of the bucket of every node of this process. */
 export function standIn(as: StandIn): void {
@@ -57,16 +60,20 @@ async function createsAreNotAwaited(): Promise<void> {
 const as = isMainThread ? undefined : (workerData as { standIn?: StandIn }).standIn;
 if (as !== undefined) {
   if (as.broken !== undefined && BREAKS_THREAD.includes(as.broken)) await createsAreNotAwaited();
-  if (as.faults !== undefined) {
-    registerHooks({
-      resolve(specifier, context, next) {
-        const opens = specifier.endsWith("/bucket/open.ts") && /\/server\/[^/]+$/.test(context.parentURL ?? "");
-        return next(
-          opens ? new URL(`./bucketWithFaults${path.extname(FILE.pathname)}`, FILE).href : specifier,
-          context,
-        );
-      },
-    });
-  }
+  const { faults, hasty } = as;
+  const instead = (specifier: string, parent: string): string => {
+    const isServer = parent.includes("/src/server/");
+    if (faults !== undefined && isServer && specifier.endsWith(`/bucket/open${ENDING}`))
+      return `./bucketWithFaults${ENDING}`;
+    if (hasty && !parent.includes("/torture/") && specifier.endsWith(`/limits${ENDING}`))
+      return `./hastyLimits${ENDING}`;
+    return specifier;
+  };
+  registerHooks({
+    resolve(specifier, context, next) {
+      const to = instead(specifier, context.parentURL ?? "");
+      return next(to === specifier ? specifier : new URL(to, FILE).href, context);
+    },
+  });
   await import("../server/bucketThread.ts");
 }

@@ -32,7 +32,13 @@ export interface EntryConfig {
   readonly seed: number;
   readonly broken: Breakage | undefined;
   /** A folder for the bucket; default: there is none. */
-  readonly bucket?: { readonly folder: string; readonly ttlMs: number; readonly faults?: BucketFaults };
+  readonly bucket?: {
+    readonly folder: string;
+    readonly ttlMs: number;
+    /** Packs, checkpoints and clean-ups all the time, and how far back the bucket goes then, in ms. */
+    readonly hastyMs?: number;
+    readonly faults?: BucketFaults;
+  };
 }
 
 /** What the process tells. */
@@ -57,8 +63,9 @@ async function main(config: EntryConfig): Promise<void> {
   const io = ioOf(config);
   const { broken, bucket } = config;
   if (broken !== undefined) mutate(broken);
-  if (bucket !== undefined && (broken ?? bucket.faults) !== undefined) {
-    standIn({ broken, faults: bucket.faults, seed: config.seed });
+  const { faults, hastyMs } = bucket ?? {};
+  if (bucket !== undefined && (broken ?? faults ?? hastyMs) !== undefined) {
+    standIn({ broken, faults, hasty: hastyMs !== undefined, seed: config.seed });
   }
   const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
   tell({ what: "opening" });
@@ -72,6 +79,7 @@ async function main(config: EntryConfig): Promise<void> {
     maxOpenCells: config.maxOpenCells,
     io,
     ...(bucket && { bucket: { url: `dir:${bucket.folder}` }, ttlMs: bucket.ttlMs }),
+    ...(hastyMs !== undefined && { retentionMs: hastyMs }),
     ...(broken === "no-gate" && { gate: neverWaits }),
   });
   await node.startServices();
