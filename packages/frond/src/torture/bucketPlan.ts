@@ -60,7 +60,8 @@ export function planBucketRound(random: Random, workMs: number): BucketRound {
     ttlMs,
     hastyMs: random.chance(0.6) ? random.between(1_000, 6_000) : undefined,
     workMs: slow ? random.between(2_000, 8_000) : random.between(1, random.pick([1, 1, 3]) * workMs),
-    awayMs: !slow && random.chance(absent) ? random.between(ttlMs / 2, ttlMs * 3) : undefined,
+    // One of which hardly a request is answered is away already: nobody can ask that it be served again behind it.
+    awayMs: !slow && trouble !== "gone" && random.chance(absent) ? random.between(ttlMs / 2, ttlMs * 3) : undefined,
     heavy: random.chance(0.15),
     raised: random.pick([0, 0.1, 0.3]),
     logFileBytes: random.pick([96, 256, 1024]) * 1024,
