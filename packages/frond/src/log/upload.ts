@@ -88,9 +88,12 @@ export class Upload {
       const open = { bytes, since: this.#since ?? now(), awaited: wanted > this.uploaded };
       const rule = flushRule(open, now());
       if (rule.do === "look again") return rule.inMs;
-      // What comes while this is under way belongs to the next one, and is at most as old as this moment.
+      // What comes while this is under way belongs to the next one, and is at most as old as this moment; what no longer fits
+      // into this one is as old as it is.
+      const since = this.#since;
       this.#since = now();
       await this.#append(durable);
+      if (this.uploaded < durable) this.#since = since;
     }
   }
 
