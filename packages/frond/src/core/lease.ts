@@ -10,7 +10,8 @@
 //   TTL/3 ahead of it since the renewal that is lived on was sent, the run stops at once. (TTL - TTL/6 + TTL/3 is TTL + TTL/6,
 //   which is what watchers wait.) Counted from there and not from the last look, or many short sleeps would add up unseen.
 // - A main thread that was not seen alive within maxSyncMs is not renewed for: its run may be hanging.
-// - A lapse is final. Believing again, even a moment later, could be after somebody took over.
+// - A lapse is final. Believing again, even a moment later, could be after somebody took over. Only who was believed can lapse: a
+//   run whose first renewals take longer than they are worth has told nobody anything, and tries on.
 // The machine runs where the main thread cannot hold it up; `believedUntil` is what it publishes, and every request compares
 // its clock with that number. Nothing at `bucket` rests on any of this: there the seal decides (runLog.ts).
 // The holder of a dead run's disk renews the record in its place with a machine of its own, with `mark`s that the run never
@@ -119,7 +120,9 @@ export class Lease {
       return [{ do: "read on", counter }];
     }
     this.#sent.delete(counter);
-    if (renewal === "failed") {
+    // Who was never believed has nothing to lose: a first renewal that came too late is one that failed.
+    const tooLate = this.#base === undefined && this.#isSpent(sent.at, now);
+    if (renewal === "failed" || tooLate) {
       this.#renewAt = Math.min(this.#renewAt, now.monotonic + this.#ttlMs / 12);
       return [];
     }
@@ -142,12 +145,19 @@ export class Lease {
 
   #endedBy(now: Clocks): LapseReason | undefined {
     const base = this.#base;
-    if (base === undefined) return undefined;
-    const lived = now.monotonic - base.monotonic;
-    const slept = Math.max(now.wall - base.wall, now.boot - base.boot) - lived;
-    if (slept > this.#ttlMs / 3) return "the machine slept";
-    if (now.monotonic < this.believedUntil) return undefined;
+    if (base === undefined || !this.#isSpent(base, now)) return undefined;
+    if (this.#hasSlept(base, now)) return "the machine slept";
     return this.#stuck ? "main thread stuck" : "not renewed";
+  }
+
+  /** A renewal that was sent then is worth nothing any more. */
+  #isSpent(sentAt: Clocks, now: Clocks): boolean {
+    return this.#hasSlept(sentAt, now) || now.monotonic >= sentAt.monotonic + this.#worth;
+  }
+
+  #hasSlept(since: Clocks, now: Clocks): boolean {
+    const lived = now.monotonic - since.monotonic;
+    return Math.max(now.wall - since.wall, now.boot - since.boot) - lived > this.#ttlMs / 3;
   }
 
   #lapse(why: LapseReason): LeaseEffect[] {

@@ -280,7 +280,9 @@ export class Observer {
   renewed(run: RunId, sentAt: number, clock: number): void {
     const story = this.#story(run);
     if (story.until > -Infinity && clock >= story.until) story.lapsed = true;
-    story.until = Math.max(story.until, sentAt + TTL - TTL / 6);
+    const until = sentAt + TTL - TTL / 6;
+    // One that took longer than it is worth is none.
+    if (clock < until) story.until = Math.max(story.until, until);
   }
 
   /** A run begins to serve an epoch. I1: one owner. */

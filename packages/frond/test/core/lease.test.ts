@@ -103,9 +103,23 @@ describe("a lease", () => {
   });
 
   test("a sleep between sending and answer counts", () => {
+    const lease = held();
+    lease.look(at(2_000), 2_000);
+    expect(lease.answered(8, "nothing", at(2_010, TTL))).toEqual([{ do: "lapsed", why: "the machine slept" }]);
+  });
+
+  test.for([
+    ["took longer than it is worth", at(TTL - TTL / 6)],
+    ["was on its way while the machine slept", at(10, TTL)],
+  ] as const)("is not over before it was believed: a first renewal that %s has failed", ([, heard]) => {
     const lease = newLease();
     lease.look(at(0), 0);
-    expect(lease.answered(7, "nothing", at(10, TTL))).toEqual([{ do: "lapsed", why: "the machine slept" }]);
+    expect(lease.answered(7, "nothing", heard)).toEqual([]);
+    expect([lease.believedUntil, lease.isOver]).toEqual([-Infinity, false]);
+    const again = heard.monotonic + TTL / 12;
+    expect(lease.look(at(again, TTL), again)).toEqual([{ do: "renew", counter: 8 }]);
+    expect(lease.answered(8, "nothing", at(again + 50, TTL))).toEqual([]);
+    expect(lease.believedUntil).toBe(again + TTL - TTL / 6);
   });
 
   test("is not renewed for a main thread that is silent, and goes on when it is back in time", () => {
