@@ -12,7 +12,7 @@ import type { LogListing, LogObject } from "../core/runLog.ts";
 import { isFrondError } from "../errors.ts";
 import { BUCKET_INTENT_BYTES, FOOTER_READ_BYTES, LOG_RETRY_MAX_MS } from "../limits.ts";
 import type { RunId, Seq } from "../types.ts";
-import { listBases, listRunLog } from "./runObjects.ts";
+import { endOfRunLog, listBases } from "./runObjects.ts";
 
 /** What the hands work with. */
 export interface HandsOptions {
@@ -79,7 +79,7 @@ export class LogHands {
 
   list(): Promise<Seen<{ readonly saw: "listing"; readonly listing: LogListing }>> {
     return this.#seen(async () => {
-      const { base, seqs } = await listRunLog(this.#o.bucket, this.#o.runId);
+      const { base, seqs } = await endOfRunLog(this.#o.bucket, this.#o.runId);
       return { saw: "listing", listing: { base, numbers: seqs } };
     });
   }

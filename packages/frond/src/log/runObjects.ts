@@ -4,7 +4,7 @@
 // frond's are passed over.
 
 import type { Bucket } from "../bucket/bucket.ts";
-import { logPrefix, parseLogKey } from "../bucket/objectKeys.ts";
+import { logKey, logPrefix, parseLogKey } from "../bucket/objectKeys.ts";
 import { decodeObjectHeader, OBJECT_HEADER_BYTES, type ObjectHeader } from "../codec/object.ts";
 import { decodeFooter, type Footer, footerIn, locateFooter } from "../codec/objectReader.ts";
 import { FrondError } from "../errors.ts";
@@ -23,21 +23,76 @@ const PAGE = 1000;
 
 /** Lists a run's log. */
 export async function listRunLog(bucket: Bucket, run: RunId): Promise<RunLog> {
-  const prefix = logPrefix(run);
   const seqs: Seq[] = [];
+  const rest = await listOn(bucket, run, undefined, seqs);
+  return { base: rest, seqs: seqs.filter((seq) => seq >= rest) };
+}
+
+/**
+ * The end of a run's log: its last numbers, up to a page of them, in a few requests however long it is. Where the log is longer `base`
+ * is the first of them, and what is in front of it was not looked at: a log has no gaps.
+ */
+export async function endOfRunLog(bucket: Bucket, run: RunId): Promise<RunLog> {
+  let low = await pageOf(bucket, run, undefined);
+  if (!goesOn(low)) return listedFrom(bucket, run, low, false);
+  // Steps that double, until one goes beyond the end; then halves of what is left.
+  let beyond: Seq | undefined;
+  for (let step = PAGE; ;) {
+    const at = ((low.seqs.at(-1) as Seq) + step) as Seq;
+    const page = await pageOf(bucket, run, at);
+    if (goesOn(page)) low = page;
+    else if (page.seqs.length > 0) return listedFrom(bucket, run, page, true);
+    else if (step === 0) return listedFrom(bucket, run, { ...page, seqs: low.seqs }, true);
+    else beyond = at;
+    step = beyond === undefined ? step * 2 : Math.floor((beyond - (low.seqs.at(-1) as Seq)) / 2);
+  }
+}
+
+interface Page {
+  readonly seqs: readonly Seq[];
+  readonly bases: readonly Seq[];
+  /** The key to list on from; undefined: there is no more. */
+  readonly next: string | undefined;
+}
+
+/** The numbers of a log behind one of them; its bases stand behind all numbers. */
+async function pageOf(bucket: Bucket, run: RunId, after: Seq | undefined): Promise<Page> {
+  const page = await bucket.list(logPrefix(run), after && logKey(run, after), PAGE);
+  const [seqs, bases]: Seq[][] = [[], []];
+  for (const { key } of page) {
+    const found = parseLogKey(run, key);
+    if (found !== undefined && "seq" in found) seqs?.push(found.seq);
+    else if (found !== undefined) bases?.push(found.base);
+  }
+  return { seqs: seqs ?? [], bases: bases ?? [], next: page.length < PAGE ? undefined : page.at(-1)?.key };
+}
+
+/** Further numbers may stand behind the page. */
+function goesOn({ seqs, bases, next }: Page): boolean {
+  return next !== undefined && bases.length === 0 && seqs.length > 0;
+}
+
+async function listedFrom(bucket: Bucket, run: RunId, page: Page, skipped: boolean): Promise<RunLog> {
+  const seqs = [...page.seqs];
+  const rest = page.next === undefined ? 1 : await listOn(bucket, run, page.next, seqs);
+  const base = Math.max(rest, ...page.bases, skipped ? (page.seqs[0] as Seq) : 1) as Seq;
+  return { base, seqs: seqs.filter((seq) => seq >= base) };
+}
+
+/** Lists a log to its end: adds its numbers to `seqs`, tells its base. */
+async function listOn(bucket: Bucket, run: RunId, from: string | undefined, seqs: Seq[]): Promise<Seq> {
   let base = 1 as Seq;
-  for (let after: string | undefined; ;) {
-    const page = await bucket.list(prefix, after, PAGE);
+  for (let after = from; ;) {
+    const page = await bucket.list(logPrefix(run), after, PAGE);
     for (const { key } of page) {
       const found = parseLogKey(run, key);
       if (found === undefined) continue;
       if ("seq" in found) seqs.push(found.seq);
       else if (found.base > base) base = found.base;
     }
-    if (page.length < PAGE) break;
+    if (page.length < PAGE) return base;
     after = page.at(-1)?.key;
   }
-  return { base, seqs: seqs.filter((seq) => seq >= base) };
 }
 
 /** The base of a run's log, and all that were ever raised and are still there. */

@@ -5,14 +5,16 @@
 // until they are dead, and sealed. Only then has this run a lease, and only with a lease does it take slots.
 // Nothing here is on the way of a request; what a request needs to know it finds in shared numbers.
 
+import { randomInt } from "node:crypto";
 import path from "node:path";
 import { setImmediate as nextTurn, setTimeout as sleepFor } from "node:timers/promises";
 import { countedBucket, type CountedBucket } from "../bucket/counted.ts";
 import { inTurns } from "../bucket/inTurns.ts";
 import { openBucket } from "../bucket/open.ts";
+import { pause } from "../bucket/retry.ts";
 import type { ErasureDocument } from "../codec/documents.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { CELLS_FETCHED_AT_ONCE, FLUSH_MS, SLOTS_TAKEN_AT_ONCE } from "../limits.ts";
+import { CELLS_FETCHED_AT_ONCE, FLUSH_MS, LOG_RETRY_MAX_MS, SLOTS_TAKEN_AT_ONCE } from "../limits.ts";
 import { LogHands } from "../log/logHands.ts";
 import { Upload } from "../log/upload.ts";
 import type { CellEntry } from "../store/catalog.ts";
@@ -38,11 +40,12 @@ import { ContentFile } from "./contentFile.ts";
 import { Compaction } from "./compaction.ts";
 import { type CopiesLeft, eraseCopies, type ErasedCell, type EraseOptions, findCopies } from "./eraseCopies.ts";
 import { checkNotErased, erasedThrough, listErasures, putErasure } from "./erasureRecords.ts";
-import { finishLeaseless, type FinishOptions, finishRuns, removeLease } from "./finishRuns.ts";
+import { type FinishOptions, finishRuns } from "./finishRuns.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { LeaseLoop } from "./leaseLoop.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { CellCommit } from "./nodeControl.ts";
+import { checkAlone, finishLeaseless, type OtherRunsOptions, removeLeases } from "./otherRuns.ts";
 import { Places } from "./places.ts";
 import { SlotClaims } from "./slotClaims.ts";
 
@@ -74,28 +77,15 @@ export class BucketSide implements Questions {
   }
 
   async start(): Promise<Started> {
-    const { bucket: spec, unfinished, adopted, appVersion, own, ttlMs, retentionMs } = this.#setup;
+    const { bucket: spec, unfinished, inPlace, adopted, appVersion, own, retentionMs } = this.#setup;
     const { url, ...options } = spec;
     const bucket = countedBucket(inTurns(await openBucket(url, options)));
     this.#bucket = bucket;
     const signal = this.#ending.signal;
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
     for (const message of warnings) this.#tell({ news: "warn", fields: {}, message });
-    const finishing: FinishOptions = {
-      bucket,
-      unfinished,
-      ttlMs,
-      signal,
-      own: own.runId,
-      logFolder: path.join(this.#setup.directory, "log"),
-      handsOf: (runId) => this.#handsOf(runId),
-      warn: (fields, message) =>
-        this.#tell({
-          news: "warn",
-          fields,
-          message,
-        }),
-    };
+    const logFolder = path.join(this.#setup.directory, "log");
+    const finishing: FinishOptions = { ...this.#othersOf(own), unfinished, inPlace, logFolder };
     const { others, ...finished } = await finishRuns(finishing);
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
     const end = async (run: RunId): Promise<boolean> => {
@@ -115,8 +105,9 @@ export class BucketSide implements Questions {
       const id = unfinished.find((known) => known.run === run)?.runId;
       if (id !== undefined) claims.histories.noteSeal(id, seal);
     }
-    for (const run of [...unfinished.map(({ runId }) => runId), ...others]) this.#compaction.over(run);
-    await this.#begin(own);
+    const over = [...unfinished.map(({ runId }) => runId), ...others];
+    for (const run of over) this.#compaction.over(run);
+    await this.#begin(own, over);
     return { ...joined, ...finished };
   }
 
@@ -233,7 +224,7 @@ export class BucketSide implements Questions {
     const seal = await this.#endRun(run);
     this.#claiming().histories.noteSeal(run.runId, seal);
     this.#compaction?.over(run.runId);
-    await this.#begin(own);
+    await this.#begin(own, [run.runId]);
     return seal;
   }
 
@@ -242,10 +233,12 @@ export class BucketSide implements Questions {
     this.#run?.wake();
   }
 
-  async #begin(own: OwnRun): Promise<void> {
+  /** `over`: runs of which it is known that they are, whatever leases there are. */
+  async #begin(own: OwnRun, over: readonly RunId[]): Promise<void> {
     const { ttlMs, maxSyncMs, directory } = this.#setup;
     const hands = this.#handsOf(own.runId);
     const bucket = this.#bucket as CountedBucket;
+    let isAlone = false;
     const lease = new LeaseLoop({
       bucket,
       hands,
@@ -256,7 +249,8 @@ export class BucketSide implements Questions {
       nextSeq: () => upload.seq,
       mainSeen: () => this.#lookAtMain(),
       publish: (until) => {
-        this.#numbers[NUMBER.believed] = until;
+        // Nobody is served before it is known that this is the only node.
+        this.#numbers[NUMBER.believed] = isAlone ? until : -Infinity;
         this.#publishCounts();
       },
       lapsed: (why) =>
@@ -284,12 +278,39 @@ export class BucketSide implements Questions {
       onUploaded: (changed) => this.#housekeeping?.checkpoints.changed(changed),
     });
     await lease.start();
+    await this.#stayIfAlone(own, lease, new Set(over));
+    isAlone = true;
+    this.#numbers[NUMBER.believed] = lease.believedUntil;
     const run = new LivingRun(own.runId, upload, lease);
     this.#run = run;
     run.work = this.#uploadOn(run);
     this.#compaction?.follow(own.runId, () => upload.seq);
     const isConfirmed = (): boolean => lease.believed && upload.uploaded === upload.confirmed;
     this.#housekeeping?.follow({ ...own, confirmedSeq: () => (isConfirmed() ? upload.seq : undefined) });
+  }
+
+  /** Throws BUCKET_IN_USE, without a lease, where another node has begun at the same time. */
+  async #stayIfAlone(own: OwnRun, lease: LeaseLoop, over: ReadonlySet<RunId>): Promise<void> {
+    const { signal } = this.#ending;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await checkAlone(this.#othersOf(own), over);
+      } catch (error) {
+        if (!isFrondError(error, "BUCKET_FAILED") || signal.aborted) {
+          await lease.leave();
+          throw error;
+        }
+        this.#warnOnce("looking for other nodes", error);
+        await sleep(pause(tries, randomInt(1000) / 1000, LOG_RETRY_MAX_MS), signal);
+      }
+    }
+  }
+
+  #othersOf({ runId: own }: OwnRun): OtherRunsOptions {
+    const warn: OtherRunsOptions["warn"] = (fields, message) => this.#tell({ news: "warn", fields, message });
+    const handsOf = (runId: RunId): LogHands => this.#handsOf(runId);
+    const { ttlMs } = this.#setup;
+    return { bucket: this.#bucket as CountedBucket, own, ttlMs, signal: this.#ending.signal, handsOf, warn };
   }
 
   async #uploadOn(run: LivingRun): Promise<void> {
@@ -335,7 +356,7 @@ export class BucketSide implements Questions {
     if (!end.ours || seal === undefined) {
       throw new FrondError("DATA_FOREIGN", `somebody else has ended the log of run ${run.runId}`);
     }
-    await removeLease(this.#bucket as CountedBucket, run.runId, (fields, message) =>
+    await removeLeases(this.#bucket as CountedBucket, [run.runId], (fields, message) =>
       this.#tell({ news: "warn", fields, message }),
     );
     return seal;

@@ -44,6 +44,8 @@ export interface BucketSetup {
   readonly own: OwnRun;
   /** Earlier runs of this directory whose log the bucket may not have whole, the oldest first. */
   readonly unfinished: readonly UnfinishedRun[];
+  /** The directory is where these have run. */
+  readonly inPlace: boolean;
   /** Runs of this directory from before it had a bucket, the oldest first. */
   readonly adopted: readonly RunId[];
   /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */

@@ -4,6 +4,7 @@
 // are written down once and compared at every start; a directory of a newer format is refused, not guessed at.
 
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { SLOT_HASH } from "../address.ts";
 import { FrondError } from "../errors.ts";
@@ -33,6 +34,17 @@ export interface FrozenBucket {
   readonly cluster: string;
   /** Names of the runs of this directory from before it had a bucket, the oldest first. */
   readonly adopted: readonly string[];
+  /** Where the directory was when a node last had a lease with it: see {@link placeOf}. Absent: nobody knows. */
+  readonly place?: string;
+}
+
+/**
+ * Which directory it is, of all that hold the same: a copy has another place. So has a directory that was brought to another
+ * machine or file system; one that was renamed has not.
+ */
+export function placeOf(directory: string): string {
+  const { dev, ino } = fs.statSync(directory, { bigint: true });
+  return `${os.hostname()} ${dev} ${ino}`;
 }
 
 /** What a directory remembers of its bucket; undefined: it has never had one. */

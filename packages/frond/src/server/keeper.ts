@@ -47,6 +47,7 @@ export interface KeeperOptions {
   readonly probe: BucketSetup["probe"];
   readonly own: OwnRun;
   readonly unfinished: readonly UnfinishedRun[];
+  readonly inPlace: boolean;
   readonly adopted: readonly RunId[];
   readonly seals: ReadonlyMap<RunId, Seq>;
   readonly opened: BucketSetup["opened"];
@@ -146,7 +147,7 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, probe, own, unfinished, adopted, seals, opened } = options;
+    const { bucket, directory, cluster, probe, own, unfinished, inPlace, adopted, seals, opened } = options;
     const { ttlMs, retentionMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
       bucket,
@@ -155,6 +156,7 @@ export class Keeper implements SlotDoor {
       probe,
       own,
       unfinished,
+      inPlace,
       adopted,
       seals,
       opened,

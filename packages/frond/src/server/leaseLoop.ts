@@ -39,6 +39,7 @@ export class LeaseLoop {
   #timer: NodeJS.Timeout | undefined;
   #first: PromiseWithResolvers<void> | undefined;
   #stopped = false;
+  #putting: Promise<unknown> = Promise.resolve();
 
   constructor(options: LeaseOptions) {
     const { ttlMs, maxSyncMs } = options;
@@ -48,6 +49,11 @@ export class LeaseLoop {
 
   get believed(): boolean {
     return monotonicMs() < this.#lease.believedUntil;
+  }
+
+  /** See {@link Lease.believedUntil}. */
+  get believedUntil(): number {
+    return this.#lease.believedUntil;
   }
 
   /** Begins; resolves when the lease is believed for the first time. */
@@ -61,6 +67,15 @@ export class LeaseLoop {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+  }
+
+  /** Stops, and removes the record of a run that has written nothing; where that fails, it is waited for by who comes next. */
+  async leave(): Promise<void> {
+    this.stop();
+    const { bucket, runId } = this.#o;
+    // Else one that is under way could bring the record back.
+    await this.#putting;
+    await bucket.delete([leaseKey(runId)]).catch(() => {});
   }
 
   #look(): void {
@@ -106,8 +121,10 @@ export class LeaseLoop {
       pid: process.pid,
       version: VERSION,
     };
+    const put = bucket.put(leaseKey(runId), encodeDocument(document), { signal, deadlineMs: ttlMs, tries: 1 });
+    this.#putting = Promise.allSettled([this.#putting, put]);
     try {
-      await bucket.put(leaseKey(runId), encodeDocument(document), { signal, deadlineMs: ttlMs, tries: 1 });
+      await put;
       return true;
     } catch (error) {
       if (!signal.aborted) failed("renewing the lease", error);

@@ -15,7 +15,7 @@ import type { Catalog } from "../store/catalog.ts";
 import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
 import { VERSION } from "../version.ts";
 import type { BucketSpec, FinishedRun, UnfinishedRun } from "./bucketTalk.ts";
-import { type FrozenBucket, freezeBucket, frozenBucket } from "./folder.ts";
+import { type FrozenBucket, freezeBucket, frozenBucket, placeOf } from "./folder.ts";
 import { Keeper, type KeeperOptions } from "./keeper.ts";
 import { keepLostTails } from "./lostTail.ts";
 import type { NodeOptions } from "./nodeOptions.ts";
@@ -50,6 +50,7 @@ export async function openKeeper(
   const { dataDirectory, ttlMs = LEASE_TTL_MS, retentionMs = Infinity, maxSyncMs = 0, log } = options;
   const known = frozenBucket(dataDirectory);
   const { run } = recovered;
+  const place = placeOf(dataDirectory);
   const unfinished = unfinishedRuns(dataDirectory, catalog, run);
   const adopted = (known?.adopted as RunId[] | undefined) ?? unfinished.filter(isFull).map(({ runId }) => runId);
   const slots = new SlotTable();
@@ -59,6 +60,7 @@ export async function openKeeper(
     directory: dataDirectory,
     cluster: known?.cluster,
     unfinished,
+    inPlace: known?.place === place,
     adopted,
     ttlMs,
     retentionMs,
@@ -79,7 +81,7 @@ export async function openKeeper(
   });
   try {
     const { cluster, finished, lost } = keeper.started;
-    const frozen: FrozenBucket = { spec: spec.url === urlInside(dataDirectory) ? null : spec, cluster, adopted };
+    const frozen: FrozenBucket = { spec: spec.url === urlInside(dataDirectory) ? null : spec, cluster, adopted, place };
     if (JSON.stringify(frozen) !== JSON.stringify(known)) freezeBucket(dataDirectory, frozen);
     if (lost.length > 0) {
       // First: from here on nothing of the directory is believed, however often this start is interrupted.

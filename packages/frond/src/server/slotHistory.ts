@@ -17,7 +17,7 @@ import {
 import { decodeSlot, type LogRange, type SlotDocument } from "../codec/documents.ts";
 import { type Covered, coversAsMuch, uncovered } from "../core/claiming.ts";
 import { FrondError } from "../errors.ts";
-import { listRunLog, readHeader } from "../log/runObjects.ts";
+import { endOfRunLog, readHeader } from "../log/runObjects.ts";
 import { comparePositions, type Epoch, type RunId, type Seq, type Slot } from "../types.ts";
 import type { HistoryLimit, SlotIndex } from "./slotIndex.ts";
 import { type ListedCheckpoint, SlotIndexes } from "./slotIndexes.ts";
@@ -95,7 +95,7 @@ export class SlotHistories {
   }
 
   async #findSeal(run: RunId): Promise<Seq> {
-    const { seqs } = await listRunLog(this.#bucket, run);
+    const { seqs } = await endOfRunLog(this.#bucket, run);
     let seal: Seq | undefined;
     for (const seq of seqs.toReversed()) {
       const header = await readHeader(this.#bucket, logKey(run, seq));

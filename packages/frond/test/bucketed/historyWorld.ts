@@ -161,6 +161,7 @@ export class HistoryWorld {
       bucket: this.bucket,
       logFolder: disk.logFolder,
       unfinished,
+      inPlace: true,
       own: "f".repeat(32) as RunId,
       ttlMs: TTL,
       signal: NEVER,

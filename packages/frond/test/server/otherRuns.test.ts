@@ -1,0 +1,103 @@
+// Which of several nodes goes on that have begun at the same time: each order in which they may see each other.
+
+import { expect, test } from "vitest";
+import { openMemoryBucket } from "../../src/bucket/memory.ts";
+import type { Bucket } from "../../src/bucket/bucket.ts";
+import { leaseKey, logKey } from "../../src/bucket/objectKeys.ts";
+import { encodeDocument } from "../../src/codec/documents.ts";
+import { encodeSeal } from "../../src/codec/objectWriter.ts";
+import { LogHands } from "../../src/log/logHands.ts";
+import { checkAlone, finishOthers, listLeases, type OtherRunsOptions } from "../../src/server/otherRuns.ts";
+import type { Lsn, RunId, Seq } from "../../src/types.ts";
+import { codeOf } from "../cell/nodes.ts";
+
+const [LOW, HIGH] = ["1".repeat(32), "2".repeat(32)] as [RunId, RunId];
+const TTL = 300;
+
+async function putLease(bucket: Bucket, run: RunId, counter: number): Promise<void> {
+  const facts = { startedMs: 1, writtenMs: 1, host: "elsewhere", pid: 7, version: "1" };
+  await bucket.put(leaseKey(run), encodeDocument({ run, counter, ttlMs: TTL, ...facts }));
+}
+
+function optionsOf(bucket: Bucket, own: RunId): OtherRunsOptions & { readonly told: string[] } {
+  const { signal } = new AbortController();
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const handsOf = (runId: RunId): LogHands => new LogHands({ bucket, runId, sleep, signal, failed: () => {} });
+  const told: string[] = [];
+  return { bucket, own, ttlMs: TTL, signal, handsOf, warn: (_fields, message) => told.push(message), told };
+}
+
+test("who sees a lower run leaves at once", async () => {
+  const bucket = openMemoryBucket();
+  await putLease(bucket, LOW, 1);
+  await putLease(bucket, HIGH, 1);
+  const { told, ...options } = optionsOf(bucket, HIGH);
+  expect(await codeOf(checkAlone(options, new Set()))).toBe("BUCKET_IN_USE");
+  expect(told).toEqual([]);
+});
+
+test("who sees a higher run goes on when that one leaves", async () => {
+  const bucket = openMemoryBucket();
+  await putLease(bucket, HIGH, 1);
+  const checked = checkAlone(optionsOf(bucket, LOW), new Set());
+  setTimeout(() => void bucket.delete([leaseKey(HIGH)]), TTL / 3);
+  await checked;
+  // It had written nothing: there is no log to be ended.
+  expect(await bucket.list(`log/${HIGH}/`)).toEqual([]);
+});
+
+test("who sees a higher run leaves when that one lives on", async () => {
+  const bucket = openMemoryBucket();
+  let counter = 1;
+  await putLease(bucket, HIGH, counter);
+  const renewing = setInterval(() => void putLease(bucket, HIGH, (counter += 1)), TTL / 6);
+  expect(await codeOf(checkAlone(optionsOf(bucket, LOW), new Set()))).toBe("BUCKET_IN_USE");
+  clearInterval(renewing);
+});
+
+test("a higher run that has died meanwhile is ended like any other", async () => {
+  const bucket = openMemoryBucket();
+  await putLease(bucket, HIGH, 1);
+  await checkAlone(optionsOf(bucket, LOW), new Set());
+  expect((await bucket.list(`log/${HIGH}/`)).map(({ key }) => key)).toEqual([logKey(HIGH, 1 as Seq)]);
+  expect(await listLeases(bucket)).toEqual([]);
+});
+
+test("runs that are over are not looked at, whatever leases are left of them", async () => {
+  const bucket = openMemoryBucket();
+  await putLease(bucket, LOW, 1);
+  await checkAlone(optionsOf(bucket, HIGH), new Set([LOW]));
+});
+
+test("all leases are found and those of sealed runs go, however many there are, with no wait and one listing for each run", async () => {
+  const bucket = openMemoryBucket();
+  const runs = Array.from({ length: 1_200 }, (_, i) => i.toString(16).padStart(32, "0") as RunId);
+  for (const runId of runs) {
+    await putLease(bucket, runId, 1);
+    const facts = { runId, number: 1 as Seq, toLsn: 0 as Lsn, intent: Buffer.alloc(16), createdMs: 1 };
+    await bucket.create(logKey(runId, 1 as Seq), encodeSeal(facts));
+  }
+  expect(await listLeases(bucket)).toEqual(runs);
+  let lists = 0;
+  const list: Bucket["list"] = (...call) => {
+    lists += 1;
+    return bucket.list(...call);
+  };
+  const { told, ...options } = optionsOf({ ...methodsOf(bucket), list }, HIGH);
+  await finishOthers(options, runs);
+  expect(lists).toBe(runs.length);
+  expect(await listLeases(bucket)).toEqual([]);
+  expect(told).toEqual([]);
+});
+
+function methodsOf(bucket: Bucket): Bucket {
+  return {
+    url: bucket.url,
+    create: (...call) => bucket.create(...call),
+    get: (...call) => bucket.get(...call),
+    put: (...call) => bucket.put(...call),
+    list: (...call) => bucket.list(...call),
+    delete: (...call) => bucket.delete(...call),
+    close: () => bucket.close(),
+  };
+}
