@@ -2,7 +2,7 @@
 // machines of core/ ask for, in the order in which they ask, and decides nothing that they decide.
 
 import { type ClaimEvent, Claiming, type ClaimStep, planSlotClaim, type SlotRecord } from "../../src/core/claiming.ts";
-import { Lease, type LeaseEffect } from "../../src/core/lease.ts";
+import { type Clocks, Lease, type LeaseEffect } from "../../src/core/lease.ts";
 import {
   resumeBehind,
   resumeLog,
@@ -140,12 +140,12 @@ export class Machine {
     }
   }
 
-  #lease(kept: Kept, lease: Lease, effects: readonly LeaseEffect[], renewedAt = 0): void {
+  #lease(kept: Kept, lease: Lease, effects: readonly LeaseEffect[], renewedAt = this.#hands.clocks): void {
     for (const effect of effects) {
       if (effect.do === "lapsed") this.#lapsed(kept, lease);
       else if (effect.do === "read on") this.#readOwn(kept, lease, effect.counter, 1, renewedAt);
       else {
-        const sentAt = this.#hands.clocks.monotonic;
+        const sentAt = this.#hands.clocks;
         const mark = `${this.#name} ${this.#life} ${effect.counter}`;
         this.#hands.ask(
           () => void this.#world.bucket.set(keys.lease(kept.run), { is: "mark", mark }),
@@ -158,16 +158,16 @@ export class Machine {
     }
   }
 
-  #readOwn(kept: Kept, lease: Lease, counter: number, ahead: number, sentAt: number): void {
+  #readOwn(kept: Kept, lease: Lease, counter: number, ahead: number, sentAt: Clocks): void {
     const seq = (kept.log?.seq ?? kept.known.seq) + ahead;
     this.#hands.ask(
       () => this.#world.bucket.get(keys.log(kept.run, seq)),
       (found) => {
         const saw =
           found === "failed" ? "failed" : found?.is === "segment" || found?.is === "seal" ? found.is : "nothing";
-        const { monotonic } = this.#hands.clocks;
+        const { clocks } = this.#hands;
         const counts = saw === "nothing" || (saw === "segment" && ahead > 0);
-        if (counts && !kept.isTail) this.#world.observer.renewed(kept.run, sentAt, monotonic);
+        if (counts && !kept.isTail) this.#world.observer.renewed(kept.run, sentAt, clocks);
         this.#lease(kept, lease, lease.answered(counter, saw, this.#hands.clocks), sentAt);
       },
     );

@@ -6,6 +6,7 @@
 
 import type { Covered, SlotRecord, Source } from "../../src/core/claiming.ts";
 import { uncovered } from "../../src/core/claiming.ts";
+import type { Clocks } from "../../src/core/lease.ts";
 import type { LogListing } from "../../src/core/runLog.ts";
 import { LEASE_TTL_MS } from "../../src/limits.ts";
 import { Random } from "../../src/torture/random.ts";
@@ -276,13 +277,15 @@ export class Observer {
     return story;
   }
 
-  /** A renewal was answered well at `clock`; it had been sent at `sentAt`, by the run's own clock. */
-  renewed(run: RunId, sentAt: number, clock: number): void {
+  /** A renewal was answered well; both by the run's own clocks. */
+  renewed(run: RunId, sent: Clocks, answered: Clocks): void {
     const story = this.#story(run);
+    const clock = answered.monotonic;
     if (story.until > -Infinity && clock >= story.until) story.lapsed = true;
-    const until = sentAt + TTL - TTL / 6;
+    const until = sent.monotonic + TTL - TTL / 6;
+    const slept = Math.max(answered.wall - sent.wall, answered.boot - sent.boot) - (clock - sent.monotonic);
     // One that took longer than it is worth is none.
-    if (clock < until) story.until = Math.max(story.until, until);
+    if (clock < until && slept <= TTL / 3) story.until = Math.max(story.until, until);
   }
 
   /** A run begins to serve an epoch. I1: one owner. */
