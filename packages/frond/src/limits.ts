@@ -250,6 +250,13 @@ export const FILE_FRESH_MS = 24 * 3600_000;
 export const FILE_KEEP_MS = 2 * FILE_FRESH_MS;
 /** Files: after a deletion without an answer, which may happen late, the file is not put for so long, in ms. */
 export const FILE_UNSURE_MS = 10 * 60_000;
+/** Files: how often those that nobody names are looked for, and how long after a start, in ms. */
+export const FILE_SWEEP_MS = 24 * 3600_000;
+export const FIRST_FILE_SWEEP_MS = 3600_000;
+/** Files: a look takes at most one part in so many of the time, for it reads all cells: the next one waits. Count. */
+export const FILE_SWEEP_SHARE = 50;
+/** Files: those that one look asks after; the next goes on behind them. Count: their names are held in memory. */
+export const FILE_SWEEP_FILES = 100_000;
 /** Files: how long a cell remembers which ones it has deleted, in ms: no retention may be longer. */
 export const FILE_TRACE_MS = 400 * 24 * 3600_000;
 /** Files: uploads, and reads, that are under way at once; each holds a part of its file in memory. Counts. */

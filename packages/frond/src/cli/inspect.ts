@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE } from "../limits.ts";
-import type { CellInfo, CellLoad, NodeVersion } from "../server/nodeControl.ts";
+import type { CellInfo, CellLoad, FilesStatus, NodeVersion } from "../server/nodeControl.ts";
 import type { BucketStatus } from "../server/keeper.ts";
 import { VERSION } from "../version.ts";
 import { DATA_HELP, findRunningNode, withNode } from "./operator.ts";
@@ -53,6 +53,7 @@ export function addInspection(program: Command): void {
           ...(status.failedAlarms === 0 ? [] : [failedAlarms(status.failedAlarms)]),
           ["log", `${showBytes(status.logBytes)} in ${status.logFiles} files`],
           ...(status.bucket === undefined ? [] : describeBucket(status.bucket)),
+          ...(status.files === undefined ? [] : [describeFiles(status.files)]),
           ...status.reports.map((report): [string, string] => ["report", report]),
         ];
         return print(
@@ -90,6 +91,13 @@ export function addInspection(program: Command): void {
 
 function failedAlarms(count: number): [string, string] {
   return ["alarms", `${count} failed; see: frond alarms --failed`];
+}
+
+/** The last look for files that nobody names. */
+function describeFiles({ atMs, old, removed, bytes, refused }: FilesStatus): [string, string] {
+  const when = showTime(atMs);
+  if (refused !== undefined) return ["files", `none was removed at ${when}: ${refused}`];
+  return ["files", `${removed} of ${old} old ones, which nobody names, were removed at ${when}: ${showBytes(bytes)}`];
 }
 
 /** What is in the bucket, what that took, and what would be lost with what. */

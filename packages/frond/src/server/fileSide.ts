@@ -6,8 +6,8 @@
 // collected only when no cell references it any more (within the retention) and it was stored longer ago than FILE_KEEP_MS; a
 // put that finds it younger than FILE_FRESH_MS, half of that, lets it be, and stores it again otherwise, which makes it
 // young. In between, puts and collection of one file come one after the other in this thread; after a deletion whose answer
-// did not come, and which may yet happen, the file is not put for FILE_UNSURE_MS. (One node collects for all: that the
-// others' puts are waited for, too, is planned with them.)
+// did not come, and which may yet happen, the file is not put for FILE_UNSURE_MS. Puts of other nodes are not seen here: so it is
+// looked for what nobody names only while no other node lives (fileSweep.ts).
 // Rejected: the bucket thread (writing a large file would stand in the way of its lease), the main thread's pool of four
 // (it belongs to the syncs of the log), a reference object for each cell that has a file (twice the requests).
 
@@ -25,6 +25,7 @@ import {
   BUCKET_PART_BYTES,
   FILE_FRESH_MS,
   FILE_KEEP_MS,
+  FILE_PIECE_BYTES,
   FILE_READS_AT_ONCE,
   FILE_UNSURE_MS,
   FILE_UPLOAD_BYTES_PER_S,
@@ -33,7 +34,8 @@ import {
 import { fullDisk } from "./durably.ts";
 import { writeArchive } from "./fileArchive.ts";
 import { chunksOfFile } from "./fileChunks.ts";
-import type { Archive, FileQuestions } from "./fileTalk.ts";
+import { FileSweep } from "./fileSweep.ts";
+import type { Archive, FileQuestions, Swept } from "./fileTalk.ts";
 import { Places } from "./places.ts";
 
 type Questions = { readonly [K in keyof FileQuestions]: (question: Parameters<FileQuestions[K]>[0]) => unknown };
@@ -59,6 +61,7 @@ export class FileSide implements Questions {
   readonly #turns = new Map<string, Promise<unknown>>();
   /** Files that a deletion without an answer may yet remove, and until when that is thought possible. */
   readonly #unsure = new Map<string, number>();
+  #sweep: FileSweep | undefined;
   #next = 1;
 
   /**
@@ -132,6 +135,28 @@ export class FileSide implements Questions {
     });
   }
 
+  renew(hash: string): Promise<boolean> {
+    return this.#inTurn(hash, async () => {
+      const bucket = await this.#bucket();
+      this.#checkSure(bucket, hash);
+      const found = await look(bucket, hash);
+      if (found === undefined) return false;
+      if (!isFresh(found)) await this.#uploads.take(() => storeAgain(bucket, found));
+      return true;
+    });
+  }
+
+  async sweep({ retentionMs }: { retentionMs: number }): Promise<Swept> {
+    const bucket = await this.#bucket();
+    const collect = (hash: string, before: number): Promise<boolean> => this.collect({ hash, before });
+    this.#sweep ??= new FileSweep(bucket, path.join(this.#folder, `names-${randomUUID()}.db`), collect);
+    try {
+      return await this.#sweep.run(retentionMs);
+    } finally {
+      this.#counted(bucket.counts());
+    }
+  }
+
   archive(archive: Archive): Promise<{ bytes: number }> {
     return writeArchive(archive, (hash, from, bytes) => this.read({ hash, from, bytes }));
   }
@@ -149,10 +174,9 @@ export class FileSide implements Questions {
     const bucket = await this.#bucket();
     this.#checkSure(bucket, hash);
     const found = await look(bucket, hash);
-    if (found?.size === size && Date.now() - found.modifiedMs < FILE_FRESH_MS) return;
+    if (found?.size === size && isFresh(found)) return;
     const content = size <= BUCKET_PART_BYTES ? fs.readFileSync(file) : chunksOfFile(file);
-    const deadlineMs = BUCKET_DEADLINE_MS + Math.ceil((1000 * size) / FILE_UPLOAD_BYTES_PER_S);
-    await bucket.put(fileKey(hash), content, { deadlineMs });
+    await bucket.put(fileKey(hash), content, { deadlineMs: deadlineOf(size) });
   }
 
   #checkSure({ url }: Bucket, hash: string): void {
@@ -190,6 +214,28 @@ export class FileSide implements Questions {
       throw fullDisk(error, "a file on its way into the bucket");
     }
   }
+}
+
+function isFresh({ modifiedMs }: Listed): boolean {
+  return Date.now() - modifiedMs < FILE_FRESH_MS;
+}
+
+function deadlineOf(size: number): number {
+  return BUCKET_DEADLINE_MS + Math.ceil((1000 * size) / FILE_UPLOAD_BYTES_PER_S);
+}
+
+/** Puts a file over itself: that makes it young. */
+async function storeAgain(bucket: Bucket, { key, size }: Listed): Promise<void> {
+  const part = async (from: number, bytes: number): Promise<Buffer> => {
+    const found = await bucket.get(key, { from, bytes });
+    if (found?.bytes.length === bytes) return found.bytes;
+    throw new FrondError("OBJECT_DAMAGED", `${key} in ${bucket.url} has not the ${size} bytes that were listed`);
+  };
+  const parts = async function* (): AsyncGenerator<Buffer, void, void> {
+    for (let at = 0; at < size; at += FILE_PIECE_BYTES) yield await part(at, Math.min(FILE_PIECE_BYTES, size - at));
+  };
+  const content = size > BUCKET_PART_BYTES ? parts() : size === 0 ? Buffer.alloc(0) : await part(0, size);
+  await bucket.put(key, content, { deadlineMs: 2 * deadlineOf(size) });
 }
 
 async function look(bucket: Bucket, hash: string): Promise<Listed | undefined> {

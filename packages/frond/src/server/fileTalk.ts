@@ -23,6 +23,19 @@ export interface Archive {
   readonly target: string;
 }
 
+/** What a look for files that nobody names came to. Counts. */
+export interface Swept {
+  /** Old enough to be asked after, and not named by any cell. */
+  readonly old: number;
+  readonly removed: number;
+  readonly bytes: number;
+  /** What was read to find that out. */
+  readonly slots: number;
+  readonly cells: number;
+  /** Why nothing was looked for, if so. */
+  readonly refused?: string;
+}
+
 /** Questions to the thread, and their answers. */
 export interface FileQuestions {
   /** Begins a file. Returns its number. */
@@ -35,5 +48,9 @@ export interface FileQuestions {
   read(question: { hash: string; from: number; bytes: number }): Uint8Array | undefined;
   /** Removes a file that nobody references; false: it is too young, or younger than `before` (ms since 1970). */
   collect(question: { hash: string; before: number }): boolean;
+  /** Makes a file young that is in the bucket; false: it is not there. */
+  renew(hash: string): boolean;
+  /** Removes the files that no cell names, nor has named within the retention. */
+  sweep(question: { retentionMs: number }): Swept;
   archive(question: Archive): { bytes: number };
 }

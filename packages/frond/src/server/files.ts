@@ -9,7 +9,7 @@ import { Worker } from "node:worker_threads";
 import type { BucketCounts } from "../bucket/counted.ts";
 import type { FileStore, StoredFile } from "../cell/files.ts";
 import { FrondError } from "../errors.ts";
-import { type Archive, COUNTED, type FileQuestions, type FileSetup } from "./fileTalk.ts";
+import { type Archive, COUNTED, type FileQuestions, type FileSetup, type Swept } from "./fileTalk.ts";
 import { Asking } from "./threadCalls.ts";
 
 type Thread = Asking<FileQuestions, never>;
@@ -52,6 +52,16 @@ export class Files implements FileStore {
    */
   async collect(hash: string, before: number): Promise<boolean> {
     return this.#begun().ask("collect", { hash, before });
+  }
+
+  /** Makes a file young that is in the bucket, for somebody who is to name it; false: it is not there. Rejects as `put` does. */
+  async renew(hash: string): Promise<boolean> {
+    return this.#begun().ask("renew", hash);
+  }
+
+  /** Removes the files that nobody names, see fileSweep.ts. Rejects with what the bucket throws, and what keeps slots from being read. */
+  async sweep(retentionMs: number): Promise<Swept> {
+    return this.#begun().ask("sweep", { retentionMs });
   }
 
   /** Writes a cell as one file, see fileArchive.ts. */

@@ -30,6 +30,7 @@ import { httpCalls, isSocketTarget } from "./exposeHttp.ts";
 import { socketCalls } from "./exposeSocket.ts";
 import { Erasures } from "./erasures.ts";
 import { Files } from "./files.ts";
+import { FileSweeps } from "./fileSweeps.ts";
 import { steadyLog, type Told } from "./floods.ts";
 import { type CellEvents, Gateway } from "./gateway.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
@@ -111,6 +112,7 @@ export class Node {
   readonly ledger: Ledger;
   readonly alarms: Alarms;
   readonly erasures = new Erasures(this);
+  readonly fileSweeps = new FileSweeps(this);
   readonly #trimmer: LogTrimmer | undefined;
   readonly #gate: Gate;
   readonly #tools: CellTools;
@@ -293,6 +295,7 @@ export class Node {
     this.#stopService = await app.definition.start?.({ get, log, dataDirectory, ...this.#tools });
     if (this.#stopping === undefined) this.alarms.start();
     if (this.#stopping === undefined) this.erasures.start();
+    if (this.#stopping === undefined) this.fileSweeps.start();
     void this.keeper?.openAll();
   }
 
@@ -310,6 +313,7 @@ export class Node {
   async #stop(graceMs: number): Promise<void> {
     this.alarms.stop();
     this.erasures.stop();
+    this.fileSweeps.stop();
     // The front door has done so, where there is one.
     await this.upgrades.stop(graceMs);
     try {

@@ -66,6 +66,18 @@ export interface NodeVersion {
   readonly dataDirectory: string;
 }
 
+/** What a look for files that nobody names came to. Counts. */
+export interface FilesStatus {
+  /** When it ended, in ms since 1970. */
+  readonly atMs: number;
+  /** Files that were old enough to be asked after; those of them that went, and their bytes. */
+  readonly old: number;
+  readonly removed: number;
+  readonly bytes: number;
+  /** Why nothing was removed, if something kept it from it. */
+  readonly refused?: string;
+}
+
 /** How a node is. `reports` are what recovery and checks found, as sentences. */
 export interface NodeStatus {
   readonly ready: boolean;
@@ -78,6 +90,8 @@ export interface NodeStatus {
   readonly durability: string;
   /** Absent: the node has no bucket. */
   readonly bucket?: BucketStatus;
+  /** The last look for files that nobody names; absent: there was none since the node started. */
+  readonly files?: FilesStatus;
   readonly reports: readonly string[];
 }
 

@@ -47,6 +47,7 @@ export function controlOf(node: Node): NodeControl {
         logFiles: log.files,
         durability: options.durability,
         ...(node.keeper && { bucket: node.keeper.status() }),
+        ...(node.fileSweeps.last && { files: node.fileSweeps.last }),
         reports,
       };
     },

@@ -8,12 +8,12 @@ import fs from "node:fs";
 import { randomUUID } from "node:crypto";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { parseAddress, rootAddress, slotOf } from "../address.ts";
+import { formatAddress, parseAddress, rootAddress, slotOf } from "../address.ts";
 import { App, type CellKind } from "../cell/app.ts";
 import { newEntry } from "../cell/commit.ts";
 import type { LiveCell } from "../cell/live.ts";
 import { PageSet } from "../codec/pages.ts";
-import { FrondError } from "../errors.ts";
+import { FrondError, isFrondError } from "../errors.ts";
 import { MAX_COMMIT_BYTES } from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { type FileRow, fileRows, traceFiles } from "../store/fileRows.ts";
@@ -42,7 +42,7 @@ export async function importCell(node: Node, address: string, file: string, repl
     if (file.endsWith(ARCHIVE_SUFFIX)) await unpack(node, file, database);
     else copy(file, database);
     const facts = await askContent("check", database);
-    const missing = await missingFiles(node, facts);
+    const missing = await missingFiles(node, address, facts);
     const { before, now } = await replaceCell(node, cell, database, facts, replace);
     return {
       ...now,
@@ -195,11 +195,34 @@ async function write(content: AsyncIterable<Uint8Array>, file: string): Promise<
   }
 }
 
-/** Files that the content references and the bucket has not. Count. */
-export async function missingFiles({ files }: Node, facts: ContentFacts): Promise<number> {
+/**
+ * Files that the content references and the bucket has not. Count. Those that the cell does not name by itself are made young: somebody
+ * may be about to remove them because nobody names them (fileNames.ts).
+ */
+export async function missingFiles(node: Node, address: string, facts: ContentFacts): Promise<number> {
+  const { files } = node;
+  const named = facts.files.length === 0 ? new Set() : await namedBy(node, address);
   let missing = 0;
   for (const { hash, size } of facts.files) {
-    if (size > 0 && (await files.read(hash, 0, 1)) === undefined) missing += 1;
+    const isThere = named.has(hash)
+      ? size === 0 || (await files.read(hash, 0, 1)) !== undefined
+      : await files.renew(hash);
+    if (!isThere) missing += 1;
   }
   return missing;
+}
+
+/** The files that the present cell keeps from being removed. */
+async function namedBy({ host, ledger, options }: Node, address: string): Promise<Set<string>> {
+  const entry = ledger.find(formatAddress(parseAddress(address)));
+  if (entry === undefined || entry.deleted) return new Set();
+  const since = Date.now() - (options.retentionMs ?? Infinity);
+  const rows = await host
+    .withCell(address, (cell) => fileRows(cell.db, since), true)
+    .catch((error: unknown) => {
+      // Deleted meanwhile.
+      if (isFrondError(error, "CELL_MISSING")) return [];
+      throw error;
+    });
+  return new Set(rows.map(({ hash }) => hash));
 }

@@ -66,7 +66,7 @@ export async function restoreInto(node: Node, address: string, at: Moment, ifAt?
   return withFile(node, async (file) => {
     const entry = await pastOf(node).restore(addressOf(node, address), limitOf(at), file);
     const facts = await askContent("check", file);
-    const missing = await missingFiles(node, facts);
+    const missing = await missingFiles(node, address, facts);
     const { before, now } = await replaceCell(node, target, file, facts, true, ifAt);
     return { ...describe(entry), now, missingFiles: missing, ...(before && { before }) };
   });
