@@ -100,8 +100,11 @@ async function checkTarget(to: Bucket, { id }: ClusterDocument): Promise<Cluster
   throw new FrondError("BUCKET_IN_USE", `${to.url} has ${lease.key}: a node serves it, or did; a copy goes elsewhere`);
 }
 
-/** The prefixes of what is copied as it is listed. Below `cell/` and `slot/` lies what is copied last. */
-const LEAVES = [CELL_PREFIX, FILE_PREFIX, PACK_PREFIX, LOG_PREFIX, ERASED_PREFIX];
+/**
+ * The prefixes of what is copied as it is listed. Below `cell/` and `slot/` lies what is copied last. Logs first: their last commits are
+ * younger than the beginning, and name files and snapshots that stood before them.
+ */
+const LEAVES = [LOG_PREFIX, PACK_PREFIX, CELL_PREFIX, FILE_PREFIX, ERASED_PREFIX];
 
 /** What stands for ever as it was created. Of the others some are written again without a cell that was erased. */
 const NEVER_CHANGED = [LOG_PREFIX, SLOT_PREFIX, FILE_PREFIX];

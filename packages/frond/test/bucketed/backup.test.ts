@@ -2,11 +2,13 @@
 
 import fs from "node:fs";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import type { Bucket } from "../../src/bucket/bucket.ts";
 import { openBucket } from "../../src/bucket/open.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { FrondError } from "../../src/errors.ts";
+import { MAX_COMMIT_BYTES } from "../../src/limits.ts";
 import { backup } from "../../src/server/backup.ts";
 import { verifyCopy } from "../../src/server/verifyCopy.ts";
 import { codeOf, type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";
@@ -194,4 +196,40 @@ test("a look through a copy names what is missing, cut off or another object", a
   fs.mkdirSync(path.dirname(pack), { recursive: true });
   fs.writeFileSync(pack, bytes);
   expect(await wrong()).toContain("0000000001-0000000002");
+});
+
+test("what a commit needs that comes into the copy comes along: a file, and a content that was put in, while it is made", async () => {
+  const [from, to] = [folder(), folder()];
+  const first = await onNewDisk(from);
+  await first.get(Book, "a").add("before");
+  await first.get(Book, "b").add("before");
+  await inBucket(first);
+  const large = path.join(temporaryDirectory(), "large.db");
+  const db = new DatabaseSync(large);
+  db.exec(`CREATE TABLE b (b BLOB); INSERT INTO b VALUES (randomblob(${MAX_COMMIT_BYTES + 1_000_000}))`);
+  db.close();
+  const source = await openBucket(`dir:${from}`);
+  let hash = "";
+  const busy = changed(source, {
+    list: async (...args) => {
+      if (args[0].startsWith("log/") && hash === "") {
+        hash = await first.get(Book, "a").keep("a file");
+        await first.node.control.importFrom("book/b", large, true);
+        await inBucket(first);
+      }
+      return source.list(...args);
+    },
+  });
+  const target = await openBucket(`dir:${to}`);
+  await backup({ from: busy, to: target });
+  expect(hash).not.toBe("");
+  expect(await verifyCopy(target)).toMatchObject({ wrong: [] });
+  const second = await onNewDisk(to);
+  const kept = await second
+    .get(Book, "a")
+    .kept(hash)
+    .catch((error: Error) => error.message);
+  expect([undefined, "a file"]).toContain(kept);
+  // As it was before, or with the content that has no lines.
+  expect([["before"], []]).toContainEqual(await second.get(Book, "b").all());
 });
