@@ -15,6 +15,7 @@ import {
   CHECKPOINT_PAUSE_MS,
   CHECKPOINT_RANGES,
   CHECKPOINT_SOON_MS,
+  CLOCK_MARGIN_MS,
   LARGE_CELL_BYTES,
   SNAPSHOT_DELTA_BYTES,
 } from "../limits.ts";
@@ -38,13 +39,18 @@ export interface SlotChange {
 /** How overdue a checkpoint is: 1 and above, it is due; higher is more urgent. */
 export function urgency({ changedBytes, sinceMs, ranges, checkpoint }: SlotChange, now: number): number {
   if (sinceMs === undefined) return 0;
-  if (checkpoint !== undefined && now - checkpoint.modifiedMs < CHECKPOINT_PAUSE_MS) return 0;
+  if (checkpoint !== undefined && ageOf(checkpoint.modifiedMs, now) < CHECKPOINT_PAUSE_MS) return 0;
   const size = checkpoint?.bytes ?? 0;
-  const age = now - sinceMs;
+  const age = ageOf(sinceMs, now);
   const byBytes = changedBytes / Math.max(CHECKPOINT_BYTES_CHANGED, size * SHARE);
   const soon = changedBytes > size * SHARE_SOON ? age / CHECKPOINT_SOON_MS : 0;
   const byAge = Math.max(soon, age / CHECKPOINT_DAY_MS);
   return Math.max(byBytes, byAge, ranges / CHECKPOINT_RANGES);
+}
+
+/** What bears a time that has yet to come is from before a clock was set back: it may be as old as can be. */
+function ageOf(ms: number, now: number): number {
+  return ms > now + CLOCK_MARGIN_MS ? CHECKPOINT_DAY_MS : now - ms;
 }
 
 /** The slot that needs a checkpoint most; undefined: none does. */

@@ -89,7 +89,9 @@ export class Checkpoints {
   async look(): Promise<boolean> {
     const now = this.#o.now();
     const run = this.#run;
-    if (run === undefined || now < this.#notBefore || this.#ending.signal.aborted) return false;
+    if (run === undefined || this.#ending.signal.aborted) return false;
+    // Not longer than was meant, should the clock have been set back.
+    if (now < this.#notBefore && now >= this.#notBefore - CHECKPOINT_PACE_MS) return false;
     const slot = mostUrgent(this.#changes(run, now), now);
     if (slot === undefined) return false;
     this.#notBefore = now + CHECKPOINT_PACE_MS;
@@ -168,7 +170,7 @@ export class Checkpoints {
   *#changes(run: CheckpointedRun, now: number): Generator<readonly [Slot, SlotChange], void, void> {
     for (const [slot, record] of this.#o.claims.owned(run.runId)) {
       const failure = this.#failures.get(slot);
-      if (failure !== undefined && now < failure.after) continue;
+      if (failure !== undefined && now < failure.after && now >= failure.after - CHECKPOINT_RETRY_MAX_MS) continue;
       const counted = this.#counted.get(slot);
       const newest = this.#newest.get(slot);
       const earlier = uncovered(record.sources, newest).length;

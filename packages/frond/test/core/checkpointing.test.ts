@@ -8,6 +8,7 @@ import {
   CHECKPOINT_PAUSE_MS,
   CHECKPOINT_RANGES,
   CHECKPOINT_SOON_MS,
+  CLOCK_MARGIN_MS,
   LARGE_CELL_BYTES,
   SNAPSHOT_DELTA_BYTES,
 } from "../../src/limits.ts";
@@ -51,6 +52,14 @@ describe("a slot is checkpointed", () => {
   test("when it is read through too many ranges of logs", () => {
     expect(isDue({ ranges: CHECKPOINT_RANGES })).toBe(true);
     expect(isDue({ ranges: CHECKPOINT_RANGES - 1 })).toBe(false);
+  });
+
+  test("when it bears a time that has yet to come, for a clock was set back", () => {
+    const ahead = { ...OLD, modifiedMs: NOW + CLOCK_MARGIN_MS + 1 };
+    expect(isDue({ changedBytes: LARGE, checkpoint: ahead })).toBe(true);
+    expect(isDue({ changedBytes: LARGE, checkpoint: { ...ahead, modifiedMs: NOW + CLOCK_MARGIN_MS } })).toBe(false);
+    expect(isDue({ sinceMs: ahead.modifiedMs })).toBe(true);
+    expect(isDue({ sinceMs: ahead.modifiedMs - 1 })).toBe(false);
   });
 
   test("never again so soon", () => {

@@ -107,6 +107,22 @@ test("one after the other, with pauses in between, and each slot not again so so
   expect(await keys()).toContain(keyOf(ONE));
 });
 
+test("a clock that is set back holds nothing up: neither pauses, nor what was written in a time to come", async () => {
+  await log(ONE, ["created"]);
+  await log(TWO, ["created"]);
+  failing = true;
+  expect(await checkpoints.look()).toBe(false);
+  failing = false;
+  now -= 365 * 24 * 3600_000;
+  expect(await checkpoints.look()).toBe(true);
+  now += CHECKPOINT_PACE_MS;
+  expect(await checkpoints.look()).toBe(true);
+  expect(await keys()).toHaveLength(2);
+  now -= 365 * 24 * 3600_000;
+  await log(ONE, []);
+  expect(await checkpoints.look()).toBe(true);
+});
+
 test("nothing is written while something that was uploaded is not confirmed", async () => {
   await log(ONE, ["created"]);
   confirmed = false;
