@@ -193,8 +193,11 @@ export const BUCKET_INTENT_BYTES = 256;
 
 /** Segments: records that one holds, in bytes; a larger record has a segment of its own. */
 export const SEGMENT_BYTES = 4 * 1024 * 1024;
-/** Objects: records that are compressed together, in bytes; a larger record has a block of its own. One is read with one GET. */
-export const OBJECT_BLOCK_RAW_BYTES = 64 * 1024;
+/**
+ * Objects: records that are compressed together, in bytes; a larger record has a block of its own. One is read with one GET. With
+ * blocks of 64 KiB compressing took a fourth longer and gave more bytes; one of this size is inflated in 0.1 ms.
+ */
+export const OBJECT_BLOCK_RAW_BYTES = 128 * 1024;
 /** Objects: largest footer, in bytes before compression: half a million small records. Who merges packs stops below it. */
 export const MAX_FOOTER_BYTES = 64 * 1024 * 1024;
 

@@ -43,7 +43,7 @@ export interface Block {
   readonly checksum: number;
 }
 
-const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: OBJECT_BLOCK_RAW_BYTES };
+const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const FIRST_ENTRY_BYTES = 64 * 1024;
 
 /**

@@ -125,7 +125,7 @@ describe("what was written comes back", () => {
   });
 
   test("small records share a block up to its limit; a larger one has its own", () => {
-    const sizes = [1, 1, 20, 15, 16, 1, 3, 1];
+    const sizes = [1, 1, 40, 31, 32, 1, 3, 1];
     const writer = new ObjectWriter(PACK);
     const records = sizes.map((pages, i) => record(1, i + 1, pages));
     for (const { bytes } of records) writer.add(bytes);
@@ -141,8 +141,8 @@ describe("what was written comes back", () => {
     const half = OBJECT_BLOCK_RAW_BYTES / 2;
     const writer = new ObjectWriter(PACK);
     for (let txid = 1; txid <= 2; txid++) {
-      const numbers = Array.from({ length: 63 }, (_, i) => i + 1);
-      const cells = [cellOf("book/a", 512, 63, numbers)];
+      const numbers = Array.from({ length: 126 }, (_, i) => i + 1);
+      const cells = [cellOf("book/a", 512, 126, numbers)];
       const whole = { ...sampleCommit(), txid: txid as Txid, cells, changes: [] };
       // One index change takes what is missing.
       const address = `book/${"a".repeat(half - commitBytes(whole).length - 25)}` as Address;

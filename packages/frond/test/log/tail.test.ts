@@ -30,6 +30,11 @@ function txids(records: readonly TailRecord[]): number[] {
   return records.map(({ bytes }) => decodeRecord(bytes, 0, bytes.length, "test").txid);
 }
 
+/** What was handed out is valid until the next read. */
+function kept(record: TailRecord): TailRecord {
+  return { ...record, bytes: Buffer.from(record.bytes) };
+}
+
 function upTo(last: number, first = 1): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
@@ -99,14 +104,28 @@ describe("a log that is being written", () => {
       const through = Number(Atomics.load(durable, 0)) as Lsn;
       const read = tail.read(through, round % 3 === 0 ? 1 : 20_000);
       expect(tail.lsn).toBeLessThanOrEqual(through);
-      got.push(...read);
+      got.push(...read.map(kept));
       if (ended && read.length > 0) ended = false;
       else await Promise.race([turn(), failed]);
     }
-    // Each as it was when it was read: nobody wrote over what was handed out.
     expect(txids(got)).toEqual(upTo(records));
     expect(listLogFiles(folder).length).toBeGreaterThan(100);
     expect(tail.file).toBe(listLogFiles(folder).at(-1)?.number);
+  });
+
+  test("what one read hands out stays as it is until the next, however much it is", async () => {
+    const { log, folder } = openLog();
+    for (let n = 1; n <= 60; n++) commit(log, n, 30 + (n % 40));
+    await log.flushed();
+    const tail = tailOf(folder);
+    const whole = recordsIn(folder).map(({ record }) => record.txid);
+    const some = tail.read(log.durable, 1_500_000);
+    const sizes = some.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect(sizes).toBeGreaterThan(1_000_000);
+    const first = txids(some);
+    const others = tail.read(log.durable, 1e9);
+    expect([...first, ...txids(others)]).toEqual(whole);
+    await log.close();
   });
 
   test("a file that was begun, and of which nothing is durable yet, does not matter", async () => {
@@ -140,7 +159,7 @@ describe("any history", () => {
         for (let read = tail.read(end, maxBytes); read.length > 0; read = tail.read(end, maxBytes)) {
           const size = read.reduce((sum, { bytes }) => sum + bytes.length, 0);
           expect(read.length === 1 || size <= maxBytes).toBe(true);
-          got.push(...read);
+          got.push(...read.map(kept));
           if (got.length > restart % whole.length) tail = tailOf(folder, tail.lsn);
         }
         expect(txids(got)).toEqual(whole);
@@ -188,7 +207,7 @@ describe("damage below the durable lsn", () => {
       try {
         const read = tail.read(end, 1);
         if (read.length === 0) return { got: txids(got), message: undefined };
-        got.push(...read);
+        got.push(...read.map(kept));
       } catch (error) {
         if (!isFrondError(error, "LOG_DAMAGED")) throw error;
         // It is said again, and no record comes twice.
