@@ -30,10 +30,12 @@ import {
   NUMBER,
   type OpenedSlot,
   type OwnRun,
+  type SlotBrought,
   type Started,
   WAKE_FOR_BYTES,
   WAKE_FOR_WAITERS,
 } from "./bucketTalk.ts";
+import { bringSlot } from "./bringSlot.ts";
 import { CellHistory, cellAt } from "./cellHistory.ts";
 import { joinCluster } from "./cluster.ts";
 import { ContentFile } from "./contentFile.ts";
@@ -118,6 +120,12 @@ export class BucketSide implements Questions {
     });
   }
 
+  async bringSlot(slot: SlotBrought): Promise<void> {
+    const { runId } = this.#living();
+    const { signal } = this.#ending;
+    await bringSlot(this.#bucket as CountedBucket, slot, { runId, run: this.#setup.own.run, signal });
+  }
+
   fetchCell(question: Parameters<BucketQuestions["fetchCell"]>[0]): Promise<FetchCost> {
     return this.#fetching.take(() => this.#fetchCellNow(question));
   }
@@ -182,8 +190,13 @@ export class BucketSide implements Questions {
     return listErasures(this.#bucket as CountedBucket);
   }
 
+  /** Alone: a pack or checkpoint that was begun before would bring the cell back, and one that is removed must not come back itself. */
   async eraseCopies(cell: ErasedCell): Promise<void> {
-    await eraseCopies(await this.#erasing(cell), cell);
+    await this.#housekeeping?.alone(
+      () =>
+        this.#compaction?.alone(async (signal) => eraseCopies({ ...(await this.#erasing(cell)), signal }, cell)) ??
+        Promise.resolve(),
+    );
   }
 
   async findCopies(cell: ErasedCell): Promise<CopiesLeft> {

@@ -93,6 +93,15 @@ export class Compaction {
     return this.#work;
   }
 
+  /** Runs `work` while nothing is packed: what is under way ends first, and what comes waits. `work` ends when its signal says so. */
+  async alone<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    while (this.#work !== undefined) await this.#work;
+    const done = work(this.#ending.signal);
+    const over = (): void => (this.#work = undefined);
+    this.#work = done.then(over, over);
+    return done;
+  }
+
   /** Ends what is under way; nothing of it is half done in the bucket. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);

@@ -54,6 +54,15 @@ export class Housekeeping {
     return this.#work;
   }
 
+  /** Runs `work` while nothing else is done here: what is under way ends first, and what comes waits. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#work !== undefined) await this.#work;
+    const done = work();
+    const over = (): void => (this.#work = undefined);
+    this.#work = done.then(over, over);
+    return done;
+  }
+
   /** Ends what is under way; nothing of it is half done in the bucket. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);

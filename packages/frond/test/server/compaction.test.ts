@@ -10,6 +10,8 @@ import { encodeSeal, encodeSegment } from "../../src/codec/objectWriter.ts";
 import { PACK_AFTER_MS, PACK_GRACE_MS, PACK_RETRY_MS, PACK_SEGMENTS } from "../../src/limits.ts";
 import { listPacks } from "../../src/log/cover.ts";
 import { Compaction } from "../../src/server/compaction.ts";
+import { eraseCopies, findCopies } from "../../src/server/eraseCopies.ts";
+import { SlotHistories } from "../../src/server/slotHistory.ts";
 import { SlotIndexes } from "../../src/server/slotIndexes.ts";
 import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, commitBytes } from "../codec/samples.ts";
@@ -259,4 +261,46 @@ test("what does not fit into one object is packed in halves, and packs that do n
   expect(gets).toEqual([32, 32, 32, 32 + 4, 32, 32]);
   expect([...halves.failures, ...whole.failures]).toEqual([]);
   await Promise.all([halves.compaction.stop(), whole.compaction.stop()]);
+});
+
+test("who erases a cell works alone: a pack that was begun before does not bring it back", async () => {
+  const memory = openMemoryBucket();
+  const held = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const bucket: Bucket = {
+    url: memory.url,
+    close: () => memory.close(),
+    get: (...call) => memory.get(...call),
+    put: (...call) => memory.put(...call),
+    list: (...call) => memory.list(...call),
+    delete: (...call) => memory.delete(...call),
+    async create(key, ...call) {
+      if (key.startsWith("pack/")) {
+        begun.resolve();
+        await held.promise;
+      }
+      return memory.create(key, ...call);
+    },
+  };
+  const world = new World(bucket);
+  world.compaction.follow(RUN, () => world.next);
+  await world.come(PACK_SEGMENTS);
+  const packing = world.compaction.look();
+  await begun.promise;
+  const through = { epoch: 1 as Epoch, txid: PACK_SEGMENTS as Txid };
+  const cell = { slot: SLOT, address: "n/c1" as Address, through };
+  const ranges = { ranges: [], covered: undefined };
+  const options = { bucket, histories: new SlotHistories(bucket), ranges, breathe: async () => {} };
+  const erased = world.compaction.alone((signal) => eraseCopies({ ...options, signal }, cell));
+  // Another look does nothing meanwhile.
+  void world.compaction.look();
+  held.resolve();
+  await Promise.all([packing, erased]);
+  expect(await world.packs()).toEqual(["1-33"]);
+  expect(await findCopies(options, cell)).toMatchObject({ packs: 0 });
+  // And it goes on behind it.
+  await world.come(PACK_SEGMENTS);
+  await world.compaction.look();
+  expect(await world.packs()).toEqual(["1-33", "33-65"]);
+  await world.compaction.stop();
 });
