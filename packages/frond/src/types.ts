@@ -27,6 +27,12 @@ export interface Position {
   readonly txid: Txid;
 }
 
+/** Where a snapshot of a cell stands. */
+export interface SnapshotPosition extends Position {
+  /** Of a content that was put in from outside: no other attempt at this position has the same. Absent: the cell as it was there. */
+  readonly attempt?: number | undefined;
+}
+
 /** Number of a segment in its run's log in the bucket. Rises by one, from 1. */
 export type Seq = Brand<number, "Seq">;
 /** The name of a run in the bucket: 32 hexadecimal digits, never used twice anywhere. */

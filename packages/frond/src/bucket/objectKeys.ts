@@ -9,6 +9,8 @@ const RUN_ID = /^[0-9a-f]{32}$/;
 const WIDTH = 10;
 /** Of a txid: up to 2^53. */
 const TXID_WIDTH = 16;
+/** Of an attempt, in hexadecimal digits. */
+const ATTEMPT_WIDTH = 8;
 
 /** What all nodes of the cluster agree on. */
 export const CLUSTER_KEY = "cluster";
@@ -132,9 +134,13 @@ export function parseCheckpointKey(key: string): { slot: Slot; epoch: Epoch; seq
   return { slot: Number(match[1]) as Slot, epoch: Number(match[2]) as Epoch, seq: Number(match[3]) as Seq };
 }
 
-/** One cell whole, as of a position. `name`: its escaped address. */
-export function snapshotKey(slot: Slot, name: string, { epoch, txid }: Position): string {
-  return `${snapshotPrefix(slot, name)}${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}`;
+/**
+ * One cell whole, as of a position. `name`: its escaped address. `attempt`, from 1: of a content from outside, of which there can be
+ * several for one position; 0: the cell as its records have it.
+ */
+export function snapshotKey(slot: Slot, name: string, { epoch, txid }: Position, attempt = 0): string {
+  const which = attempt === 0 ? "" : `-${attempt.toString(16).padStart(ATTEMPT_WIDTH, "0")}`;
+  return `${snapshotPrefix(slot, name)}${digits(epoch)}-${String(txid).padStart(TXID_WIDTH, "0")}${which}`;
 }
 
 /** All snapshots of a cell. `name`: its escaped address. */
@@ -172,7 +178,7 @@ function positionAtEnd(key: string): Position {
 
 /** True for the key of a snapshot. */
 export function isSnapshotKey(key: string): boolean {
-  return /^cell\/\d{4}\/[^@/][^/]*\/\d{10}-\d{16}$/.test(key);
+  return /^cell\/\d{4}\/[^@/][^/]*\/\d{10}-\d{16}(-[0-9a-f]{8})?$/.test(key);
 }
 
 function digits(value: number): string {

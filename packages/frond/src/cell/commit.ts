@@ -5,6 +5,7 @@
 // A cell begins to exist with its first record: what migrations and the constructor wrote before is held in memory and
 // rides in it, so a cell that was only looked at leaves nothing.
 
+import { randomInt } from "node:crypto";
 import { assert } from "../assert.ts";
 import { PageSet } from "../codec/pages.ts";
 import {
@@ -19,7 +20,7 @@ import type { SlotTable } from "../core/slots.ts";
 import type { CommitLog } from "../log/log.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
-import type { Address, Epoch, LogPlace, Lsn, Position, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, Lsn, RunNumber, Slot, SnapshotPosition, Txid } from "../types.ts";
 
 const NO_PAGES = new PageSet();
 const NO_BYTES = new Uint8Array(0);
@@ -148,10 +149,10 @@ export class Committer {
     return target;
   }
 
-  /** Where the next record of a slot will stand at the least, whatever comes in between. */
-  nextPosition(slot: Slot): Position {
+  /** Where the next record of a slot will stand at the least, whatever comes in between; and an attempt that nobody else has. */
+  nextPosition(slot: Slot): SnapshotPosition {
     const epoch = this.#slots.isClaimed(slot) ? this.#slots.epoch(slot) : this.#slots.planClaim(slot).epoch;
-    return { epoch, txid: (this.#slots.txid(slot) + 1) as Txid };
+    return { epoch, txid: (this.#slots.txid(slot) + 1) as Txid, attempt: randomInt(1, 2 ** 32) };
   }
 
   /** Logs one record with the image that was prepared. */
@@ -213,7 +214,7 @@ export interface Content {
   /** All of its pages; none where `base` has them. */
   readonly pages: PageSet;
   /** The cell's snapshot in the bucket that holds the pages. */
-  readonly base: Position | undefined;
+  readonly base: SnapshotPosition | undefined;
   readonly alarms: AlarmState;
   /** The highest id of a scheduled call that the cell has given, before or in this content. */
   readonly lastId: number;

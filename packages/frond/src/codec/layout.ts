@@ -61,7 +61,7 @@ export const CLAIM_SECTION = { "previous epoch": 0, "last txid": 8, run: 16, "ru
 export const CLAIM_PAYLOAD = CLAIM_SECTION["run id"] + RUN_ID_BYTES;
 
 /** Where the fields of a BASE section start in its payload, in bytes. */
-export const BASE_SECTION = { cell: 0, reserved: 4, epoch: 8, txid: 16 } as const;
+export const BASE_SECTION = { cell: 0, attempt: 4, epoch: 8, txid: 16 } as const;
 /** Bytes of the payload of a BASE section. */
 export const BASE_PAYLOAD = 24;
 

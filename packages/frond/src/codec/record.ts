@@ -12,7 +12,7 @@ import { crc32 } from "node:zlib";
 import { assert } from "../assert.ts";
 import { FrondError } from "../errors.ts";
 import { MAX_RECORD_BYTES, MAX_RECORD_CELLS, MAX_RECORD_CHANGES, SLOTS } from "../limits.ts";
-import type { Epoch, Position, Slot, Txid } from "../types.ts";
+import type { Epoch, Slot, SnapshotPosition, Txid } from "../types.ts";
 import { padded, putU64, wholeView } from "./bytes.ts";
 import { Fields, type Format } from "./fields.ts";
 import {
@@ -200,11 +200,17 @@ function putChange(change: IndexChange, view: DataView, target: Buffer, at: numb
   return putPadding(target, place + address.length, padded(address.length) - address.length);
 }
 
-function putBase(cell: number, { epoch, txid }: Position, view: DataView, target: Buffer, at: number): number {
+function putBase(
+  cell: number,
+  { epoch, txid, attempt = 0 }: SnapshotPosition,
+  view: DataView,
+  target: Buffer,
+  at: number,
+): number {
   putSection(view, target, at, SECTION_BASE, MUST_UNDERSTAND, BASE_PAYLOAD);
   const base = target.byteOffset + at + SECTION_HEADER_BYTES;
   view.setUint32(base + BASE_SECTION.cell, cell, true);
-  view.setUint32(base + BASE_SECTION.reserved, 0, true);
+  view.setUint32(base + BASE_SECTION.attempt, attempt, true);
   putU64(view, base + BASE_SECTION.epoch, epoch);
   putU64(view, base + BASE_SECTION.txid, txid);
   return at + SECTION_HEADER_BYTES + BASE_PAYLOAD;

@@ -14,6 +14,7 @@ import {
   type LogPlace,
   type Position,
   type RunNumber,
+  type SnapshotPosition,
   type Txid,
 } from "../types.ts";
 import { padded } from "./bytes.ts";
@@ -90,7 +91,7 @@ export function readCommit(
   const cells: DecodedCell[] = [];
   const changes: IndexChange[] = [];
   const seen = new Set<Address>();
-  const bases = new Map<number, Position>();
+  const bases = new Map<number, SnapshotPosition>();
   readSections(fields, at, end, (type, from, to) => {
     if (type === SECTION_CLAIM) throw fields.damaged(from, "a CLAIM section", "stands in a commit");
     if (type === SECTION_CHANGE) {
@@ -114,15 +115,22 @@ export function readCommit(
   return { cells, changes };
 }
 
-function readBase(fields: Fields, from: number, to: number, head: Position, bases: Map<number, Position>): void {
+function readBase(
+  fields: Fields,
+  from: number,
+  to: number,
+  head: Position,
+  bases: Map<number, SnapshotPosition>,
+): void {
   if (to - from !== BASE_PAYLOAD) throw fields.damaged(from, "a BASE section", `has ${to - from} bytes`);
   const cell = fields.u32(from + BASE_SECTION.cell);
-  fields.reserved(from + BASE_SECTION.reserved, 4);
   if (bases.has(cell))
     throw fields.damaged(from + BASE_SECTION.cell, "a BASE section", `of cell ${cell} is the second`);
-  const base = {
+  const attempt = fields.u32(from + BASE_SECTION.attempt);
+  const base: SnapshotPosition = {
     epoch: fields.u64(from + BASE_SECTION.epoch, "the epoch of a base", 1) as Epoch,
     txid: fields.u64(from + BASE_SECTION.txid, "the txid of a base", 1) as Txid,
+    ...(attempt > 0 && { attempt }),
   };
   if (comparePositions(base, head) > 0) {
     throw fields.damaged(from, "a base", `is ${formatPosition(base)}, behind ${formatPosition(head)}`);

@@ -3,7 +3,7 @@
 // Rule: a value that was decoded points into the bytes that it was decoded from, for as long as nobody writes there.
 // Whoever keeps pages longer copies them.
 
-import type { Address, Epoch, LogPlace, Position, RunNumber, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, LogPlace, RunNumber, Slot, SnapshotPosition, Txid } from "../types.ts";
 import type { PageSet } from "./pages.ts";
 
 /** What one commit changed in one cell: its pages, and where its WAL stands after it. */
@@ -21,7 +21,7 @@ export interface CellImage {
   readonly previous: LogPlace;
   readonly pages: PageSet;
   /** The cell's snapshot that these pages are to be laid over; absent: the pages go on from the record before. */
-  readonly base?: Position | undefined;
+  readonly base?: SnapshotPosition | undefined;
 }
 
 /** A change of what the slot index knows of a cell. */

@@ -33,6 +33,7 @@ import {
   type LogPlace,
   type Position,
   type Slot,
+  type SnapshotPosition,
   type Txid,
 } from "../types.ts";
 
@@ -89,7 +90,7 @@ export class MergedCell {
   pageSize: number;
   pageCount = 0;
   /** The snapshot over which the pages are to be laid; undefined: over what was before all of this, or nothing. */
-  base: Position | undefined;
+  base: SnapshotPosition | undefined;
   /** Pages by number, in bytes that nobody else holds. Some may lie behind `pageCount`: they count no more. */
   readonly pages = new Map<number, Buffer>();
   #last: "created" | "deleted" | undefined;

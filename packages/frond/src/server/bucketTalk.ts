@@ -6,7 +6,7 @@
 import type { BucketOptions } from "../bucket/open.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { WantedCell } from "../store/fetch.ts";
-import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../types.ts";
+import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, SnapshotPosition, Txid } from "../types.ts";
 import type { ErasureDocument } from "../codec/documents.ts";
 import type { CopiesLeft, ErasedCell } from "./eraseCopies.ts";
 import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
@@ -24,6 +24,8 @@ export interface OwnRun {
 export interface UnfinishedRun extends OwnRun {
   /** Where its log ends on this disk. */
   readonly endLsn: Lsn;
+  /** It is from before the directory had a bucket, and is not taken into it: its log is damaged, its cells are there otherwise. */
+  readonly leftOut?: true;
 }
 
 /** Which bucket it is. */
@@ -48,6 +50,8 @@ export interface BucketSetup {
   readonly inPlace: boolean;
   /** Runs of this directory from before it had a bucket, the oldest first. */
   readonly adopted: readonly RunId[];
+  /** The directory has cells from before it had a bucket, which are to be taken into this one. */
+  readonly brings: boolean;
   /** Where the logs of earlier runs of this directory were sealed, as far as it knows. */
   readonly seals: ReadonlyMap<RunId, Seq>;
   /** Slots that runs of this directory have taken in the bucket, and the highest epoch of each. */
@@ -127,11 +131,22 @@ export interface OpenedSlot {
   readonly cells: readonly CellEntry[] | undefined;
 }
 
+/** A slot as a directory has it. */
+export interface SlotBrought {
+  readonly slot: Slot;
+  readonly epoch: Epoch;
+  readonly txid: Txid;
+  /** `file` holds all pages of the cell; undefined: nobody can read them any more, or it was deleted. */
+  readonly cells: readonly { readonly entry: CellEntry; readonly file: string | undefined }[];
+}
+
 /** Questions to the thread, and their answers. */
 export interface BucketQuestions {
   start(): Started;
   /** Takes the slot. `knows`: in which run the directory was last brought up to date, if ever, and where it stands. */
   openSlot(question: { slot: Slot; knows: { run: RunId | undefined; epoch: Epoch; txid: Txid } }): OpenedSlot;
+  /** Writes down what a directory held of a slot before it had a bucket, from files that nobody writes. Nobody owns the slot yet. */
+  bringSlot(question: SlotBrought): void;
   /** Makes the file of a cell anew, as of a position which is in the bucket. */
   fetchCell(question: { entry: CellEntry; file: string }): { gets: number; bytes: number };
   /** The commits of a cell that can be gone back to. */
@@ -146,7 +161,7 @@ export interface BucketQuestions {
   eraseCopies(cell: ErasedCell): void;
   findCopies(cell: ErasedCell): CopiesLeft;
   /** Writes the snapshot of a cell that is to have the content of a file; the record that names it comes after. */
-  putContent(question: { entry: CellEntry; file: string }): void;
+  putContent(question: { entry: CellEntry & SnapshotPosition; file: string }): void;
   /** Uploads what is left of the log, up to `durable`; seals it and gives up the lease. Tells the number of the seal. */
   finish(): Seq;
   /** Goes on as a further run, after a lapse: the one before is finished first. Tells the number of its seal. */

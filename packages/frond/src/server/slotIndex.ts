@@ -9,7 +9,7 @@ import type { DecodedCell, DecodedCommit } from "../codec/record.ts";
 import type { Footer } from "../codec/objectReader.ts";
 import type { RecordPlace } from "../store/fetch.ts";
 import type { CellEntry } from "../store/catalog.ts";
-import { type Address, comparePositions, type Epoch, type Position, type Slot, type Txid } from "../types.ts";
+import { type Address, comparePositions, type Epoch, type Position, type Slot, type SnapshotPosition, type Txid } from "../types.ts";
 import { entryAfter, factsOf } from "./applier.ts";
 
 /** What is known of one cell. */
@@ -18,7 +18,7 @@ export interface IndexedCell {
   /** Where its pages lie, the oldest record first; empty for one that was deleted. */
   readonly places: RecordPlace[];
   /** The snapshot that lies below them; undefined: none does. */
-  readonly base: Position | undefined;
+  readonly base: SnapshotPosition | undefined;
 }
 
 /** Up to where a history is read: the records up to this time of day, or up to this position. */

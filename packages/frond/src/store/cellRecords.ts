@@ -7,7 +7,7 @@
 import { PageSet } from "../codec/pages.ts";
 import { commitLength, type CommitRecord, encodeCommit, type IndexChange } from "../codec/record.ts";
 import { MERGED_RECORD_BYTES } from "../limits.ts";
-import type { LogPlace, Position } from "../types.ts";
+import type { LogPlace, SnapshotPosition } from "../types.ts";
 import type { CellEntry } from "./catalog.ts";
 
 /** Where pages come from. */
@@ -37,7 +37,11 @@ export function changesOf(entry: CellEntry): IndexChange[] {
  * The records, encoded: one at least. Each is true until the next is asked for: buffers are used again, for what is only thrown
  * away is collected too late where megabytes pass through every few milliseconds.
  */
-export function* cellRecords(entry: CellEntry, pages: PageSource, base?: Position): Generator<Buffer, void, void> {
+export function* cellRecords(
+  entry: CellEntry,
+  pages: PageSource,
+  base?: SnapshotPosition,
+): Generator<Buffer, void, void> {
   const most = Math.max(1, Math.floor(MERGED_RECORD_BYTES / entry.pageSize));
   const scratch = new Scratch();
   let numbers: number[] = [];
@@ -58,7 +62,7 @@ function record(
   numbers: readonly number[],
   pages: PageSource,
   first: boolean,
-  base: Position | undefined,
+  base: SnapshotPosition | undefined,
   scratch: Scratch,
 ): Buffer {
   const { address, slot, epoch, txid, changedMs, pageSize, pageCount } = entry;

@@ -1,7 +1,8 @@
 // A checkpoint: a slot whole, as of everything that stands before a number of its owner's log.
 //
 // Rules.
-// - It is made from what is in the bucket, and what is in it is confirmed: who writes it sees to that.
+// - It is made from what is in the bucket, and what is in it is confirmed: who writes it sees to that. Only what a directory held
+//   before it had a bucket comes from its files.
 // - First a claim that carries the slot's position, then the cells, sorted by the bytes of their addresses: small ones with all
 //   their pages, large ones with the pages that have changed since their snapshot, which is named and stands already.
 //   Tombstones have no pages.
@@ -14,7 +15,7 @@ import type { Bucket } from "../bucket/bucket.ts";
 import { checkpointKey } from "../bucket/objectKeys.ts";
 import { ObjectWriter } from "../codec/objectWriter.ts";
 import { claimLength, encodeClaim } from "../codec/record.ts";
-import type { Epoch, Position, RunNumber, Seq, Slot } from "../types.ts";
+import type { Epoch, Position, RunNumber, Seq, Slot, SnapshotPosition } from "../types.ts";
 import { BlockReader } from "./blockReader.ts";
 import { cellRecords, NO_PAGES, type PageSource } from "./cellRecords.ts";
 import { cellIn, checkWhole, fullDisk, layPlaces } from "./fetch.ts";
@@ -24,7 +25,7 @@ import { intentOf, openTemporary, type StoredCell, uploadDeadline, type WriteOpt
 /** A cell as it goes into a checkpoint. */
 export interface CheckpointCell extends StoredCell {
   /** Its snapshot; `places` are then those of the records behind it, else those of all its pages. */
-  readonly base: Position | undefined;
+  readonly base: SnapshotPosition | undefined;
 }
 
 /** What is written. */
@@ -118,6 +119,7 @@ async function gather(
   { temporary, signal }: WriteOptions,
 ): Promise<(PageSource & { close(): void }) | undefined> {
   const { entry, places, base } = cell;
+  if (cell.open !== undefined) return cell.open();
   if (entry.deleted || (base !== undefined && places.length === 0)) return undefined;
   if (base !== undefined) {
     const pages = openTemporary(temporary, entry);

@@ -3,7 +3,8 @@
 // Rules.
 // - It is made from what is in the bucket and from nothing else: so it holds confirmed state only, and nothing that happens to
 //   the cell's own file meanwhile matters.
-// - It depends on the cell and its position alone, which its key names: a put that lands late, or twice, changes nothing.
+// - It depends on the cell and its position alone, which its key names: a put that lands late, or twice, changes nothing. A content from
+//   outside has no record yet, and another may be put in at the same position instead: each attempt has a key of its own.
 // - The pages pass through a temporary file, in page order into the object: memory holds a few megabytes, however large the
 //   cell is. The thread is given back after every record.
 
@@ -14,7 +15,7 @@ import { snapshotKey } from "../bucket/objectKeys.ts";
 import { INTENT_BYTES } from "../codec/object.ts";
 import { ObjectWriter } from "../codec/objectWriter.ts";
 import { FILE_UPLOAD_BYTES_PER_S } from "../limits.ts";
-import type { Position, RunId } from "../types.ts";
+import type { RunId, SnapshotPosition } from "../types.ts";
 import type { CellEntry } from "./catalog.ts";
 import { cellRecords, type PageSource } from "./cellRecords.ts";
 import { checkWhole, fullDisk, layPlaces, type RecordPlace } from "./fetch.ts";
@@ -39,8 +40,8 @@ export interface WriteOptions {
 }
 
 /** Where the snapshot of a cell stands. */
-export function snapshotKeyOf(entry: Pick<CellEntry, "slot" | "address">, at: Position): string {
-  return snapshotKey(entry.slot, fileNameOf(entry.address), at);
+export function snapshotKeyOf(entry: Pick<CellEntry, "slot" | "address">, at: SnapshotPosition): string {
+  return snapshotKey(entry.slot, fileNameOf(entry.address), at, at.attempt);
 }
 
 /**
@@ -50,7 +51,7 @@ export function snapshotKeyOf(entry: Pick<CellEntry, "slot" | "address">, at: Po
 export async function writeSnapshot(bucket: Bucket, cell: StoredCell, options: WriteOptions): Promise<string> {
   const { entry, places } = cell;
   const { temporary, signal } = options;
-  const key = snapshotKeyOf(entry, entry);
+  const key = snapshotKeyOf(entry, { epoch: entry.epoch, txid: entry.txid });
   const wanted = { ...entry, places };
   try {
     const pages = openTemporary(temporary, entry);
@@ -75,7 +76,7 @@ export async function writeSnapshot(bucket: Bucket, cell: StoredCell, options: W
  */
 export async function writeContent(
   bucket: Bucket,
-  entry: CellEntry,
+  entry: CellEntry & SnapshotPosition,
   source: PageSource,
   options: Omit<WriteOptions, "temporary">,
 ): Promise<void> {

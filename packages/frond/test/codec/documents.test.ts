@@ -13,6 +13,7 @@ import {
   logKey,
   packKey,
   slotKey,
+  positionOfSnapshot,
   snapshotKey,
 } from "../../src/bucket/objectKeys.ts";
 import {
@@ -117,6 +118,14 @@ describe("a slot record", () => {
     expect(document.covered).toBeUndefined();
     expect(JSON.parse(encodeDocument(document).toString())).toEqual(rest);
   });
+});
+
+test("the snapshot of a content from outside has its attempt in its key", () => {
+  const at = { epoch: 7 as Epoch, txid: 1204 as Txid };
+  const key = snapshotKey(425 as Slot, "note%2fa", at, 0xbeef);
+  expect(key).toBe("cell/0425/note%2fa/0000000007-0000000000001204-0000beef");
+  expect(positionOfSnapshot(key)).toEqual(at);
+  expect(positionOfSnapshot(`${key}0`)).toBeUndefined();
 });
 
 test("the page shows the keys as they are made, and the hash and slots that clusters get", () => {

@@ -254,13 +254,6 @@ describe("what each field may hold", () => {
     ["change value unsafe", changeOnly, big(FIRST_PAYLOAD + CHANGE_SECTION.value + 4), /value/],
     ["value for a cleared alarm", changeOnly, (b) => b.writeUInt8(4, FIRST_PAYLOAD), /value/],
     ["base of no cell", based, (b) => b.writeUInt32LE(2, baseAt + BASE_SECTION.cell), /cell 2 of 2/],
-    [
-      "base's reserved field",
-      based,
-      (b) => b.writeUInt8(1, baseAt + BASE_SECTION.reserved),
-      /reserved/,
-      "RECORD_NEWER",
-    ],
     ["base of epoch 0", based, (b) => b.writeUInt8(0, baseAt + BASE_SECTION.epoch), /epoch of a base/],
     ["base of txid 0", based, (b) => b.writeUInt8(0, baseAt + BASE_SECTION.txid), /txid of a base/],
     ["base behind the record", based, (b) => b.writeUInt8(43, baseAt + BASE_SECTION.txid), /2-43, behind 2-42/],
@@ -320,6 +313,14 @@ describe("what each field may hold", () => {
     two.writeUInt32LE(2, RECORD_HEADER.sections);
     expect(failure(() => decodeAll(forged(two, () => {}))).message).toMatch(/twice/);
   });
+});
+
+test("a base of a content from outside says which attempt it was", () => {
+  const cell = sample.cells[1] as (typeof sample.cells)[number];
+  const attempted = { ...base, attempt: 0xfedc_ba98 };
+  const bytes = commitBytes({ ...sample, cells: [sample.cells[0] as typeof cell, { ...cell, base: attempted }] });
+  const record = decodeAll(bytes);
+  expect(record.type === "commit" && record.cells.map((its) => its.base)).toEqual([undefined, attempted]);
 });
 
 test("two bases of one cell, and a base in a claim", () => {
