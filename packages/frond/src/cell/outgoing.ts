@@ -4,7 +4,7 @@
 // transaction wanted to send never leaves. What other packages send is not seen by frond: `await this.durable()` first.
 
 import { FrondError } from "../errors.ts";
-import type { Durability } from "../types.ts";
+import type { Durability, Lsn } from "../types.ts";
 import { type Invocation, invocations } from "./invocation.ts";
 import type { LiveCell } from "./live.ts";
 import { checkLevel, raise } from "./watermarks.ts";
@@ -17,15 +17,17 @@ import { checkLevel, raise } from "./watermarks.ts";
 export async function durable(cell: LiveCell, level?: Durability): Promise<void> {
   if (level !== undefined) checkLevel("the level of durable()", level);
   refuseInTransaction(cell, "durable()", "call it");
-  return told(cell, level);
+  // What it heard of from cells at `memory` is in no watermark, and in the log by now, like everything else.
+  return told(cell, level, ({ host }) => host.committer.log.appended);
 }
 
 /** Resolves when everything that the cell has committed so far is as durable as its class asks, at least on the disk. */
 export function synced(cell: LiveCell): Promise<void> {
-  return told(cell, "disk");
+  return told(cell, "disk", ({ lastLsn }) => lastLsn);
 }
 
-async function told(cell: LiveCell, level: Durability | undefined): Promise<void> {
+/** `through`: up to where the log has to be at `level`. */
+async function told(cell: LiveCell, level: Durability | undefined, through: (cell: LiveCell) => Lsn): Promise<void> {
   const asking = cell.enter();
   // The stretch that asks ends first: what it wrote counts.
   await undefined;
@@ -33,8 +35,7 @@ async function told(cell: LiveCell, level: Durability | undefined): Promise<void
   if (asking.failed !== undefined) throw asking.failed;
   const { lsn, bucketLsn } = cell;
   const known = { lsn, bucketLsn };
-  // What it heard of lies before `lsn`, as what it wrote lies before `lastLsn`.
-  raise(known, level, cell.lastLsn > lsn ? cell.lastLsn : lsn);
+  raise(known, level, through(cell));
   const { host } = cell;
   if (!host.committer.log.covers(known.lsn, known.bucketLsn))
     await new Promise<void>((resolve) => host.whenTold(known.lsn, known.bucketLsn, resolve));

@@ -179,6 +179,9 @@ test("this.durable waits for the level of the class, or for a higher one that it
   await get(Plain, "a").putAndWait();
   await waitsForBucket(handed, get(Plain, "a").putAndWait("bucket"));
   await waitsForBucket(handed, get(Soft, "a").putAndWait("bucket"));
+  // What it has heard of from cells of lower levels too, though those wait for nothing themselves.
+  await waitsForBucket(handed, get(Plain, "a").letPut("plain/b", "bucket"));
+  await waitsForBucket(handed, get(Plain, "a").letPut("soft/b", "bucket"));
   await flushed();
   expect(await codeOf(get(Plain, "a").putAndWait("peers" as never))).toBe("BAD_OPTION");
   const disk = new SlowDisk();
@@ -187,9 +190,11 @@ test("this.durable waits for the level of the class, or for a higher one that it
   disk.hold();
   await slow.get(Soft, "a").putAndWait();
   const written = slow.get(Soft, "a").putAndWait("disk");
+  const heard = slow.get(Soft, "b").letPut("soft/a", "disk");
   expect(await isSettled(written)).toBe(false);
+  expect(await isSettled(heard)).toBe(false);
   disk.release();
-  await written;
+  await Promise.all([written, heard]);
 });
 
 test("storage.sync waits for the level of the class, at least for the disk", async () => {

@@ -56,6 +56,11 @@ export class Note extends Cell {
     this.put("waits");
     await this.durable(level);
   }
+  /** Lets another cell write, and waits until that is at `level`. */
+  async letPut(of: string, level: "memory" | "disk" | "bucket"): Promise<void> {
+    await stubOf(this.get.bind(this), of).put("of another");
+    await this.durable(level);
+  }
   async putAndSync(): Promise<void> {
     this.put("syncs");
     await this.ctx.storage.sync();
