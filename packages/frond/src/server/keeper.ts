@@ -189,6 +189,8 @@ export class Keeper implements SlotDoor {
     commitLog.onWanted = () => {
       this.#numbers[NUMBER.wanted] = commitLog.wanted;
       if (this.#numbers[NUMBER.asleep] !== AWAKE) this.#rouse();
+      // Who waits for the bucket keeps the process alive, as who waits for the disk does.
+      this.#timer.ref();
     };
     commitLog.onDurable = () => {
       this.#numbers[NUMBER.durable] = commitLog.durable;
@@ -434,6 +436,7 @@ export class Keeper implements SlotDoor {
     if (news.news === "confirmed") {
       if (this.believed) host.commitLog.confirm(news.lsn as Lsn);
       else this.#unheard = news.lsn as Lsn;
+      if (host.commitLog.confirmed >= host.commitLog.wanted) this.#timer.unref();
       return;
     }
     host.runEnded(news.news, news.why);

@@ -1,8 +1,8 @@
 // `frond/testing`: an app in a test, in a few lines: real cells, a real directory, a real log.
 //
 // Rule: nothing is imitated but the clock. The node is the one that `frond start` runs, on a directory of its own that is
-// removed at the end. A crash leaves what a kill -9 would: the directory as it is at that moment, opened by a new node.
-// Stubs and `fetch` outlive crashes and restarts: they go to the node that there is.
+// removed at the end. A crash leaves what a kill -9 would: the directory as it is at that moment, opened by a new node; the loss of
+// the disk leaves the bucket as it is. Stubs and `fetch` outlive all of it: they go to the node that there is.
 
 import fs from "node:fs";
 import os from "node:os";
@@ -21,6 +21,7 @@ import { openNode } from "../server/openNode.ts";
 import { gatedGet, type Gate } from "../server/session.ts";
 import type { Durability } from "../types.ts";
 import { useClock } from "./fakeDate.ts";
+import { endKilledRuns } from "./killedRuns.ts";
 
 /** How a test node is made. */
 export interface TestOptions {
@@ -31,6 +32,11 @@ export interface TestOptions {
   readonly clock?: boolean | number;
   /** The level of classes that set none. Default: `disk`. */
   readonly durability?: Durability;
+  /**
+   * The node has a bucket, a folder of its own: for what needs one (`this.files`, the level `bucket`, the past of cells), and for
+   * `loseDisk`. Default: none, which starts faster.
+   */
+  readonly bucket?: boolean;
 }
 
 /** One line that the node has written to its log. */
@@ -50,8 +56,12 @@ export class TestNode implements AsyncDisposable {
   readonly #options: TestOptions;
   readonly #clock: Clock;
   readonly #endClock: (() => void) | undefined;
-  #directory = newDirectory();
+  readonly #directory = newDirectory("disk");
+  /** Its URL. */
+  readonly #bucket: string | undefined;
   #node!: Node;
+  /** Of the node that there is: one that was killed says nothing any more. */
+  #life = { killed: false };
   #front: HttpFront | undefined;
 
   /** Use {@link testNode}. */
@@ -62,6 +72,7 @@ export class TestNode implements AsyncDisposable {
     const fake = clock === false ? undefined : new FakeClock(clock === true ? undefined : clock);
     this.#clock = fake ?? systemClock;
     this.#endClock = fake && useClock(fake);
+    this.#bucket = options.bucket === true ? `dir:${newDirectory("bucket")}` : undefined;
     this.get = gatedGet(app, { call: (...call) => this.#node.host.calls.call(...call) }, this.#gate);
   }
 
@@ -137,13 +148,28 @@ export class TestNode implements AsyncDisposable {
 
   /** Ends the node as `kill -9` does and starts another one on what it left. What was running comes to nothing. */
   async crash(): Promise<void> {
-    const killed = this.#node;
-    const left = this.#directory;
-    this.#directory = newDirectory();
-    // The lock belongs to the process that holds it.
-    fs.cpSync(left, this.#directory, { recursive: true, filter: (file) => !path.basename(file).startsWith("lock.") });
-    await this.#end(killed);
-    fs.rmSync(left, { recursive: true, force: true });
+    const left = newDirectory("left");
+    try {
+      await this.#kill(() => move(this.#directory, left, fs.cpSync));
+      empty(this.#directory);
+      // In place: a directory that stands elsewhere would be a copy, of which the original may live.
+      move(left, this.#directory, fs.renameSync);
+    } finally {
+      fs.rmSync(left, { recursive: true, force: true });
+    }
+    await this.#open();
+  }
+
+  /**
+   * Ends the node as `kill -9` does, and its disk is gone with it: another one starts on an empty disk, with what is in the bucket.
+   * Needs `bucket: true`.
+   */
+  async loseDisk(): Promise<void> {
+    const bucket = this.#bucket;
+    if (bucket === undefined) throw new TypeError("loseDisk needs testNode(app, { bucket: true })");
+    await this.#kill(() => {});
+    empty(this.#directory);
+    await endKilledRuns(bucket);
     await this.#open();
   }
 
@@ -192,14 +218,18 @@ export class TestNode implements AsyncDisposable {
 
   async #open(): Promise<void> {
     useLightGlobals();
+    const life = { killed: false };
+    this.#life = life;
     const note =
       (level: TestLine["level"]) =>
-      (fields: object, message: string): void =>
-        void this.log.push({ level, message, fields: { ...fields } });
+      (fields: object, message: string): void => {
+        if (!life.killed) this.log.push({ level, message, fields: { ...fields } });
+      };
     this.#node = await openNode({
       app: this.#app,
       dataDirectory: this.#directory,
       durability: this.#options.durability ?? "disk",
+      ...(this.#bucket !== undefined && { bucket: { url: this.#bucket } }),
       log: { info: note("info"), warn: note("warn"), error: note("error") },
       clock: this.#clock,
       dev: true,
@@ -219,9 +249,20 @@ export class TestNode implements AsyncDisposable {
     await node.stop(0);
   }
 
+  /** What the node does from here on reaches neither its bucket nor what `keep` has taken of its disk. */
+  async #kill(keep: () => void): Promise<void> {
+    const killed = this.#node;
+    await killed.keeper?.stop();
+    keep();
+    this.#life.killed = true;
+    await this.#end(killed);
+  }
+
   #forget(): void {
     this.#endClock?.();
-    fs.rmSync(this.#directory, { recursive: true, force: true });
+    for (const folder of [this.#directory, this.#bucket?.slice("dir:".length)]) {
+      if (folder !== undefined) fs.rmSync(folder, { recursive: true, force: true });
+    }
   }
 }
 
@@ -256,6 +297,17 @@ export function testNode(app: App, options: TestOptions = {}): Promise<TestNode>
   return TestNode.open(app, options);
 }
 
-function newDirectory(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), "frond-test-"));
+function newDirectory(what: string): string {
+  return fs.mkdtempSync(path.join(os.tmpdir(), `frond-test-${what}-`));
+}
+
+/** Brings everything from one directory into another; but the lock, which belongs to the process that holds it. */
+function move(from: string, to: string, how: (from: string, to: string, options: { recursive: true }) => void): void {
+  for (const name of fs.readdirSync(from)) {
+    if (!name.startsWith("lock.")) how(path.join(from, name), path.join(to, name), { recursive: true });
+  }
+}
+
+function empty(directory: string): void {
+  for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name), { recursive: true, force: true });
 }

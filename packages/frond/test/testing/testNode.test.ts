@@ -220,3 +220,46 @@ test("close leaves nothing behind", async () => {
 function leftovers(): string[] {
   return fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("frond-test-"));
 }
+
+class Vault extends Cell {
+  static override durability = "bucket" as const;
+  static override migrations = ["CREATE TABLE t (v TEXT)"];
+  put(v: string) {
+    this.sql`INSERT INTO t VALUES (${v})`;
+  }
+  async attach(text: string) {
+    const { hash } = await this.files.put(text);
+    this.sql`INSERT INTO t VALUES (${hash})`;
+    return hash;
+  }
+  async read(hash: string) {
+    return (await this.files.get(hash))?.text();
+  }
+  all() {
+    return this.sql.all<{ v: string }>`SELECT v FROM t ORDER BY rowid`.map(({ v }) => v);
+  }
+}
+
+test("with a bucket the loss of the disk loses nothing that the bucket has acknowledged, files among it; a crash loses nothing", async () => {
+  await using node = await testNode(frond({ cells: { vault: Vault, diary: Diary } }), { bucket: true });
+  const vault = node.get(Vault, "a");
+  await vault.put("kept");
+  const hash = await vault.attach("a file");
+  await node.loseDisk();
+  expect(await vault.all()).toEqual(["kept", hash]);
+  expect(await vault.read(hash)).toBe("a file");
+  await node.get(Diary, "d").note("on the disk only, maybe");
+  await node.crash();
+  expect((await node.get(Diary, "d").all()).map(([v]) => v)).toEqual(["on the disk only, maybe"]);
+  await node.get(Diary, "d").note("twice");
+  await node.restart();
+  await node.loseDisk();
+  // A clean stop has brought everything into the bucket.
+  expect((await node.get(Diary, "d").all()).map(([v]) => v)).toEqual(["on the disk only, maybe", "twice"]);
+  expect(node.log.filter(({ level }) => level !== "info")).toEqual([]);
+});
+
+test("a node without a bucket says what loseDisk needs", async () => {
+  await using node = await testNode(app);
+  await expect(node.loseDisk()).rejects.toThrow("loseDisk needs testNode(app, { bucket: true })");
+});
