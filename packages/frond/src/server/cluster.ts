@@ -24,10 +24,10 @@ import type { BucketSetup, Started } from "./bucketTalk.ts";
  */
 export async function joinCluster(
   bucket: Bucket,
-  setup: Pick<BucketSetup, "directory" | "cluster" | "adopted" | "probe" | "seals" | "opened">,
+  setup: Pick<BucketSetup, "directory" | "cluster" | "brings" | "probe" | "seals" | "opened">,
   signal: AbortSignal,
 ): Promise<Pick<Started, "cluster" | "slots"> & { warnings: readonly string[] }> {
-  const { directory, cluster, adopted, probe } = setup;
+  const { directory, cluster, brings, probe } = setup;
   const there = await read(bucket);
   if (there?.copying) throw incomplete(bucket);
   if (cluster !== undefined && there?.id !== cluster) {
@@ -47,7 +47,7 @@ export async function joinCluster(
   }
   const slots = await ownedSlots(bucket);
   await checkNotSetBack(bucket, setup, slots);
-  if (cluster === undefined && adopted.length > 0 && slots.size > 0) {
+  if (cluster === undefined && brings && slots.size > 0) {
     const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;
     throw new FrondError("DATA_FOREIGN", `${what}: name an empty bucket, or another --data`);
   }

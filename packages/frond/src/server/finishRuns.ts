@@ -43,7 +43,7 @@ export async function finishRuns(
     finished.push({ run: run.run, seal });
     // Ahead of the bucket: something is lost. Behind it: this disk is a copy of an earlier state. Neither is believed.
     // Where a run whose log is empty here had begun is not known; what it has in the bucket stands in front of its seal.
-    const differs = run.endLsn > run.firstLsn ? lsn !== run.endLsn : seal > 1;
+    const differs = run.leftOut === true ? false : run.endLsn > run.firstLsn ? lsn !== run.endLsn : seal > 1;
     if (differs) lost.push({ run: run.run, from: lsn });
   }
   const others = leases.filter((run) => !ours.has(run));

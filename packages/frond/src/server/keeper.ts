@@ -49,6 +49,7 @@ export interface KeeperOptions {
   readonly unfinished: readonly UnfinishedRun[];
   readonly inPlace: boolean;
   readonly adopted: readonly RunId[];
+  readonly brings: boolean;
   readonly seals: ReadonlyMap<RunId, Seq>;
   readonly opened: BucketSetup["opened"];
   readonly ttlMs: number;
@@ -147,7 +148,7 @@ export class Keeper implements SlotDoor {
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     const numbers = new SharedArrayBuffer(NUMBERS_BYTES);
-    const { bucket, directory, cluster, probe, own, unfinished, inPlace, adopted, seals, opened } = options;
+    const { bucket, directory, cluster, probe, own, unfinished, inPlace, adopted, brings, seals, opened } = options;
     const { ttlMs, retentionMs, appVersion, maxSyncMs } = options;
     const setup: BucketSetup = {
       bucket,
@@ -158,6 +159,7 @@ export class Keeper implements SlotDoor {
       unfinished,
       inPlace,
       adopted,
+      brings,
       seals,
       opened,
       ttlMs,

@@ -10,10 +10,11 @@ import { SlotTable } from "../core/slots.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { LEASE_TTL_MS } from "../limits.ts";
 import { listLogFiles, runFolder } from "../log/files.ts";
-import { scanLogFile } from "../log/scan.ts";
+import { type FileScan, type LogDamage, scanLogFile } from "../log/scan.ts";
 import type { Catalog } from "../store/catalog.ts";
 import type { Lsn, RunId, RunNumber, Seq } from "../types.ts";
 import { VERSION } from "../version.ts";
+import { bringCells, keepDamaged } from "./bringCells.ts";
 import type { BucketSpec, FinishedRun, UnfinishedRun } from "./bucketTalk.ts";
 import { type FrozenBucket, freezeBucket, frozenBucket, placeOf } from "./folder.ts";
 import { Keeper, type KeeperOptions } from "./keeper.ts";
@@ -51,7 +52,10 @@ export async function openKeeper(
   const known = frozenBucket(dataDirectory);
   const { run } = recovered;
   const place = placeOf(dataDirectory);
-  const unfinished = unfinishedRuns(dataDirectory, catalog, run);
+  const earlier = earlierRuns(dataDirectory, catalog, run);
+  // From before there was a bucket, and not to be had as it is.
+  const isDamaged = known === undefined && earlier.damages.length > 0;
+  const unfinished = isDamaged ? leftOut(earlier) : earlier.unfinished;
   const adopted = (known?.adopted as RunId[] | undefined) ?? unfinished.filter(isFull).map(({ runId }) => runId);
   const slots = new SlotTable();
   for (const row of catalog.slots()) slots.load(row.slot, row);
@@ -62,6 +66,7 @@ export async function openKeeper(
     unfinished,
     inPlace: known?.place === place,
     adopted,
+    brings: known === undefined && (isDamaged || adopted.length > 0),
     ttlMs,
     retentionMs,
     maxSyncMs,
@@ -81,6 +86,9 @@ export async function openKeeper(
   });
   try {
     const { cluster, finished, lost } = keeper.started;
+    // Else a start that comes after this one would believe that it has a bucket, and these are to be uploaded.
+    if (isDamaged) markFinished(catalog, finished);
+    const kept = isDamaged ? keepDamaged(dataDirectory, earlier.damages, recovered.reports) : [];
     const frozen: FrozenBucket = { spec: spec.url === urlInside(dataDirectory) ? null : spec, cluster, adopted, place };
     if (JSON.stringify(frozen) !== JSON.stringify(known)) freezeBucket(dataDirectory, frozen);
     if (lost.length > 0) {
@@ -95,12 +103,13 @@ export async function openKeeper(
     }
     const reports = keepLostTails(dataDirectory, lost);
     markFinished(catalog, finished);
-    const taken = await keeper.adopt();
+    const bringing = { directory: dataDirectory, catalog, recovered, keeper, log };
+    const taken = adopted.length === 0 ? await bringCells(bringing) : await keeper.adopt();
     if (taken > 0) log.info({ slots: taken, bucket: spec.url }, "what was here before there was a bucket is in it now");
     const doubtfulThrough = lost.length === 0 ? recovered.doubtfulThrough : ((run - 1) as RunNumber);
     return {
       keeper,
-      recovered: { ...recovered, slots, doubtfulThrough, reports: [...recovered.reports, ...reports] },
+      recovered: { ...recovered, slots, doubtfulThrough, reports: [...recovered.reports, ...kept, ...reports] },
     };
   } catch (error) {
     await keeper.stop();
@@ -147,20 +156,44 @@ function isFull({ firstLsn, endLsn }: UnfinishedRun): boolean {
   return endLsn > firstLsn;
 }
 
-/** Runs of the directory whose log the bucket may not have whole, with the extent of each. */
-function unfinishedRuns(directory: string, catalog: Catalog, own: RunNumber): UnfinishedRun[] {
+/** Earlier runs of the directory, as its log on this disk shows them. */
+interface EarlierRuns {
+  /** Those whose log the bucket may not have whole, with the extent of each. */
+  readonly unfinished: readonly UnfinishedRun[];
+  /** Bytes of them that cannot be read, and files that are missing. */
+  readonly damages: readonly LogDamage[];
+}
+
+function earlierRuns(directory: string, catalog: Catalog, own: RunNumber): EarlierRuns {
   const files = listLogFiles(path.join(directory, "log"));
   const rows = catalog.runs().filter((row) => row.run < own && row.seal === 0);
-  return rows.map(({ run, id }) => {
+  const damages: LogDamage[] = [];
+  const unfinished = rows.map(({ run, id }): UnfinishedRun => {
     const extent = { firstLsn: 0 as Lsn, endLsn: 0 as Lsn };
-    for (const [i, entry] of files.filter((file) => file.run === run).entries()) {
+    let before: FileScan | undefined;
+    for (const entry of files.filter((file) => file.run === run)) {
       const scan = scanLogFile(entry, undefined, () => {}, "go on");
+      if (scan.damage !== undefined) damages.push(scan.damage);
       if (scan.endLsn === 0) continue;
-      if (i === 0) extent.firstLsn = scan.firstLsn;
+      if (before === undefined) extent.firstLsn = scan.firstLsn;
+      // Behind damage it is not known where the log went on.
+      else if (!before.damage && !scan.damage && scan.firstLsn !== before.endLsn) damages.push(missing(scan, before));
       extent.endLsn = scan.endLsn;
+      before = scan;
     }
     return { run, runId: id as RunId, ...extent };
   });
+  return { unfinished, damages };
+}
+
+function missing({ entry, firstLsn: lsn }: FileScan, before: FileScan): LogDamage {
+  const reason = `${entry.path} begins at lsn ${lsn}, and ${before.entry.path}, the one before it, ends at ${before.endLsn}`;
+  return { file: entry.path, offset: 0, lsn, reason };
+}
+
+/** Runs whose log stays here: what the directory has is brought into the bucket otherwise. */
+function leftOut({ unfinished }: EarlierRuns): readonly UnfinishedRun[] {
+  return unfinished.map((run) => ({ ...run, firstLsn: 0 as Lsn, endLsn: 0 as Lsn, leftOut: true }));
 }
 
 function markFinished(catalog: Catalog, finished: readonly FinishedRun[]): void {

@@ -154,7 +154,8 @@ export class SlotClaims {
     const checkpoint = believed ? undefined : await histories.newestCheckpoint(slot, newest.covered);
     const index = believed ? undefined : await histories.read(slot, withOwn(newest, seal as Seq), checkpoint);
     const txid = index === undefined ? knows.txid : index.at.txid;
-    const covered = newest && (await this.#coveredFor(slot, newest.sources.length));
+    const isBrought = newest === undefined && knows.txid > 0 && past.length === 0;
+    const covered = isBrought ? await this.#brought(slot, knows) : await this.#coveredFor(slot, newest);
     const record = planSlotClaim({
       newest,
       seal,
@@ -193,8 +194,15 @@ export class SlotClaims {
     this.#newest.delete(slot);
   }
 
+  /** What a directory held from before it had a bucket stands in a checkpoint alone, where it could not bring its logs. */
+  async #brought(slot: Slot, { epoch }: Question["knows"]): Promise<Covered | undefined> {
+    const checkpoint = await this.histories.newestCheckpoint(slot, undefined);
+    return checkpoint && { epoch, seq: 1 as Seq };
+  }
+
   /** What the next record need not carry: looked up only when there are many sources, for it costs a listing. */
-  async #coveredFor(slot: Slot, sources: number): Promise<Covered | undefined> {
+  async #coveredFor(slot: Slot, newest: SlotDocument | undefined): Promise<Covered | undefined> {
+    const sources = newest?.sources.length ?? 0;
     if (sources < LOOK_FROM_SOURCES) return undefined;
     const checkpoints = await this.histories.checkpoints(slot);
     if (sources >= MAX_SLOT_SOURCES) return checkpoints.at(-1);

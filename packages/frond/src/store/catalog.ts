@@ -149,6 +149,21 @@ export class Catalog {
     return rows.map(entryOf);
   }
 
+  /** All rows, deleted ones too, slot by slot. Rows may be changed while they are read. */
+  *bySlot(): Generator<{ readonly slot: Slot; readonly entries: CellEntry[] }, void, void> {
+    let entries: CellEntry[] = [];
+    // Sorted, and so read, before the first is handed out.
+    for (const row of this.#db.prepare("SELECT * FROM cell ORDER BY slot, address").iterate()) {
+      const entry = entryOf(row as Row);
+      if (entries[0] !== undefined && entries[0].slot !== entry.slot) {
+        yield { slot: entries[0].slot, entries };
+        entries = [];
+      }
+      entries.push(entry);
+    }
+    if (entries[0] !== undefined) yield { slot: entries[0].slot, entries };
+  }
+
   /** Cells with an alarm behind `after`, in order of time and address. */
   alarms(after: Armed, limit: number): Armed[] {
     return this.#alarms.all(after.due, after.address, limit) as unknown as Armed[];

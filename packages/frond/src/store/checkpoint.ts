@@ -26,6 +26,8 @@ import { intentOf, openTemporary, type StoredCell, uploadDeadline, type WriteOpt
 export interface CheckpointCell extends StoredCell {
   /** Its snapshot; `places` are then those of the records behind it, else those of all its pages. */
   readonly base: SnapshotPosition | undefined;
+  /** Opens its pages, all of them, where they are not in the bucket yet: then the places are none. */
+  readonly open?: () => PageSource & { close(): void };
 }
 
 /** What is written. */
