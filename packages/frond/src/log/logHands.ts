@@ -10,7 +10,13 @@ import { pause } from "../bucket/retry.ts";
 import { decodeFooter, footerIn, locateFooter } from "../codec/objectReader.ts";
 import type { LogListing, LogObject } from "../core/runLog.ts";
 import { isFrondError } from "../errors.ts";
-import { BUCKET_INTENT_BYTES, FOOTER_READ_BYTES, LOG_RETRY_MAX_MS } from "../limits.ts";
+import {
+  BUCKET_DEADLINE_MS,
+  BUCKET_INTENT_BYTES,
+  FILE_UPLOAD_BYTES_PER_S,
+  FOOTER_READ_BYTES,
+  LOG_RETRY_MAX_MS,
+} from "../limits.ts";
 import type { RunId, Seq } from "../types.ts";
 import { endOfRunLog, listBases } from "./runObjects.ts";
 
@@ -38,7 +44,9 @@ export class LogHands {
   async create(seq: Seq, bytes: Uint8Array): Promise<{ readonly saw: "created" | "exists" | "unknown" }> {
     const { bucket, runId, signal, failed } = this.#o;
     try {
-      return { saw: await bucket.create(logKey(runId, seq), bytes, { signal }) };
+      // A record of its largest size has to get through a slow line too: what is given up is sent again from its first byte.
+      const deadlineMs = BUCKET_DEADLINE_MS + Math.ceil((1000 * bytes.length) / FILE_UPLOAD_BYTES_PER_S);
+      return { saw: await bucket.create(logKey(runId, seq), bytes, { signal, deadlineMs }) };
     } catch (error) {
       signal.throwIfAborted();
       failed("upload", error);
