@@ -7,7 +7,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { measureBesideSnapshot } from "./besideSnapshot.ts";
 import { type Found, type PartOptions, partReport } from "./bucketPart.ts";
+import { measureEmptyDisk } from "./emptyDisk.ts";
 import { wrkVersion } from "./driver.ts";
 import { checkMachine, conditions } from "./machine.ts";
 import { intoReadme } from "./report.ts";
@@ -15,6 +17,8 @@ import { measureUploads } from "./uploads.ts";
 
 const PARTS: Readonly<Record<string, (options: PartOptions) => Promise<Found>>> = {
   uploads: measureUploads,
+  snapshot: measureBesideSnapshot,
+  empty: measureEmptyDisk,
 };
 
 const USAGE = `npm run bench:bucket -- PART [options]

@@ -29,7 +29,7 @@ const USAGE = `npm run bench -- [options]
   --name NAME          name of the results (default: the date)`;
 
 /** Benches of one thing each; each prints one line of JSON, a list of figures. Those that drive a node pin themselves. */
-const IN_PROCESS = ["commits.ts", "calls.ts", "memory.ts", "activation.ts", "emptyDisk.ts", "largeCells.ts"];
+const IN_PROCESS = ["commits.ts", "calls.ts", "memory.ts", "activation.ts", "largeCells.ts"];
 const OF_PROCESSES = ["recovery.ts", "sockets.ts", "neighbours.ts"];
 
 const FULL = { seconds: 3, pairs: 5, tries: 15 };

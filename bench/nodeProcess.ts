@@ -12,6 +12,7 @@ const BIN = join(dirname(createRequire(import.meta.url).resolve("frond/package.j
 
 /** A node that serves an app of the bench. */
 export interface NodeProcess {
+  readonly pid: number;
   readonly port: number;
   /** Time from its start to the first answer, in ms. */
   readonly startMs: number;
@@ -57,5 +58,5 @@ export async function startNode(
     child.kill(signal);
     await ended;
   };
-  return { port, startMs, kill };
+  return { pid: child.pid as number, port, startMs, kill };
 }
