@@ -34,6 +34,14 @@ export const MAX_RESULT_BYTES = 64 * 1024 * 1024;
 export const MAX_SQL_LENGTH = 1_000_000;
 /** Most parameters of one statement: SQLite's own default. Count. */
 export const MAX_PARAMETERS = 32_766;
+/** Migrations and the vacuum of a cell above this size, in bytes, are done in a process of their own: others must not wait for it. */
+export const ASIDE_CELL_BYTES = 16 * 1024 * 1024;
+/** Such cells that are worked on at once. Count. */
+export const ASIDE_AT_ONCE = 2;
+/** How often it is looked whether nothing runs any more in a cell that is to be worked on, in ms. */
+export const ASIDE_LOOK_MS = 20;
+/** How long the failure of a large cell's migrations is told to whoever asks, in ms, before they are tried again. */
+export const ASIDE_RETRY_MS = 5_000;
 /** Prepared statements kept per open cell. Count. */
 export const STATEMENTS_PER_CELL = 64;
 /** Longest key of `storage.kv`, in bytes, and largest value, in bytes: as Durable Objects have them. */

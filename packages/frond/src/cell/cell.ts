@@ -81,8 +81,9 @@ export abstract class Cell {
   }
 
   /**
-   * Gives the space of deleted rows back to the disk, as a commit of its own. Throws TX_ABORTED after a write of the same
-   * verb, and RECORD_TOO_LARGE for a database above MAX_COMMIT_BYTES.
+   * Gives the space of deleted rows back to the disk, as a commit of its own: at once, or for a database above ASIDE_CELL_BYTES as
+   * soon as nothing runs in this cell. The instance is closed for that, and calls wait until it is done. Throws TX_ABORTED after a
+   * write of the same verb.
    */
   vacuum(): void {
     vacuum(CellContext.cellOf(this.ctx));

@@ -60,7 +60,7 @@ export class Committer {
     addressBytes: Uint8Array,
     slot: Slot,
     entry: CellEntry | undefined,
-    db: CellDatabase,
+    db: Captured,
     pages: PageSet,
     alarms: AlarmState | undefined,
   ): CellEntry {
@@ -222,7 +222,14 @@ export interface Content {
 
 /** Where a WAL ends. */
 type WalPlace = Pick<CellDatabase["capture"], "salt1" | "salt2" | "end">;
-const NO_WAL: { readonly capture: WalPlace } = { capture: { salt1: 0, salt2: 0, end: 0 } };
+/** Of a file that has no WAL: all of it is in the main file. */
+export const NO_WAL: { readonly capture: WalPlace } = { capture: { salt1: 0, salt2: 0, end: 0 } };
+
+/** Where a commit was captured: an open database, or a file that was made beside. */
+export interface Captured {
+  readonly pageSize: number;
+  readonly capture: WalPlace & Pick<CellDatabase["capture"], "pageCount">;
+}
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 

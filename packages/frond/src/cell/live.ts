@@ -52,6 +52,8 @@ export interface CellHost {
   discard(cell: LiveCell): void;
   /** The instance must not be used again; its file is as the log has it. */
   retire(cell: LiveCell): void;
+  /** The cell is closed and vacuumed as soon as nothing runs in it; who calls meanwhile waits. */
+  vacuumSoon(cell: LiveCell): void;
   warn(fields: object, message: string): void;
   /** The program is wrong or its disk fails: end the process. */
   fatal(error: unknown): void;
@@ -155,13 +157,16 @@ export class LiveCell implements Watermarks {
     this.tx.pending.seed(image, this.db.pageSize);
   }
 
-  /** Nothing runs here, and everything is in the durable log: the file may be closed. */
+  /** Nothing runs here. */
+  get atRest(): boolean {
+    return this.running === 0 && this.gate.obstacle === undefined && this.tx.owner === undefined;
+  }
+
+  /** Nothing runs or waits here, and everything is in the durable log: the file may be closed. */
   get idle(): boolean {
     return (
-      this.running === 0 &&
+      this.atRest &&
       !this.queued &&
-      this.gate.obstacle === undefined &&
-      this.tx.owner === undefined &&
       // What it heard of from others, too: the next instance would not know that it has to wait for that. What has to
       // wait for the bucket is handed on to it.
       this.lastLsn <= this.host.committer.log.durable &&

@@ -7,7 +7,7 @@
 
 import { assert } from "../assert.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { CHECKPOINT_BYTES, MAX_COMMIT_BYTES } from "../limits.ts";
+import { ASIDE_CELL_BYTES, CHECKPOINT_BYTES } from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { PendingPages } from "./commit.ts";
 import type { Invocation } from "./invocation.ts";
@@ -53,7 +53,7 @@ function checkpoint(cell: LiveCell): void {
   }
 }
 
-/** Gives unused pages back. A commit of its own, so it cannot be part of a transaction. */
+/** Gives unused pages back. A commit of its own, so it cannot be part of a transaction. A large cell is left to the host. */
 export function vacuum(cell: LiveCell): void {
   const invocation = cell.enter();
   if (cell.tx.owner === invocation || cell.tx.exclusive === invocation) {
@@ -62,11 +62,8 @@ export function vacuum(cell: LiveCell): void {
   }
   if (!cell.exists) return;
   const bytes = (cell.entry?.pageCount ?? 0) * cell.db.pageSize;
-  if (bytes > MAX_COMMIT_BYTES) {
-    const what = `${cell.address} has ${bytes} bytes; vacuum writes all of them as one commit`;
-    throw new FrondError("RECORD_TOO_LARGE", `${what}, which holds at most ${MAX_COMMIT_BYTES}`);
-  }
   cell.host.admit();
+  if (bytes > ASIDE_CELL_BYTES) return cell.host.vacuumSoon(cell);
   cell.db.exec("VACUUM");
   try {
     cell.tx.emit(cell.db.capture.read());

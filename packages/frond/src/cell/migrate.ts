@@ -6,15 +6,28 @@
 
 import { FrondError } from "../errors.ts";
 import type { CellDatabase } from "../store/database.ts";
-import type { CellKind } from "./app.ts";
+import type { Migration } from "./app.ts";
+
+/** What of a class migrations are run by. */
+export interface Migrated {
+  readonly type: { readonly name: string };
+  readonly migrations: readonly Migration[];
+}
 
 interface Applied {
   n: number;
   checksum: string;
 }
 
+/** True if migrations are missing. Throws as {@link migrate} does for a record that does not fit the code. */
+export function isBehind(kind: Migrated, address: string, db: CellDatabase): boolean {
+  const applied = readApplied(db);
+  checkApplied(kind, address, applied);
+  return applied.length < kind.migrations.length;
+}
+
 /** Runs what is missing, inside the transaction that the caller has opened or opens in `begin`. True if anything ran. */
-export function migrate(kind: CellKind, address: string, db: CellDatabase, fresh: boolean, begin: () => void): boolean {
+export function migrate(kind: Migrated, address: string, db: CellDatabase, fresh: boolean, begin: () => void): boolean {
   const applied = fresh ? [] : readApplied(db);
   checkApplied(kind, address, applied);
   const missing = kind.migrations.slice(applied.length);
@@ -53,7 +66,7 @@ function readApplied(db: CellDatabase): Applied[] {
   return db.prepare("SELECT n, checksum FROM _frond_migration ORDER BY n").all() as unknown as Applied[];
 }
 
-function checkApplied(kind: CellKind, address: string, applied: readonly Applied[]): void {
+function checkApplied(kind: Migrated, address: string, applied: readonly Applied[]): void {
   for (const [i, row] of applied.entries()) {
     if (row.n !== i + 1) {
       throw new FrondError(

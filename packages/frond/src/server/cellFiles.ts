@@ -2,13 +2,14 @@
 //
 // Rule: a file is a cache of the log. It is used when the run that made it cannot have left something in it that the log
 // has not, and after its WAL was cut back to what the log says; any other is made anew: from the log of this disk, which
-// is at hand, where that holds all of it, else from the bucket.
+// is at hand, where that holds all of it and the cell is not large, else from the bucket.
 
 import fs from "node:fs";
 import path from "node:path";
 import { assert } from "../assert.ts";
 import type { CellKind } from "../cell/app.ts";
 import { FrondError, isFrondError } from "../errors.ts";
+import { ASIDE_CELL_BYTES } from "../limits.ts";
 import { readChain } from "../log/chain.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { CellDatabase } from "../store/database.ts";
@@ -42,7 +43,7 @@ export class CellFiles {
 
   /** A file for a cell that does not exist. What is left of one that never happened goes. */
   create(kind: CellKind, slot: Slot, address: Address, template: Uint8Array | undefined): CellDatabase {
-    const file = this.#fileOf(slot, address);
+    const file = this.fileOf(slot, address);
     // Left by a process that ended before the first record: it never happened. A WAL alone would be replayed into the new file.
     if (fs.existsSync(file) || fs.existsSync(`${file}-wal`)) removeCell(file);
     if (template !== undefined) writeNew(file, template);
@@ -52,7 +53,7 @@ export class CellFiles {
   /** The file of a cell that exists, as the log has it; or when to ask again, while it comes from the bucket. */
   open(entry: CellEntry): CellDatabase | Promise<void> {
     const { address, slot } = entry;
-    const file = this.#fileOf(slot, address);
+    const file = this.fileOf(slot, address);
     if (this.#usable(entry, file)) {
       try {
         return openAsLogged(entry, file);
@@ -72,10 +73,17 @@ export class CellFiles {
   /** Removes the file of a cell that is not open. The next one who opens the cell has it made anew from the log. */
   remove(slot: Slot, address: Address): void {
     assert(!this.#fetching.has(address), "a file that is being made is not removed");
-    removeCell(this.#fileOf(slot, address));
+    removeCell(this.fileOf(slot, address));
   }
 
-  #fileOf(slot: Slot, address: Address): string {
+  /** Puts a file in the place of the cell's, which was removed: what the log says now. */
+  place(slot: Slot, address: Address, made: string): void {
+    assert(!this.#fetching.has(address), "a file that is being made is not put in");
+    fs.renameSync(made, this.fileOf(slot, address));
+  }
+
+  /** Where the file of a cell lies, or is to lie. */
+  fileOf(slot: Slot, address: Address): string {
     const cells = path.join(this.#o.directory, "cells");
     if (!this.#folders.has(slot)) {
       fs.mkdirSync(slotFolder(cells, slot), { recursive: true, mode: 0o700 });
@@ -95,8 +103,10 @@ export class CellFiles {
     if (fetching !== undefined) return fetching;
     const { fetch } = this.#o;
     try {
-      // A cell that came from the bucket has nothing in the log of this disk.
-      if (entry.place === 0 && fetch !== undefined) return this.#fetch(fetch, entry, file);
+      // A cell that came from the bucket has nothing in the log of this disk. A large one comes from there whatever this disk
+      // has: from the log it is gathered here, in memory, and everybody else waits.
+      const away = entry.place === 0 || entry.pageCount * entry.pageSize > ASIDE_CELL_BYTES;
+      if (away && fetch !== undefined) return this.#fetch(fetch, entry, file);
       const content = readChain(this.#o.pathOfLogFile, entry.address, entry.place);
       writeCell(file, content.pageSize, content.pageCount, (number) => content.pages.get(number));
       this.#made(entry);

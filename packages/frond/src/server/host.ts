@@ -23,6 +23,7 @@ import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
 import type { Marker } from "../store/marker.ts";
 import type { Address, Durability, Lsn, RunNumber, Slot } from "../types.ts";
+import { Aside, type AsideHost } from "./aside.ts";
 import { Calls, type CallsHost } from "./calls.ts";
 import { CellFiles, type FilesOptions } from "./cellFiles.ts";
 import type { Ledger } from "./ledger.ts";
@@ -32,6 +33,7 @@ import { type CellEvent, soon } from "./queues.ts";
 import { type Gate, Session } from "./session.ts";
 import type { Strikes } from "./strikes.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
+import { Waits } from "./waits.ts";
 
 /** What the host is made of. */
 export interface HostOptions extends OpenLimits {
@@ -52,6 +54,7 @@ export interface HostOptions extends OpenLimits {
   readonly pathOfLogFile: (file: number) => string | undefined;
   /** Without it the node has no bucket: it owns every slot, and cells are made anew from the log of this disk alone. */
   readonly slots: SlotDoor | undefined;
+  readonly putContent: AsideHost["putContent"];
   readonly warn: (fields: object, message: string) => void;
   readonly fatal: (error: unknown) => void;
 }
@@ -100,8 +103,8 @@ export class Host implements CellHost, CallsHost {
   readonly #open: OpenCells;
   readonly #templates: Templates;
   readonly #cellFiles: CellFiles;
-  /** Cells that must not be opened before the log has been written. */
-  readonly #waits = new Map<Address, Wait>();
+  readonly #aside: Aside;
+  readonly #waits: Waits;
   readonly #unconfirmed: Unconfirmed;
 
   constructor(options: HostOptions) {
@@ -112,6 +115,7 @@ export class Host implements CellHost, CallsHost {
     this.files = options.files;
     this.dev = options.dev;
     this.marker = options.marker;
+    this.#waits = new Waits(options.committer.log);
     this.#unconfirmed = new Unconfirmed(options.committer.log);
     this.calls = new Calls(this);
     this.stubs = new Stubs(options.app, this.calls);
@@ -122,6 +126,18 @@ export class Host implements CellHost, CallsHost {
       options.slots && ((entry, file) => (options.slots as SlotDoor).fetch(entry, file));
     this.#cellFiles = new CellFiles({ directory, run, doubtfulThrough, pathOfLogFile, warn, rebuilt, fetch });
     this.#open = new OpenCells(options.app, options, (cell) => this.#close(cell));
+    this.#aside = new Aside({
+      ...options,
+      files: this.#cellFiles,
+      waits: this.#waits,
+      isResting: () => this.#refusal !== undefined,
+      openCell: (address) => this.openCell(address),
+      leave: (cell) => this.#leave(cell),
+      closeFile: (cell) => this.#closeFile(cell),
+      serve: (slot) => this.#serve(slot),
+      admit: () => this.admit(),
+      swap: (kind, address, write) => this.#swap(kind, address, write),
+    });
   }
 
   /** Cells that are open. Count. */
@@ -214,7 +230,7 @@ export class Host implements CellHost, CallsHost {
       await this.#unwatched(address);
       // The run may be another one by now.
       for (const slot = slotOf(address); this.#o.slots?.isOpen(slot) === false; await this.#unwatched(address))
-        await this.#o.slots.open(slot);
+        await this.#serve(slot);
       this.admit();
       done = this.#carryOut(kind, address, prepare(undefined));
     }
@@ -223,35 +239,42 @@ export class Host implements CellHost, CallsHost {
 
   /** The cell is not open, and stays closed until this is done. */
   #carryOut(kind: CellKind, address: Address, { stage, write }: Replacement): Promise<void> | undefined {
+    const swap = (): void => {
+      try {
+        this.#swap(kind, address, write);
+      } finally {
+        void this.#waits.forLog(address);
+      }
+    };
     if (stage === undefined) {
-      this.#swap(kind, address, write);
+      swap();
       return undefined;
     }
-    const slot = slotOf(address);
     const staged = async (): Promise<void> => {
       await stage();
-      // The run may be another one by now.
-      while (this.#o.slots?.isOpen(slot) === false) await this.#o.slots.open(slot);
+      await this.#serve(slotOf(address));
       this.admit();
-      this.#swap(kind, address, write);
+      swap();
     };
     const work = staged();
-    const wait: Wait = {
-      flushed: work.catch(() => {}),
-      over: () => {
-        if (this.#waits.get(address) === wait) this.#waits.delete(address);
-      },
-    };
-    this.#waits.set(address, wait);
-    void wait.flushed.then(wait.over);
+    this.#waits.forWork(
+      address,
+      work.catch(() => {}),
+    );
     return work;
+  }
+
+  /** The slot is served, by whichever run. */
+  async #serve(slot: Slot): Promise<void> {
+    while (this.#o.slots?.isOpen(slot) === false) await this.#o.slots.open(slot);
   }
 
   /** The cell is not open, nobody waits for its file, and none is being made. */
   async #unwatched(address: Address): Promise<void> {
     for (;;) {
-      const wait = this.#waits.get(address)?.flushed ?? this.#cellFiles.coming(address);
-      if (wait !== undefined) await wait;
+      const wait = this.#waits.of(address) ?? this.#cellFiles.coming(address);
+      // Whatever it ends with.
+      if (wait !== undefined) await Promise.allSettled([wait]);
       else if (!(await this.deactivate(address))) return;
     }
   }
@@ -265,10 +288,10 @@ export class Host implements CellHost, CallsHost {
     } finally {
       this.critical = false;
       const lastLsn = log.appended;
-      const bucketLsn = (kind.durability ?? this.#o.durability) === "bucket" ? lastLsn : (0 as Lsn);
+      const isBucket = (kind.durability ?? this.#o.durability) === "bucket";
+      const bucketLsn = isBucket ? lastLsn : (this.#unconfirmed.of(address)?.bucketLsn ?? (0 as Lsn));
       if (bucketLsn > this.committer.bucketLsn) this.committer.bucketLsn = bucketLsn;
       this.#unconfirmed.keep({ address, bucketLsn, lastLsn });
-      void this.#waitForLog(address);
     }
   }
 
@@ -281,17 +304,17 @@ export class Host implements CellHost, CallsHost {
     }
     this.#forget(cell);
     cell.db.discard();
-    this.#waitForLog(cell.address);
+    void this.#waits.forLog(cell.address);
   }
 
   retire(cell: LiveCell): void {
     this.#forget(cell);
-    void this.#waitForLog(cell.address, cell);
+    void this.#waits.forLog(cell.address, () => this.#closeFile(cell));
   }
 
   /** What waited in one turn of the event loop may have been lost: whatever goes on by such steps is set going again. */
   shaken(): void {
-    for (const wait of this.#waits.values()) void wait.flushed.then(wait.over);
+    this.#waits.shaken();
     for (const cell of this.#open) cell.gate.shaken();
     this.calls.queues.resume();
   }
@@ -342,6 +365,15 @@ export class Host implements CellHost, CallsHost {
     this.#refusal = undefined;
   }
 
+  /** Large cells are worked on no further: they are as they were. */
+  endWork(): void {
+    this.#aside.stop();
+  }
+
+  vacuumSoon(cell: LiveCell): void {
+    this.#aside.vacuumSoon(cell);
+  }
+
   /** Closes a cell as soon as it is idle. False when it is not open. For tools and tests. */
   async deactivate(address: Address): Promise<boolean> {
     for (;;) {
@@ -371,7 +403,7 @@ export class Host implements CellHost, CallsHost {
     if (!kind.raw) this.#o.strikes.check(where);
     const slot = slotOf(where);
     if (this.#o.slots?.isOpen(slot) === false) return this.#o.slots.open(slot);
-    const wait = this.#waits.get(where)?.flushed ?? (this.#open.makeRoom() ? undefined : this.#waitForLog(where));
+    const wait = this.#waits.of(where) ?? (this.#open.makeRoom() ? undefined : this.#waits.forLog(where));
     if (wait !== undefined) return wait;
     if (this.#open.full) {
       const what = `verbs run in ${this.#open.size} cells, as many as this process has descriptors for`;
@@ -388,22 +420,6 @@ export class Host implements CellHost, CallsHost {
     }
   }
 
-  /** Calls of this cell wait until everything logged so far is durable, and the file of `retired` is closed. */
-  #waitForLog(address: Address, retired?: LiveCell): Promise<void> {
-    const flushed = this.committer.log.flushed();
-    const wait: Wait = {
-      flushed,
-      over: () => {
-        if (this.#waits.get(address) !== wait) return;
-        this.#waits.delete(address);
-        if (retired !== undefined) this.#closeFile(retired);
-      },
-    };
-    this.#waits.set(address, wait);
-    void flushed.then(wait.over);
-    return flushed;
-  }
-
   #activate(
     kind: CellKind,
     name: string,
@@ -418,6 +434,8 @@ export class Host implements CellHost, CallsHost {
       ? this.#cellFiles.create(kind, slot, address, template)
       : this.#cellFiles.open(entry);
     if (db instanceof Promise) return db;
+    const migrated = fresh || kind.raw ? undefined : this.#aside.migrate(kind, entry, db);
+    if (migrated !== undefined) return migrated;
     const durability = kind.durability ?? this.#o.durability;
     const unconfirmed = this.#unconfirmed.of(address);
     const given = { kind, name, address, slot, durability, db, entry, unconfirmed, template, raw: kind.raw };
@@ -428,11 +446,15 @@ export class Host implements CellHost, CallsHost {
   }
 
   #close(cell: LiveCell): void {
+    this.#leave(cell);
+    this.#closeFile(cell);
+  }
+
+  #leave(cell: LiveCell): void {
     this.#forget(cell);
     // For verbs that outlasted the grace of a stop; of a cell that is closed for room none runs, and nothing closes it again.
     cell.closed = cell.broken === undefined;
     cell.broken ??= (this.#refusal ?? stopping)();
-    this.#closeFile(cell);
   }
 
   #closeFile(cell: LiveCell): void {
@@ -447,13 +469,6 @@ export class Host implements CellHost, CallsHost {
     this.marker.release(cell.mark);
     cell.mark = 0;
   }
-}
-
-/** What the calls of a cell wait for. */
-interface Wait {
-  readonly flushed: Promise<void>;
-  /** It is over; nothing happens the second time. */
-  readonly over: () => void;
 }
 
 function eventOf(kind: CellKind, name: string, what: string, run: (cell: LiveCell) => unknown): CellEvent {

@@ -46,6 +46,7 @@ import type { HandleInfo, NodeLog, NodeOptions, NodeState } from "./nodeOptions.
 import { urlInside } from "./openKeeper.ts";
 import type { Recovered } from "./recover.ts";
 import { cellToolsOf } from "./past.ts";
+import { PastDoor } from "./pastDoor.ts";
 import { gatedGet, type Gate, Session } from "./session.ts";
 import { Strikes } from "./strikes.ts";
 import { LogTrimmer } from "./trim.ts";
@@ -195,6 +196,7 @@ export class Node {
       strikes: this.strikes,
       pathOfLogFile: (file) => this.logIndex.pathOf(file),
       slots: keeper,
+      putContent: keeper && ((entry, file) => new PastDoor(keeper).putContent(entry, file)),
       warn,
       fatal: onFailed,
     });
@@ -322,6 +324,7 @@ export class Node {
       this.options.log.error({ err: error }, "a service of the app did not stop cleanly");
     }
     await this.host.settle(graceMs);
+    this.host.endWork();
     await this.#guard?.stop();
     await this.files.stop();
     // A log that failed never says that it is flushed; what is on disk is for the next start to find out.

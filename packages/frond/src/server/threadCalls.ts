@@ -10,8 +10,8 @@ import type { ErrorCode } from "../errors.ts";
 type Question = { readonly id: number; readonly name: string; readonly question: unknown };
 type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: ThreadError };
 
-/** An error on its way between threads. */
-interface ThreadError {
+/** An error on its way between threads, or processes. */
+export interface ThreadError {
   readonly code: ErrorCode | undefined;
   readonly message: string;
   readonly stack: string | undefined;
@@ -98,12 +98,14 @@ function isAnswer(message: unknown): message is Answer {
   return typeof (message as Partial<Answer>).id === "number";
 }
 
-function toThread(error: unknown): ThreadError {
+/** What of an error is sent. */
+export function toThread(error: unknown): ThreadError {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   return { code: isFrondError(error) ? error.code : undefined, message, stack };
 }
 
-function fromThread({ code, message, stack }: ThreadError): Error {
+/** The error that was sent. */
+export function fromThread({ code, message, stack }: ThreadError): Error {
   const error = code === undefined ? new Error(message) : new FrondError(code, message);
   // Where it happened, not where it arrived.
   if (stack !== undefined) error.stack = stack;
