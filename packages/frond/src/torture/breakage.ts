@@ -18,6 +18,7 @@ export const BREAKAGES = [
   "trusted-files",
   "serving-after-lapse",
   "reused-positions",
+  "late-flush",
 ] as const;
 
 export type Breakage = (typeof BREAKAGES)[number];

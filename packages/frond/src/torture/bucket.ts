@@ -1,11 +1,12 @@
-// Torture of a node with a bucket: it is killed, its disk is taken away, its bucket goes away, is slow or does not say what it
-// did, its machine sleeps until another has taken over; and after each start everything that it ever promised, at each level,
-// is compared with what it shows.
+// Torture of a node with a bucket: it is killed, it loses power, its disk is taken away or is full, its bucket goes away, is slow, full or
+// does not say what it did, its machine sleeps until another has taken over; and after each start everything that it ever
+// promised, at each level, is compared with what it shows.
 //
 // Rule: as in torture.ts, the harness believes nothing that the node says about itself. A clean stop must keep everything, also
-// where the disk goes; a kill what was acknowledged at `disk` and `bucket`; the loss of the disk what was acknowledged at
-// `bucket`, and of the rest all that is older than the bound. What is lost is counted, with its age. A disk that comes back must
-// name what is lost of it (bucketDisks.ts). Where a machine wakes up whose slots another one has taken, nobody is answered.
+// where the disk goes; a kill and a loss of power what was acknowledged at `disk` and `bucket`; the loss of the disk what was
+// acknowledged at `bucket`, and of the rest all that is older than the bound (bucketLosses.ts). What is lost is counted. A disk that
+// comes back must name what is lost of it (bucketDisks.ts). Where a machine wakes up whose slots another one has taken,
+// nobody is answered.
 
 import fs from "node:fs";
 import os from "node:os";
@@ -23,10 +24,15 @@ import type { Durability } from "../types.ts";
 import { Acks, readAcks, readTimes } from "./acks.ts";
 import type { Breakage } from "./breakage.ts";
 import { Disks } from "./bucketDisks.ts";
-import { Positions } from "./bucketPositions.ts";
+import { type Loss, Losses } from "./bucketLosses.ts";
+import { Outages } from "./bucketOutage.ts";
+import { type BucketPlace, FolderPlace } from "./bucketPlace.ts";
 import { type BucketRound, planBucketRound } from "./bucketPlan.ts";
+import { Positions } from "./bucketPositions.ts";
 import { type Answer, Child, type End, type Ready } from "./child.ts";
 import { Random } from "./random.ts";
+import { canMakeSmallDisks } from "./smallDisk.ts";
+import { oldestUnconfirmed } from "./uploadTimes.ts";
 import { type BookName, Workload } from "./workload.ts";
 
 /** What a run is made of. */
@@ -34,20 +40,16 @@ export interface BucketTortureOptions {
   readonly rounds: number;
   readonly seed: number;
   readonly broken?: Breakage;
+  /** Where the bucket is; default: in a folder. It is closed at the end. */
+  readonly place?: BucketPlace;
   /** Only rounds that this allows are made. */
   readonly only?: (round: BucketRound) => boolean;
+  /** Changes a round that was drawn. */
+  readonly change?: (round: BucketRound) => BucketRound;
   /** One line for each round. */
   readonly log?: (line: string) => void;
   /** Longest time of work in a usual round, in ms. */
   readonly workMs?: number;
-}
-
-/** A write that was acknowledged and is lost, as its level allows. */
-export interface Loss {
-  readonly level: Durability;
-  readonly fault: Fault;
-  /** From its first acknowledgement to the fault, in ms. */
-  readonly ageMs: number;
 }
 
 /** What came of it. */
@@ -60,8 +62,10 @@ export interface BucketTortureResult {
   readonly losses: readonly Loss[];
   /** Commits that disks which came back have named as lost. Count. */
   readonly named: number;
-  /** Rounds by their end and by the fault that was judged. Counts. */
+  /** Rounds by their end and the disk of the next, and by what was out. Counts. */
   readonly ends: Readonly<Record<string, number>>;
+  /** Questions that a node answered with OVERLOADED while its bucket was away. Count. */
+  readonly overloaded: number;
   /** Where everything lies, kept when something was violated. */
   readonly directory: string | undefined;
 }
@@ -70,14 +74,16 @@ const KINDS = ["safe", "disk", "safe", "memory", "disk", "wide"];
 const WORKERS = 12;
 /** A process that does not get ready, and a node that does not serve again, in this time hangs. */
 const READY_MS = 120_000;
-/** Nothing lost may be older than this when the fault comes, in ms: no bound to be proud of, but one that says that uploads go on. */
-const OLDEST_MS = 30_000;
 /** How long a machine that woke up is asked, in ms. */
 const HAUNT_MS = 500;
+/** How long an outage goes on that the start of a process meets, in ms. */
+const OUTLASTS_MS = 1_500;
 /** What may be answered while the bucket is in trouble, and for a moment behind it. */
-const PASSES = new Set(["OVERLOADED", "BUCKET_FAILED"]);
+const PASSES = new Set(["OVERLOADED", "BUCKET_FAILED", "DISK_FULL"]);
+/** What a start says that finds no bucket, or no room. */
+const REFUSALS = /BUCKET_FAILED|DISK_FULL/;
 const NOTHING: Answer = { heard: "nothing" };
-const GRAVITY: readonly Fault[] = ["stop", "kill", "disk-lost"];
+const GRAVITY: readonly Fault[] = ["stop", "kill", "power", "disk-lost"];
 
 /** Runs the rounds; stops at the first one that shows a violation. */
 export async function tortureBucket(options: BucketTortureOptions): Promise<BucketTortureResult> {
@@ -93,28 +99,39 @@ class Harness {
   readonly #o: BucketTortureOptions;
   readonly #random: Random;
   readonly #folder = fs.mkdtempSync(path.join(os.tmpdir(), "frond-torture-bucket-"));
-  readonly #bucket = path.join(this.#folder, "bucket");
-  readonly #positions = new Positions(this.#bucket);
-  readonly #disks = new Disks(this.#folder);
+  readonly #place: BucketPlace;
+  readonly #positions: Positions;
+  readonly #disks: Disks;
+  readonly #outages: Outages;
   readonly #books: BookName[];
   readonly #violations: string[] = [];
   readonly #acknowledged: Record<Durability, number> = { memory: 0, disk: 0, bucket: 0 };
-  readonly #losses: Loss[] = [];
+  readonly #losses = new Losses();
   readonly #ends: Record<string, number> = {};
+  #boot = 1;
   #shown: Shown[] = [];
   #writes: Write[] = [];
   #times = new Map<string, number>();
-  /** The gravest thing that happened since the last work, and when it began. */
+  #started = 0;
+  /** The gravest thing that happened since the last work, when it began, and how old what it takes may be. */
   #fault: Fault = "stop";
   #faultAt = 0;
+  #boundMs: number | undefined;
   #child: Child | undefined;
   /** A process that is held while another one takes over. */
   #ghost: Child | undefined;
 
   constructor(options: BucketTortureOptions) {
     this.#o = options;
-    this.#random = new Random(options.seed);
-    const count = this.#random.between(12, 36);
+    const random = new Random(options.seed);
+    this.#random = random;
+    const small = canMakeSmallDisks();
+    this.#place = options.place ?? new FolderPlace(path.join(this.#folder, "store"), small && random.chance(0.5));
+    const place = this.#place;
+    this.#positions = new Positions(() => place.open());
+    this.#disks = new Disks(this.#folder, () => small && random.chance(0.5));
+    this.#outages = new Outages({ place, random: random.fork(), disks: this.#disks });
+    const count = random.between(12, 36);
     this.#books = Array.from({ length: count }, (_, i) => ({ kind: KINDS[i % KINDS.length] as string, name: `b${i}` }));
   }
 
@@ -125,9 +142,11 @@ class Harness {
       const round = this.#plan();
       const what = await this.#round(round, rounds);
       const name = `${round.end}, ${round.next} disk`;
-      this.#ends[name] = (this.#ends[name] ?? 0) + 1;
+      const out = round.outage === undefined || round.end === "kill in start" ? undefined : round.outage.what;
+      for (const key of [name, out ?? ""]) if (key !== "") this.#ends[key] = (this.#ends[key] ?? 0) + 1;
+      const hasty = round.hastyMs === undefined ? "     " : "hasty";
       this.#o.log?.(
-        `round ${rounds}/${this.#o.rounds}  ${name.padEnd(24)} ${round.trouble.padEnd(8)} ${round.hastyMs === undefined ? "     " : "hasty"} ${what}`,
+        `round ${rounds}/${this.#o.rounds}  ${name.padEnd(24)} ${round.trouble.padEnd(8)} ${hasty} ${what}`,
       );
     }
     if (this.#violations.length === 0) await this.#finish();
@@ -136,9 +155,10 @@ class Harness {
       violations: this.#violations,
       rounds,
       acknowledged: this.#acknowledged,
-      losses: this.#losses,
+      losses: this.#losses.all,
       named: [...this.#disks.named.values()].flat().length,
       ends: this.#ends,
+      overloaded: this.#outages.overloaded,
       directory: this.#violations.length > 0 && this.#o.broken === undefined ? this.#folder : undefined,
     };
   }
@@ -147,38 +167,67 @@ class Harness {
   clean(): void {
     this.#ghost?.kill();
     this.#child?.kill();
-    if (this.#violations.length === 0 || this.#o.broken !== undefined)
-      fs.rmSync(this.#folder, { recursive: true, force: true });
+    if (this.#violations.length > 0 && this.#o.broken === undefined) return;
+    this.#place.close();
+    this.#disks.clear();
+    fs.rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #plan(): BucketRound {
+    const { only, change, workMs = 800 } = this.#o;
     for (;;) {
-      const round = planBucketRound(this.#random.fork(), this.#o.workMs ?? 800);
-      if (this.#o.only === undefined || this.#o.only(round)) return round;
+      const round = planBucketRound(this.#random.fork(), workMs, this.#outages.kinds);
+      if (only === undefined || only(round)) return change === undefined ? round : change(round);
     }
   }
 
+  /** Of the last process; one that was held may write into its own still. */
+  get #timesFile(): string {
+    return path.join(this.#folder, `uploads-${this.#started}`);
+  }
+
   #start(round: BucketRound): Child {
-    const { ttlMs, faults, hastyMs, logFileBytes, maxOpenCells } = round;
-    const bucket = { folder: this.#bucket, ttlMs, ...(faults && { faults }), ...(hastyMs && { hastyMs }) };
-    const seed = this.#random.between(1, 2 ** 31);
-    const { directory } = this.#disks;
-    const usual = { boot: "boot-1", power: false, dieAt: undefined };
+    const { ttlMs, faults, hastyMs, logFileBytes, localLogBytes, maxOpenCells, power, dieAt, outage } = round;
+    const { broken } = this.#o;
+    this.#started += 1;
+    // The real thread is under torture too: in rounds of which nothing else is asked.
+    const isReal = broken === undefined && faults === undefined && hastyMs === undefined && outage !== undefined;
     const child = new Child({
-      ...usual,
-      directory,
+      directory: this.#disks.directory,
+      boot: `boot-${this.#boot}`,
+      seed: this.#random.between(1, 2 ** 31),
+      power,
+      dieAt,
       logFileBytes,
+      ...(localLogBytes !== undefined && { localLogBytes }),
       maxOpenCells,
-      seed,
-      bucket,
-      broken: this.#o.broken,
+      broken,
+      bucket: {
+        spec: this.#place.spec,
+        ttlMs,
+        ...(faults && { faults }),
+        ...(hastyMs && { hastyMs }),
+        ...(!isReal && { times: this.#timesFile }),
+      },
     });
     this.#child = child;
     return child;
   }
 
-  async #round(round: BucketRound, number: number): Promise<string> {
+  /** Starts a process where an outage goes on: it may say so and end, or wait, or serve. */
+  async #startInOutage(round: BucketRound): Promise<Child> {
     const child = this.#start(round);
+    if (this.#outages.now === undefined) return child;
+    await Promise.race([sleep(this.#random.between(0, OUTLASTS_MS)), child.ended]);
+    this.#violations.push(...this.#outages.end());
+    if (!child.over) return child;
+    const end = await child.ended;
+    if (!REFUSALS.test(end.output)) this.#violations.push(`start in an outage: ${endText(end)}`);
+    return this.#start(round);
+  }
+
+  async #round(round: BucketRound, number: number): Promise<string> {
+    const child = await this.#startInOutage(round);
     if (round.end === "kill in start") {
       await Promise.race([sleep(this.#random.between(50, 1_500)), child.ended]);
       child.kill();
@@ -196,12 +245,15 @@ class Harness {
     const seen = await this.#check(child, ready);
     if (this.#violations.length > 0) return seen;
     const acks = new Acks(path.join(this.#folder, "acks"));
-    const workload = this.#workload(child, acks, `r${number}`, round);
+    const books = round.quiet ? this.#books.filter(({ kind }) => kind !== "safe") : this.#books;
+    const { heavy, raised } = round;
+    const random = this.#random.fork();
+    const workload = new Workload({ child, acks, books, random, label: `r${number}`, heavy, raised });
     const running = workload.run(WORKERS);
     this.#disks.work();
-    child.order("faults");
+    child.order("work");
     const haunted = this.#haunt(number);
-    await this.#work(child, round);
+    await this.#work(child, round, workload, books);
     await haunted;
     if (this.#violations.length === 0) await this.#end(child, round, workload);
     child.hangUp();
@@ -213,12 +265,8 @@ class Harness {
     this.#violations.push(...workload.unexpected.map((text) => `answer: ${text}`));
     const told = this.#writes.filter((write) => write.outcome === "acknowledged");
     for (const { level } of told) this.#acknowledged[level] += 1;
-    const away = round.awayMs === undefined ? "" : `, bucket away for ${round.awayMs} ms`;
-    return `${seen}; ${told.length} of ${this.#writes.length} writes acknowledged, ${workload.refused} refused${away}`;
-  }
-
-  #workload(child: Child, acks: Acks, label: string, { heavy, raised }: BucketRound): Workload {
-    return new Workload({ child, acks, books: this.#books, random: this.#random.fork(), label, heavy, raised });
+    const out = round.outage === undefined ? "" : `, ${round.outage.what} for ${round.outage.ms} ms`;
+    return `${seen}; ${told.length} of ${this.#writes.length} writes acknowledged, ${workload.refused} refused${out}`;
   }
 
   /** Waits until the process serves. One that ends before, or hangs, is a violation, unless it says that its bucket failed. */
@@ -241,6 +289,7 @@ class Harness {
     const shown = await this.#look(child);
     if (shown === undefined) return "";
     const [before, writes, fault] = [this.#shown, this.#writes, this.#fault];
+    const [times, faultAt, boundMs] = [this.#times, this.#faultAt, this.#boundMs];
     this.#disks.shown(writes, shown);
     this.#violations.push(
       ...acknowledgedSurvive(writes, shown, fault),
@@ -248,15 +297,14 @@ class Harness {
       ...recordsAreWhole(writes, shown),
       ...this.#disks.check(),
       ...(await this.#positions.check([...this.#disks.named.values()].flat())),
-      ...this.#countLosses(shown),
+      ...this.#losses.count({ writes, shown, fault, times, faultAt, boundMs }),
     );
     const entries = shown.reduce((sum, cell) => sum + cell.counter, 0);
-    const lost = this.#losses.length;
     this.#shown = shown;
     this.#writes = [];
     this.#fault = "stop";
     this.#faultAt = 0;
-    return `run ${ready.run} after ${fault}: ${entries} entries, ${lost} lost so far`;
+    return `run ${ready.run} after ${fault}: ${entries} entries, ${this.#losses.all.length} lost so far`;
   }
 
   /** What every book shows. One that cannot be read is a violation. */
@@ -294,40 +342,14 @@ class Harness {
     }
   }
 
-  #countLosses(shown: readonly Shown[]): string[] {
-    const wrong: string[] = [];
-    const there = new Set(shown.flatMap((cell) => cell.rows.map((row) => row.token)));
-    for (const { token, level, outcome, cell } of this.#writes) {
-      if (outcome !== "acknowledged" || there.has(token)) continue;
-      const ageMs = this.#faultAt - (this.#times.get(token) as number);
-      this.#losses.push({ level, fault: this.#fault, ageMs });
-      if (ageMs > OLDEST_MS)
-        wrong.push(`${token} of ${cell} at ${level} was lost ${ageMs} ms after it was acknowledged`);
-    }
-    return wrong;
-  }
-
-  /** The time of work, with the bucket away in the middle of it. */
-  async #work(child: Child, { workMs, awayMs, end }: BucketRound): Promise<void> {
+  /** The time of work, with an outage in the middle of it. */
+  async #work(child: Child, round: BucketRound, workload: Workload, books: readonly BookName[]): Promise<void> {
+    const { workMs, outage, end, ttlMs } = round;
     await Promise.race([sleep(workMs), child.ended]);
-    if (awayMs === undefined || end === "kill while away" || child.over) return;
-    this.#away(true);
-    await Promise.race([sleep(awayMs), child.ended]);
-    this.#away(false);
-    if (child.over) return;
-    // It serves again by itself, at every level.
-    for (const kind of ["disk", "safe"]) {
-      const book = this.#books.find((one) => one.kind === kind) as BookName;
-      await this.#patiently(child, { ...book, verb: "newest", args: [] });
-    }
-    await Promise.race([sleep(workMs / 2), child.ended]);
-  }
-
-  #away(away: boolean): void {
-    const aside = `${this.#bucket}-away`;
-    if (away) fs.renameSync(this.#bucket, aside);
-    else if (fs.existsSync(this.#bucket)) this.#violations.push("a bucket was made where one was away");
-    else fs.renameSync(aside, this.#bucket);
+    if (outage === undefined || end === "kill in outage" || child.over) return;
+    const watched = { child, workload, books, ttlMs };
+    this.#violations.push(...(await this.#outages.meet(outage.what, outage.ms, watched, READY_MS)));
+    if (!child.over) await Promise.race([sleep(workMs / 2), child.ended]);
   }
 
   /** The machine that slept wakes up beside the one that took over: it may answer nobody. */
@@ -358,39 +380,55 @@ class Harness {
   }
 
   async #end(child: Child, round: BucketRound, workload: Workload): Promise<void> {
+    const { end, outage } = round;
+    if (end === "power") {
+      // It may have gone by itself.
+      const at = child.over ? child.overAt : Date.now();
+      child.order("die");
+      await this.#ended(child, true);
+      this.#boot += 1;
+      this.#disks.losePower(this.#random);
+      return this.#over("power", round, at);
+    }
     if (child.over) return this.#ended(child, false);
-    if (round.end === "hold") {
+    if (end === "hold") {
+      const at = Date.now();
       child.hold(true);
       this.#ghost = child;
-      return this.#over("kill", { ...round, next: "new" }, Date.now());
+      return this.#over("kill", { ...round, next: "new" }, at);
     }
-    if (round.end === "stop") {
+    if (end === "stop") {
       if (this.#random.chance(0.5)) workload.stop();
-      const stoppedAt = Date.now();
+      const at = Date.now();
       child.order("stop");
       await this.#ended(child, false);
       // Where the bucket answers, its end is in there: another disk has everything too.
-      return this.#over(round.trouble === "none" ? "stop" : "kill", round, stoppedAt);
+      return this.#over(round.trouble === "none" ? "stop" : "kill", round, at);
     }
-    const away = round.end === "kill while away";
+    if (end === "kill in outage" && outage !== undefined) {
+      this.#outages.begin(outage.what);
+      await Promise.race([sleep(this.#random.between(0, outage.ms)), child.ended]);
+    }
     const at = Date.now();
-    if (away) {
-      this.#away(true);
-      await Promise.race([sleep(this.#random.between(0, round.ttlMs * 2)), child.ended]);
-    }
     child.kill();
     await this.#ended(child, true);
-    if (away) this.#away(false);
-    this.#over("kill", round, away ? at : Date.now());
+    // What is out is the store, or this very disk.
+    const outlasts = round.outlasts && (this.#outages.now !== "full disk" || round.next === "same");
+    if (!outlasts) this.#violations.push(...this.#outages.end());
+    this.#over("kill", round, at);
   }
 
   /** A life is over: what it ended by, and on which disk the next one begins. */
-  #over(by: Fault, { next }: BucketRound, at: number): void {
+  #over(by: Fault, { next, trouble, outage }: BucketRound, at: number): void {
     const changes = next === "new" || (next === "old" && this.#disks.hasOld);
     const fault = changes && by !== "stop" ? "disk-lost" : by;
     if (GRAVITY.indexOf(fault) > GRAVITY.indexOf(this.#fault)) this.#fault = fault;
     // What was not lost by an earlier fault is as old as that one.
-    if (this.#faultAt === 0) this.#faultAt = at;
+    if (this.#faultAt === 0) {
+      this.#faultAt = at;
+      const isCalm = outage === undefined && (trouble === "none" || trouble === "latency");
+      this.#boundMs = isCalm ? oldestUnconfirmed(this.#timesFile, at) : undefined;
+    }
     if (changes) this.#disks.change(next, this.#random);
   }
 
@@ -402,10 +440,10 @@ class Harness {
 
   /** The last words: everything is there on an empty disk, after a clean stop. */
   async #finish(): Promise<void> {
-    const quiet = { end: "stop", next: "new", trouble: "none", faults: undefined, awayMs: undefined } as const;
+    const quiet = { end: "stop", next: "new", trouble: "none", faults: undefined, outage: undefined } as const;
     for (let i = 0; i < 2 && this.#violations.length === 0; i++) {
-      const round: BucketRound = { ...this.#plan(), ...quiet, ttlMs: 900 };
-      const child = this.#start(round);
+      const round: BucketRound = { ...this.#plan(), ...quiet, power: false, dieAt: undefined, ttlMs: 900 };
+      const child = await this.#startInOutage(round);
       const ready = await this.#ready(child, round);
       if (ready === undefined) return;
       this.#o.log?.(`at the end  ${await this.#check(child, ready)}`);

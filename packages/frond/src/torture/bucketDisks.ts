@@ -7,8 +7,11 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Shown, Write } from "../core/invariants.ts";
+import type { Outage } from "./bucketPlace.ts";
 import type { LostCommit } from "./bucketPositions.ts";
 import type { Random } from "./random.ts";
+import { SmallDisk } from "./smallDisk.ts";
+import { keepCopy, vandalise } from "./vandal.ts";
 
 /** Lost disks that are kept. Count. */
 const KEPT = 3;
@@ -22,12 +25,15 @@ interface Expected {
 
 interface Disk {
   readonly directory: string;
+  /** It can be full. */
+  readonly small: SmallDisk | undefined;
   readonly expected: Map<string, Expected>;
 }
 
 /** See the head of the file. One per run of the torture. */
 export class Disks {
   readonly #folder: string;
+  readonly #small: () => boolean;
   #made = 0;
   #current: Disk;
   readonly #lost: Disk[] = [];
@@ -36,8 +42,10 @@ export class Disks {
   /** Commits that reports have named, by file. */
   readonly named = new Map<string, LostCommit[]>();
 
-  constructor(folder: string) {
+  /** `small`: asked for each disk, whether it shall be one that can be full. */
+  constructor(folder: string, small: () => boolean) {
     this.#folder = folder;
+    this.#small = small;
     this.#current = this.#make();
   }
 
@@ -47,6 +55,32 @@ export class Disks {
 
   get hasOld(): boolean {
     return this.#lost.length > 0;
+  }
+
+  /** What can happen to the disk in use. */
+  get outages(): readonly Outage[] {
+    return this.#current.small === undefined ? [] : ["full disk"];
+  }
+
+  fill(random: Random): void {
+    this.#current.small?.fill(random);
+  }
+
+  makeRoom(): void {
+    this.#current.small?.makeRoom();
+  }
+
+  /** The machine lost power: of what nobody had synced anything may be left. Catalogs are as they were, or gone: parts of them are synced. */
+  losePower(random: Random): void {
+    const { directory } = this.#current;
+    const older = `${directory}-older`;
+    if (random.chance(0.3)) keepCopy(directory, older);
+    vandalise(directory, older, random.fork(), ["keep", "keep", "delete"]);
+  }
+
+  /** Takes all disks away. */
+  clear(): void {
+    for (const disk of [this.#current, ...this.#lost]) this.#remove(disk);
   }
 
   /** Work is done on the disk in use. */
@@ -115,10 +149,13 @@ export class Disks {
 
   #make(): Disk {
     this.#made += 1;
-    return { directory: path.join(this.#folder, `disk-${this.#made}`), expected: new Map() };
+    const directory = path.join(this.#folder, `disk-${this.#made}`);
+    return { directory, small: this.#small() ? SmallDisk.make(directory) : undefined, expected: new Map() };
   }
 
-  #remove({ directory }: Disk): void {
+  #remove({ directory, small }: Disk): void {
+    small?.remove();
     fs.rmSync(directory, { recursive: true, force: true });
+    fs.rmSync(`${directory}-older`, { recursive: true, force: true });
   }
 }

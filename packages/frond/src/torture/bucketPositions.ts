@@ -6,7 +6,6 @@
 import { slotOf } from "../address.ts";
 import type { Bucket } from "../bucket/bucket.ts";
 import { LOG_PREFIX, logKey, runOfKey } from "../bucket/objectKeys.ts";
-import { openDirectoryBucket } from "../bucket/directory.ts";
 import { readFooter, readHeader } from "../log/runObjects.ts";
 import type { Address, Seq, Slot } from "../types.ts";
 
@@ -21,7 +20,7 @@ const SEQ = /\/(\d{10})$/;
 
 /** See the head of the file. One per bucket. */
 export class Positions {
-  readonly #folder: string;
+  readonly #open: () => Promise<Bucket>;
   readonly #read = new Set<string>();
   /** The object that holds a position, and the one that holds the claim of an epoch; by slot. */
   readonly #commits = new Map<string, string>();
@@ -29,14 +28,14 @@ export class Positions {
   /** Records that were read. Count. */
   records = 0;
 
-  constructor(folder: string) {
-    this.#folder = folder;
+  constructor(open: () => Promise<Bucket>) {
+    this.#open = open;
   }
 
   /** Reads what is new. Returns what is wrong. */
   async check(lost: readonly LostCommit[]): Promise<string[]> {
     const wrong: string[] = [];
-    const bucket = openDirectoryBucket(this.#folder);
+    const bucket = await this.#open();
     try {
       for (const key of await allKeys(bucket)) if (!this.#read.has(key)) await this.#readSegment(bucket, key, wrong);
     } finally {

@@ -1,8 +1,8 @@
 // A thread of the bucket that is not as it should be: its bucket is faulty, or the thread itself is broken.
 //
 // Rule: the product has no switch for this. The process under torture starts this file where a node would start its thread of
-// the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), or the limits (hastyLimits.ts), or a
-// method is, and then the real thread is loaded into what was prepared.
+// the bucket; here the function that opens a bucket is replaced (bucketWithFaults.ts), the limits may be (hastyLimits.ts, lateLimits.ts), or a
+// method, and then the real thread is loaded into what was prepared.
 
 import path from "node:path";
 import { createRequire, registerHooks, syncBuiltinESMExports } from "node:module";
@@ -26,6 +26,8 @@ export interface StandIn {
   readonly faults: BucketFaults | undefined;
   /** Packs, checkpoints and clean-ups are made all the time (hastyLimits.ts). */
   readonly hasty: boolean;
+  /** A file in which uploads are noted (uploadTimes.ts). */
+  readonly times: string;
   readonly seed: number;
 }
 
@@ -60,14 +62,13 @@ async function createsAreNotAwaited(): Promise<void> {
 const as = isMainThread ? undefined : (workerData as { standIn?: StandIn }).standIn;
 if (as !== undefined) {
   if (as.broken !== undefined && BREAKS_THREAD.includes(as.broken)) await createsAreNotAwaited();
-  const { faults, hasty } = as;
+  const { hasty, broken } = as;
   const instead = (specifier: string, parent: string): string => {
     const isServer = parent.includes("/src/server/");
-    if (faults !== undefined && isServer && specifier.endsWith(`/bucket/open${ENDING}`))
-      return `./bucketWithFaults${ENDING}`;
-    if (hasty && !parent.includes("/torture/") && specifier.endsWith(`/limits${ENDING}`))
-      return `./hastyLimits${ENDING}`;
-    return specifier;
+    if (isServer && specifier.endsWith(`/bucket/open${ENDING}`)) return `./bucketWithFaults${ENDING}`;
+    if (parent.includes("/torture/") || !specifier.endsWith(`/limits${ENDING}`)) return specifier;
+    if (broken === "late-flush") return `./lateLimits${ENDING}`;
+    return hasty ? `./hastyLimits${ENDING}` : specifier;
   };
   registerHooks({
     resolve(specifier, context, next) {

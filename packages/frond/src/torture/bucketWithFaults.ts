@@ -6,7 +6,8 @@ import { faultyBucket } from "../bucket/faulty.ts";
 import { type BucketOptions, openBucket as openReal } from "../bucket/open.ts";
 import { retried } from "../bucket/retry.ts";
 import { BUCKET_TRIES } from "../limits.ts";
-import type { StandIn } from "./bucketStandIn.ts";
+import type { BucketFaults, StandIn } from "./bucketStandIn.ts";
+import { noteUploads } from "./uploadTimes.ts";
 
 export { parseBucketUrl } from "../bucket/open.ts";
 
@@ -24,8 +25,13 @@ export function faultsBegin(): void {
 /** Opens the bucket that a URL names, with the faults that the thread was started with. */
 export async function openBucket(url: string, options?: BucketOptions): Promise<Bucket> {
   const bucket = await openReal(url, options);
-  const { faults, seed } = (workerData as { standIn: StandIn }).standIn;
-  if (faults === undefined) return bucket;
+  const { faults, seed, times } = (workerData as { standIn: StandIn }).standIn;
+  const opened = faults === undefined ? bucket : withFaults(bucket, faults, seed);
+  noteUploads(opened, times);
+  return opened;
+}
+
+function withFaults(bucket: Bucket, faults: BucketFaults, seed: number): Bucket {
   const { plan, firstCreates, from } = faults;
   const faulty = faultyBucket(bucket, { seed });
   const begin = (): void => {

@@ -40,6 +40,8 @@ export class Child {
   readonly ready: Promise<Ready>;
   readonly ended: Promise<End>;
   over = false;
+  /** When it had ended, in ms since 1970; 0 = it has not. */
+  overAt = 0;
   readonly #process: ChildProcess;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   #port = 0;
@@ -61,6 +63,7 @@ export class Child {
     this.ended = new Promise((resolve) => {
       this.#process.on("close", (code, signal) => {
         this.over = true;
+        this.overAt = Date.now();
         this.#agent.destroy();
         resolve({ code, signal, output: this.#output });
       });

@@ -9,6 +9,7 @@ import { listenHttp } from "../server/http.ts";
 import { createLogger } from "../server/logger.ts";
 import { openNode } from "../server/openNode.ts";
 import type { Report } from "../server/settle.ts";
+import type { BucketSpec } from "../server/bucketTalk.ts";
 import type { Gate } from "../server/session.ts";
 import { diskIo, type LogIo } from "../log/io.ts";
 import { tortured } from "./app.ts";
@@ -28,13 +29,17 @@ export interface EntryConfig {
   /** The log stands on a disk that can lose power. */
   readonly power: boolean;
   /** The event of that disk at which the power goes; undefined: when it is told to. */
+  /** With a bucket they count from the beginning of the work. */
   readonly dieAt: number | undefined;
   readonly seed: number;
   readonly broken: Breakage | undefined;
-  /** A folder for the bucket; default: there is none. */
+  readonly localLogBytes?: number;
+  /** Default: there is none. */
   readonly bucket?: {
-    readonly folder: string;
+    readonly spec: BucketSpec;
     readonly ttlMs: number;
+    /** See uploadTimes.ts; undefined: nobody wants to know, and the thread is as it is in real life. */
+    readonly times?: string;
     /** Packs, checkpoints and clean-ups all the time, and how far back the bucket goes then, in ms. */
     readonly hastyMs?: number;
     readonly faults?: BucketFaults;
@@ -46,14 +51,15 @@ export type EntryMessage =
   | { readonly what: "opening" }
   | { readonly what: "ready"; readonly port: number; readonly run: number; readonly reports: readonly Report[] };
 
-/** What the process is told: stop gracefully, lose power, or have a faulty bucket from now on. */
-export type EntryOrder = "stop" | "die" | "faults";
+/** What the process is told: stop gracefully, lose power; or that the work begins, and with it the faults that were to. */
+export type EntryOrder = "stop" | "die" | "work";
 
 function ioOf(config: EntryConfig): LogIo {
   if (config.broken === "ack-before-write") return acksBeforeWrite;
   const make = config.broken === "ack-before-sync" ? AcksBeforeSync : PowerIo;
   if (!config.power) return diskIo;
-  return new make(new Random(config.seed), config.dieAt ?? Infinity, () => process.kill(process.pid, "SIGKILL"));
+  const dieAt = config.bucket === undefined ? (config.dieAt ?? Infinity) : Infinity;
+  return new make(new Random(config.seed), dieAt, () => process.kill(process.pid, "SIGKILL"));
 }
 
 const neverWaits: Gate = (_lsn, _bucketLsn, done) => done();
@@ -63,10 +69,8 @@ async function main(config: EntryConfig): Promise<void> {
   const io = ioOf(config);
   const { broken, bucket } = config;
   if (broken !== undefined) mutate(broken);
-  const { faults, hastyMs } = bucket ?? {};
-  if (bucket !== undefined && (broken ?? faults ?? hastyMs) !== undefined) {
-    standIn({ broken, faults, hasty: hastyMs !== undefined, seed: config.seed });
-  }
+  const { faults, hastyMs, times } = bucket ?? {};
+  if (times !== undefined) standIn({ broken, faults, times, hasty: hastyMs !== undefined, seed: config.seed });
   const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
   tell({ what: "opening" });
   const node = await openNode({
@@ -78,7 +82,8 @@ async function main(config: EntryConfig): Promise<void> {
     logFileBytes: config.logFileBytes,
     maxOpenCells: config.maxOpenCells,
     io,
-    ...(bucket && { bucket: { url: `dir:${bucket.folder}` }, ttlMs: bucket.ttlMs }),
+    ...(config.localLogBytes !== undefined && { localLogBytes: config.localLogBytes }),
+    ...(bucket && { bucket: bucket.spec, ttlMs: bucket.ttlMs }),
     ...(hastyMs !== undefined && { retentionMs: hastyMs }),
     ...(broken === "no-gate" && { gate: neverWaits }),
   });
@@ -93,7 +98,10 @@ async function main(config: EntryConfig): Promise<void> {
   });
   process.on("message", (order: EntryOrder) => {
     if (order === "die" && io instanceof PowerIo) io.die();
-    if (order === "faults") faultsBegin();
+    if (order === "work") {
+      faultsBegin();
+      if (bucket !== undefined && config.dieAt !== undefined && io instanceof PowerIo) io.dieIn(config.dieAt);
+    }
     if (order !== "stop") return;
     void front
       .stop(1000)

@@ -39,7 +39,7 @@ interface OpenFile {
 export class PowerIo implements LogIo {
   readonly #random: Random;
   readonly #slowest: number;
-  readonly #dieAt: number;
+  #dieAt: number;
   readonly #kill: () => void;
   readonly #files = new Map<number, OpenFile>();
   readonly #unsized = new Set<string>();
@@ -51,6 +51,11 @@ export class PowerIo implements LogIo {
     this.#slowest = random.pick(SLOWEST_SYNC_MS);
     this.#dieAt = dieAt;
     this.#kill = kill;
+  }
+
+  /** Dies so many events from now. */
+  dieIn(events: number): void {
+    this.#dieAt = this.#events + events;
   }
 
   allocate(file: string, bytes: number): Promise<void> {

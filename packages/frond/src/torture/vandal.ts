@@ -7,10 +7,18 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Random } from "./random.ts";
 
+/** What may have become of the catalog: as it was, gone, or as it was when the copy was kept. */
+type CatalogFate = "keep" | "delete" | "older";
+const FATES: readonly CatalogFate[] = ["keep", "keep", "delete", "older"];
 const DAMAGES = ["delete", "garble", "truncate", "empty", "older"] as const;
 
 /** Breaks files of a data directory that no process uses. `older` is a folder with what `keepCopy` once kept, or nothing. */
-export function vandalise(directory: string, older: string, random: Random): number {
+export function vandalise(
+  directory: string,
+  older: string,
+  random: Random,
+  fates: readonly CatalogFate[] = FATES,
+): number {
   let broken = 0;
   const share = random.pick([0.1, 0.5, 1]);
   for (const file of cellFiles(directory)) {
@@ -18,7 +26,7 @@ export function vandalise(directory: string, older: string, random: Random): num
     damage(path.join(directory, file), path.join(older, file), random);
     broken += 1;
   }
-  const catalog = random.pick(["keep", "keep", "delete", "older"] as const);
+  const catalog = random.pick(fates);
   const has = fs.existsSync(path.join(older, "catalog.db"));
   if (catalog === "keep" || (catalog === "older" && !has)) return broken;
   for (const name of ["catalog.db", "catalog.db-wal"]) {

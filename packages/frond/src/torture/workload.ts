@@ -63,6 +63,8 @@ export class Workload {
   /** Calls that were answered with a value, and calls that a node in trouble has refused. Counts. */
   answered = 0;
   refused = 0;
+  /** Writes that were acknowledged, by what that promises. Counts. */
+  readonly told: Record<Durability, number> = { memory: 0, disk: 0, bucket: 0 };
   /** Answers that no node should give. */
   readonly unexpected: string[] = [];
   readonly #o: WorkloadOptions;
@@ -123,7 +125,11 @@ export class Workload {
     if (verb === "refuse") this.unexpected.push("a verb that throws was answered with a value");
     const seqs = Array.isArray(value) ? (value as number[]) : [value as number];
     const told = writes.filter((write) => write.outcome !== "refused");
-    for (const [i, seq] of seqs.entries()) this.#o.acks.heard((told[i] as Write).token, seq, level);
+    for (const [i, seq] of seqs.entries()) {
+      const write = told[i] as Write;
+      this.#o.acks.heard(write.token, seq, level);
+      this.told[level ?? write.level] += 1;
+    }
   }
 
   #plan(verb: keyof typeof MIX, random: Random): Plan {

@@ -5,6 +5,10 @@ import { describe, expect, test } from "vitest";
 import type { Breakage } from "../../src/torture/breakage.ts";
 import { tortureBucket } from "../../src/torture/bucket.ts";
 import type { BucketRound } from "../../src/torture/bucketPlan.ts";
+import { S3Place } from "../../src/torture/bucketS3.ts";
+import { canMakeSmallDisks } from "../../src/torture/smallDisk.ts";
+import { need } from "../../../../test-support/need.ts";
+import { sharedRadosgw } from "../bucket/radosgwShared.ts";
 
 const LONGEST_MS = 300_000;
 
@@ -16,12 +20,12 @@ async function rounds(options: Parameters<typeof tortureBucket>[0]) {
 }
 
 const quick = (round: BucketRound): boolean => round.trouble !== "slow" && round.end !== "kill in start";
+const calm = (round: BucketRound): boolean => round.trouble === "none" && round.outage === undefined;
 
 describe("every promise is kept, whatever becomes of the disk", () => {
   test("by a node whose bucket answers", { timeout: LONGEST_MS }, async () => {
-    const calm = (round: BucketRound): boolean =>
-      quick(round) && round.trouble === "none" && round.awayMs === undefined;
-    const result = await rounds({ rounds: 5, seed: 11, workMs: 500, only: calm });
+    const only = (round: BucketRound): boolean => quick(round) && calm(round);
+    const result = await rounds({ rounds: 5, seed: 11, workMs: 500, only });
     expect(result.violations, result.text).toEqual([]);
     for (const count of Object.values(result.acknowledged)) expect(count).toBeGreaterThan(0);
     expect(result.losses.some(({ fault }) => fault === "disk-lost")).toBe(true);
@@ -29,43 +33,79 @@ describe("every promise is kept, whatever becomes of the disk", () => {
   });
 
   test("by a node whose bucket goes away, fails and does not say what it did", { timeout: LONGEST_MS }, async () => {
-    const wild = (round: BucketRound): boolean =>
-      quick(round) && (round.trouble !== "none" || round.awayMs !== undefined);
+    const wild = (round: BucketRound): boolean => quick(round) && !calm(round) && round.outage?.what !== "full disk";
     const result = await rounds({ rounds: 4, seed: 13, workMs: 600, only: wild });
     expect(result.violations, result.text).toEqual([]);
     expect(result.acknowledged.bucket).toBeGreaterThan(0);
   });
+
+  test("by a node whose disk forgets what was not synced", { timeout: LONGEST_MS }, async () => {
+    const only = (round: BucketRound): boolean => quick(round) && calm(round) && round.end === "power";
+    const result = await rounds({ rounds: 4, seed: 17, workMs: 500, only });
+    expect(result.violations, result.text).toEqual([]);
+    expect(result.acknowledged.disk).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!canMakeSmallDisks())(
+    "by a node whose disk is full, and one whose bucket is",
+    { timeout: LONGEST_MS },
+    async () => {
+      const full = ({ outage }: BucketRound): boolean => outage?.what.startsWith("full") === true;
+      const only = (round: BucketRound): boolean => quick(round) && full(round) && round.trouble === "none";
+      const result = await rounds({ rounds: 4, seed: 19, workMs: 300, only });
+      expect(result.violations, result.text).toEqual([]);
+      for (const what of ["full disk", "full bucket"]) expect(result.ends[what], result.text).toBeGreaterThan(0);
+    },
+  );
+
+  test.skipIf(need("radosgw") === undefined)(
+    "by a node whose bucket is a real object store, from which it is cut off",
+    { timeout: LONGEST_MS },
+    async () => {
+      const place = await S3Place.make(await sharedRadosgw());
+      const only = (round: BucketRound): boolean =>
+        round.end === "kill" && round.outage !== undefined && !round.quiet && /none|lost/.test(round.trouble);
+      const result = await rounds({ rounds: 2, seed: 23, workMs: 300, place, only });
+      expect(result.violations, result.text).toEqual([]);
+      expect(result.acknowledged.bucket).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe("a broken build is caught", () => {
   const lost = (round: BucketRound): boolean => round.end === "kill" && round.next !== "same" && round.workMs > 400;
-  const still = (round: BucketRound): boolean => round.awayMs === undefined && round.trouble === "none";
   // Something is uploaded before the end, and what was uploaded stays to be looked at.
   const isLong = (round: BucketRound): boolean => round.workMs > 700 && round.hastyMs === undefined;
   test.each<[string, Breakage, (round: BucketRound) => boolean, RegExp]>([
     [
       "that acknowledges before the answer to the upload",
       "early-bucket",
-      (round) => lost(round) && round.awayMs === undefined && round.trouble === "latency",
+      (round) => lost(round) && round.outage === undefined && round.trouble === "latency",
       /I2: .* at bucket and is gone after a disk-lost/,
     ],
     [
       "that trusts its own files when another node has owned their slots",
       "trusted-files",
-      (round) => lost(round) && still(round),
+      (round) => lost(round) && calm(round),
       /I2: .* is gone|I5: |CELL_DAMAGED/,
     ],
     [
       "that goes on answering when its lease has lapsed",
       "serving-after-lapse",
-      (round) => round.end === "hold" && still(round),
+      (round) => round.end === "hold" && calm(round),
       /I9: .* by a node of which another had taken over/,
     ],
     [
       "that gives positions of a lost tail again",
       "reused-positions",
-      (round) => lost(round) && round.next === "new" && still(round) && isLong(round),
+      (round) => lost(round) && round.next === "new" && calm(round) && isLong(round),
       /I3: /,
+    ],
+    [
+      "that uploads a segment when it is full, and not before",
+      "late-flush",
+      (round) => lost(round) && round.next === "new" && calm(round) && round.quiet && round.workMs > 2_500,
+      /was lost \d+ ms after it was acknowledged; [12]\d{3} are allowed/,
     ],
   ])("%s", { timeout: LONGEST_MS }, async (_title, broken, only, finding) => {
     const result = await rounds({ rounds: 20, seed: 1, broken, only, workMs: 900 });
