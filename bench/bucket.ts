@@ -13,12 +13,14 @@ import { measureEmptyDisk } from "./emptyDisk.ts";
 import { wrkVersion } from "./driver.ts";
 import { checkMachine, conditions } from "./machine.ts";
 import { intoReadme } from "./report.ts";
+import { measureRequests } from "./requests.ts";
 import { measureUploads } from "./uploads.ts";
 
 const PARTS: Readonly<Record<string, (options: PartOptions) => Promise<Found>>> = {
   uploads: measureUploads,
   snapshot: measureBesideSnapshot,
   empty: measureEmptyDisk,
+  requests: measureRequests,
 };
 
 const USAGE = `npm run bench:bucket -- PART [options]
