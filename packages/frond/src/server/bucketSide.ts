@@ -62,6 +62,8 @@ export class BucketSide implements Questions {
   readonly #taking = new Places(SLOTS_TAKEN_AT_ONCE);
   readonly #fetching = new Places(CELLS_FETCHED_AT_ONCE);
   #bucket: CountedBucket | undefined;
+  /** The same, for the lease: its two calls follow each other at once, and wait for nothing else that the thread does. */
+  #prompt: CountedBucket | undefined;
   #claims: SlotClaims | undefined;
   #compaction: Compaction | undefined;
   #housekeeping: Housekeeping | undefined;
@@ -81,7 +83,9 @@ export class BucketSide implements Questions {
   async start(): Promise<Started> {
     const { bucket: spec, unfinished, inPlace, adopted, appVersion, own, retentionMs } = this.#setup;
     const { url, ...options } = spec;
-    const bucket = countedBucket(inTurns(await openBucket(url, options)));
+    const prompt = countedBucket(await openBucket(url, options));
+    const bucket: CountedBucket = { ...inTurns(prompt), counts: () => prompt.counts() };
+    this.#prompt = prompt;
     this.#bucket = bucket;
     const signal = this.#ending.signal;
     const { warnings, ...joined } = await joinCluster(bucket, this.#setup, signal);
@@ -250,11 +254,10 @@ export class BucketSide implements Questions {
   async #begin(own: OwnRun, over: readonly RunId[]): Promise<void> {
     const { ttlMs, maxSyncMs, directory } = this.#setup;
     const hands = this.#handsOf(own.runId);
-    const bucket = this.#bucket as CountedBucket;
     let isAlone = false;
     const lease = new LeaseLoop({
-      bucket,
-      hands,
+      bucket: this.#prompt as CountedBucket,
+      hands: this.#handsOf(own.runId, this.#prompt),
       runId: own.runId,
       ttlMs,
       maxSyncMs,
@@ -405,10 +408,10 @@ export class BucketSide implements Questions {
     return this.#mainSeen;
   }
 
-  #handsOf(runId: RunId): LogHands {
+  #handsOf(runId: RunId, bucket = this.#bucket): LogHands {
     const signal = this.#ending.signal;
     const failed = (what: string, error: unknown): void => this.#warnOnce(what, error);
-    return new LogHands({ bucket: this.#bucket as CountedBucket, runId, sleep, signal, failed });
+    return new LogHands({ bucket: bucket as CountedBucket, runId, sleep, signal, failed });
   }
 
   /** The same trouble is told once, until something went well again. */
