@@ -295,6 +295,8 @@ export const PACK_FAN_IN = 4;
 export const MAX_PACK_BYTES = 64 * 1024 * 1024;
 /** Packs: largest footer, in bytes before compression: whoever opens a slot reads it whole. Some sixty thousand records. */
 export const MAX_PACK_FOOTER_BYTES = 8 * 1024 * 1024;
+/** Packs: pages of one slot that are held while one is made, in bytes: what compresses well is small only in the bucket. */
+export const MAX_PACK_PAGE_BYTES = 128 * 1024 * 1024;
 /** Packs: how long one that was merged into a larger one is kept for those who read it, in ms. */
 export const PACK_GRACE_MS = 600_000;
 /** Packs: how often it is looked whether there is something to pack, in ms. */

@@ -44,6 +44,8 @@ export class SlotMerge {
   /** The claim of the highest epoch that was met. */
   claim: ClaimRecord | undefined;
   readonly #recordBytes: number;
+  /** Bytes of the pages that are held, of all cells. */
+  pageBytes = 0;
 
   /** `recordBytes`: most bytes of pages in one merged record. */
   constructor(slot: Slot, recordBytes = MERGED_RECORD_BYTES) {
@@ -63,7 +65,9 @@ export class SlotMerge {
         merged = new MergedCell(this.slot, cell);
         this.cells.set(cell.address, merged);
       }
+      const before = merged.pageBytes;
       merged.add(record, cell);
+      this.pageBytes += merged.pageBytes - before;
     }
   }
 

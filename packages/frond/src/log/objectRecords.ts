@@ -18,7 +18,7 @@ import {
 import type { Block } from "../codec/objectWriter.ts";
 import type { DecodedRecord } from "../codec/record.ts";
 import { FrondError } from "../errors.ts";
-import { FETCH_BYTES, FOOTER_READ_BYTES } from "../limits.ts";
+import { FETCH_BYTES, FOOTER_READ_BYTES, OBJECT_BLOCK_RAW_BYTES } from "../limits.ts";
 import type { RunId, Slot } from "../types.ts";
 
 /** What an object has to be. */
@@ -130,7 +130,8 @@ export class ObjectRecords {
     }
     const at = offset - this.#from;
     const raw = readBlock(this.#piece.subarray(at, at + stored), block, key);
-    this.#block = { number, raw };
+    // A large one is a record of its own, which nobody asks for twice.
+    this.#block = raw.length > OBJECT_BLOCK_RAW_BYTES ? undefined : { number, raw };
     return raw;
   }
 }

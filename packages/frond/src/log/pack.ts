@@ -16,7 +16,13 @@ import { INTENT_BYTES } from "../codec/object.ts";
 import { headLength } from "../codec/objectHead.ts";
 import { ObjectWriter } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
-import { FETCH_BYTES, FETCHES_AT_ONCE, MAX_PACK_FOOTER_BYTES, PACK_READ_BYTES } from "../limits.ts";
+import {
+  FETCH_BYTES,
+  FETCHES_AT_ONCE,
+  MAX_PACK_FOOTER_BYTES,
+  MAX_PACK_PAGE_BYTES,
+  PACK_READ_BYTES,
+} from "../limits.ts";
 import type { Epoch, RunId, Slot } from "../types.ts";
 import type { Part } from "./cover.ts";
 import { SlotMerge } from "./merge.ts";
@@ -30,7 +36,7 @@ export interface PackOptions {
   /** Largest footer of the pack, in bytes before compression. Default MAX_PACK_FOOTER_BYTES. */
   readonly footerBytes?: number;
   /** Makes what merges; another one in tests. */
-  readonly newMerge?: (slot: Slot) => Pick<SlotMerge, "add" | "records">;
+  readonly newMerge?: (slot: Slot) => Pick<SlotMerge, "add" | "records" | "pageBytes">;
 }
 
 /**
@@ -64,6 +70,7 @@ export async function makePack(
           }
           epoch = record.epoch;
           merge.add(record);
+          if (merge.pageBytes > MAX_PACK_PAGE_BYTES) return undefined;
         }
         await options.breathe?.();
       }

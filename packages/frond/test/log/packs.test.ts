@@ -12,7 +12,7 @@ import { openMemoryBucket } from "../../src/bucket/memory.ts";
 import { logKey, packKey } from "../../src/bucket/objectKeys.ts";
 import { encodeSegment } from "../../src/codec/objectWriter.ts";
 import { type CommitRecord, type DecodedRecord, decodeRecord } from "../../src/codec/record.ts";
-import { MERGED_RECORD_BYTES } from "../../src/limits.ts";
+import { MAX_PACK_PAGE_BYTES, MERGED_RECORD_BYTES } from "../../src/limits.ts";
 import { cover, listPacks, type SeqRange } from "../../src/log/cover.ts";
 import { SlotMerge } from "../../src/log/merge.ts";
 import { makePack, type PackOptions } from "../../src/log/pack.ts";
@@ -269,4 +269,26 @@ test("what would have too large a footer is not made", async () => {
   const footer = rawFooter(made).length;
   expect(await makePack(bucket, parts, { footerBytes: footer })).toEqual(made);
   expect(await makePack(bucket, parts, { footerBytes: footer - 1 })).toBeUndefined();
+});
+
+test("of what compresses well no more is held than fits into memory", async () => {
+  const bucket = openMemoryBucket();
+  const run = runId(0);
+  const pages = 480;
+  const count = Math.ceil((MAX_PACK_PAGE_BYTES + 1) / (pages * 65_536));
+  for (let seq = 1; seq <= count; seq++) {
+    const numbers = Array.from({ length: pages }, (_, i) => (seq - 1) * pages + i + 1);
+    const cells = [cellOf("n/large", 65_536, seq * pages, numbers)];
+    const at = { slot: 1 as Slot, epoch: 1 as Epoch, txid: seq as Txid, time: seq };
+    const start = { runId: run, number: seq, intent: new Uint8Array(16), createdMs: 1 };
+    const lsn = { fromLsn: seq as Lsn, toLsn: (seq + 1) as Lsn };
+    const segment = encodeSegment({ ...start, ...lsn }, [
+      { bytes: commitBytes({ ...at, cells, changes: [] }), slot: 1 },
+    ]);
+    await bucket.create(logKey(run, seq as Seq), segment);
+  }
+  const made = (to: number): Promise<Buffer | undefined> =>
+    makePack(bucket, cover(run, [], { from: 1 as Seq, to: to as Seq }));
+  expect((await made(count))?.length).toBeLessThan(MAX_PACK_PAGE_BYTES / 100);
+  expect(await made(count + 1)).toBeUndefined();
 });
