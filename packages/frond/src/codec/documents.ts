@@ -4,7 +4,10 @@
 // for a format that it does not know. `intent` stands first, so that the first bytes of a document tell whose it is.
 // Why JSON: they are small and few, and somebody who looks into a bucket at night must be able to read them.
 // Fields that a reader does not know are passed over: a newer node of the same format may say more.
+// The last field is a checksum of the text before it: of a number in which one digit is wrong nothing else would be seen. And a document
+// that stands at another's key is refused.
 
+import { crc32 } from "node:zlib";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import type { Epoch, RunId, Seq, Slot, Txid } from "../types.ts";
@@ -83,7 +86,8 @@ export interface ErasureDocument {
 /** The document as bytes. `intent` comes first. */
 export function encodeDocument(document: ClusterDocument | LeaseDocument | SlotDocument | ErasureDocument): Buffer {
   const { intent, ...rest } = { intent: "", ...document };
-  return Buffer.from(`${JSON.stringify({ ...(intent !== "" && { intent }), format: DOCUMENT_FORMAT, ...rest })}\n`);
+  const text = JSON.stringify({ ...(intent !== "" && { intent }), format: DOCUMENT_FORMAT, ...rest }).slice(0, -1);
+  return Buffer.from(`${text},"crc":${crc32(text)}}\n`);
 }
 
 export function decodeCluster(bytes: Uint8Array, key: string): ClusterDocument {
@@ -100,6 +104,7 @@ export function decodeCluster(bytes: Uint8Array, key: string): ClusterDocument {
 
 export function decodeLease(bytes: Uint8Array, key: string): LeaseDocument {
   const at = open(bytes, key);
+  at.checkKey(at.hex("run"));
   return {
     run: at.hex("run") as RunId,
     counter: at.whole("counter"),
@@ -117,6 +122,7 @@ export function decodeSlot(bytes: Uint8Array, key: string): SlotDocument {
   const slot = at.whole("slot");
   if (slot >= SLOTS) throw at.damaged("slot");
   const epoch = at.whole("epoch", 1) as Epoch;
+  at.checkKey(`${String(slot).padStart(4, "0")}/${String(epoch).padStart(10, "0")}`);
   const before = at.inner("before");
   const previous = before.whole("epoch") as Epoch;
   if (previous >= epoch) throw at.damaged("before.epoch");
@@ -135,11 +141,13 @@ export function decodeSlot(bytes: Uint8Array, key: string): SlotDocument {
 
 export function decodeErasure(bytes: Uint8Array, key: string): ErasureDocument {
   const at = open(bytes, key);
+  const [epoch, txid] = [at.whole("epoch", 1), at.whole("txid", 1)];
+  at.checkKey(`${at.hex("hash", 64)}/${String(epoch).padStart(10, "0")}-${String(txid).padStart(16, "0")}`);
   return {
     hash: at.hex("hash", 64),
     address: at.text("address"),
-    epoch: at.whole("epoch", 1) as Epoch,
-    txid: at.whole("txid", 1) as Txid,
+    epoch: epoch as Epoch,
+    txid: txid as Txid,
     erasedMs: at.whole("erasedMs"),
     files: at.texts("files"),
     goneMs: at.whole("goneMs"),
@@ -167,12 +175,16 @@ function decodeCovered(at: Reader, last: Epoch): NonNullable<SlotDocument["cover
 
 function open(bytes: Uint8Array, key: string): Reader {
   let value: unknown;
+  let text = "";
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    value = JSON.parse(text);
   } catch (error) {
     throw new FrondError("OBJECT_DAMAGED", `${key} in the bucket is not JSON: ${(error as Error).message}`);
   }
   const at = new Reader(value, key, "");
+  // Those of before have none.
+  if (at.has("crc") && at.whole("crc") !== crc32(text.slice(0, text.lastIndexOf(`,"crc":`)))) throw at.damaged("crc");
   const format = at.whole("format", 1);
   if (format > DOCUMENT_FORMAT) {
     const what = `${key} in the bucket has format ${format}; this frond knows ${DOCUMENT_FORMAT}`;
@@ -196,6 +208,13 @@ class Reader {
 
   has(name: string): boolean {
     return this.#value[name] !== undefined;
+  }
+
+  /** Throws unless the document is the one that its key names: `end` is how that ends. */
+  checkKey(end: string): void {
+    if (this.#key.endsWith(`/${end}`)) return;
+    const what = `${this.#key} in the bucket is another document, the one of ${end}`;
+    throw new FrondError("OBJECT_DAMAGED", what);
   }
 
   text(name: string): string {

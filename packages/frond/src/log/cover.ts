@@ -6,8 +6,10 @@
 // in the end, so nothing changes by it.
 // Rejected: a manifest (one more object to keep in step with the others, and the only one that would be overwritten).
 
+import { createHash } from "node:crypto";
 import type { Bucket, BucketCall } from "../bucket/bucket.ts";
 import { logKey, logPrefix, packKey, packPrefix, parseLogKey, parsePackKey } from "../bucket/objectKeys.ts";
+import { INTENT_BYTES } from "../codec/object.ts";
 import type { RunId, Seq } from "../types.ts";
 
 /** Segments of one run: numbers `from` up to but without `to`. */
@@ -56,6 +58,12 @@ export function superseded<P extends SeqRange>(packs: readonly P[]): P[] {
       (other) => other.from <= pack.from && other.to >= pack.to && other.to - other.from > pack.to - pack.from,
     ),
   );
+}
+
+/** The intent of a pack names what it holds: two that want the same pack want the same object, and no other one passes for it. */
+export function intentOfPack(run: RunId, { from, to }: SeqRange): Uint8Array {
+  const hash = createHash("sha256").update(`pack ${run} ${from}-${to}`).digest();
+  return hash.subarray(0, INTENT_BYTES);
 }
 
 const PAGE = 1000;

@@ -20,6 +20,7 @@ import type { DecodedRecord } from "../codec/record.ts";
 import { FrondError } from "../errors.ts";
 import { FETCH_BYTES, FOOTER_READ_BYTES, OBJECT_BLOCK_RAW_BYTES } from "../limits.ts";
 import type { RunId, Slot } from "../types.ts";
+import { intentOfPack, type Part } from "./cover.ts";
 
 /** What an object has to be. */
 export interface WantedObject {
@@ -28,6 +29,14 @@ export interface WantedObject {
   readonly run: RunId;
   /** See {@link Footer.number}. */
   readonly number: number;
+  /** Where that follows from its key. */
+  readonly intent?: Uint8Array | undefined;
+}
+
+/** What a part of a run's log has to be. */
+export function wantedOf({ key, kind, run, from, to }: Part): WantedObject {
+  const intent = kind === "pack" ? intentOfPack(run, { from, to }) : undefined;
+  return { key, kind, run, number: from, intent };
 }
 
 /** How an object is read. */
@@ -137,8 +146,11 @@ export class ObjectRecords {
 }
 
 /** Throws OBJECT_DAMAGED unless the footer is that of the object that was wanted. */
-export function checkIs(footer: Footer, { key, kind, run, number }: WantedObject): void {
-  if (footer.kind === kind && footer.runId === run && footer.number === number) return;
+export function checkIs(footer: Footer, { key, kind, run, number, intent }: WantedObject): void {
+  if (footer.kind === kind && footer.runId === run && footer.number === number) {
+    if (intent === undefined || Buffer.compare(footer.intent, intent) === 0) return;
+    throw new FrondError("OBJECT_DAMAGED", `${key} is the ${kind} of another key`);
+  }
   const is = `${footer.kind} ${footer.number} of run ${footer.runId}`;
   throw new FrondError("OBJECT_DAMAGED", `${key} is ${is}, not ${kind} ${number} of run ${run}`);
 }

@@ -9,10 +9,8 @@
 //   that is being made, which one create has to take whole.
 // Rejected: one record for each cell whatever the epochs (it would say that another run's pages in between never were).
 
-import { createHash } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
 import { OBJECT_RECORD } from "../codec/layout.ts";
-import { INTENT_BYTES } from "../codec/object.ts";
 import { headLength } from "../codec/objectHead.ts";
 import { ObjectWriter } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
@@ -24,9 +22,9 @@ import {
   PACK_READ_BYTES,
 } from "../limits.ts";
 import type { Epoch, RunId, Slot } from "../types.ts";
-import type { Part } from "./cover.ts";
+import { intentOfPack, type Part } from "./cover.ts";
 import { SlotMerge } from "./merge.ts";
-import { ObjectRecords } from "./objectRecords.ts";
+import { ObjectRecords, wantedOf } from "./objectRecords.ts";
 
 /** How a pack is made. */
 export interface PackOptions {
@@ -101,9 +99,7 @@ async function openAll(bucket: Bucket, parts: readonly Part[], { signal }: PackO
   for (let at = 0; at < parts.length; at += FETCHES_AT_ONCE) {
     const some = parts.slice(at, at + FETCHES_AT_ONCE);
     const opened = await Promise.all(
-      some.map(({ key, kind, run, from }) =>
-        ObjectRecords.open(bucket, { key, kind, run, number: from }, { pieceBytes, ...(signal && { signal }) }),
-      ),
+      some.map((part) => ObjectRecords.open(bucket, wantedOf(part), { pieceBytes, ...(signal && { signal }) })),
     );
     for (const [i, input] of opened.entries()) {
       if (input !== undefined) inputs.push(input);
@@ -119,10 +115,8 @@ function slotsOf(inputs: readonly ObjectRecords[]): Slot[] {
   return [...slots].sort((a, b) => a - b);
 }
 
-/** Its intent names what it holds: two that want the same pack want the same object. */
 function nameOf(parts: readonly Part[]): { runId: RunId; number: number; intent: Uint8Array } {
   const { run, from } = parts[0] as Part;
   const { to } = parts.at(-1) as Part;
-  const hash = createHash("sha256").update(`pack ${run} ${from}-${to}`).digest();
-  return { runId: run, number: from, intent: hash.subarray(0, INTENT_BYTES) };
+  return { runId: run, number: from, intent: intentOfPack(run, { from, to }) };
 }

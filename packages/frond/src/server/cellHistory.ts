@@ -14,7 +14,6 @@ import { coversAsMuch } from "../core/claiming.ts";
 import { FrondError } from "../errors.ts";
 import { FETCHES_AT_ONCE } from "../limits.ts";
 import { cover, listPacks, type ListedPack, type Part } from "../log/cover.ts";
-import { readFooter } from "../log/runObjects.ts";
 import { type Address, comparePositions, type Epoch, formatPosition, type Position, type Slot } from "../types.ts";
 import type { CellCommit, HistoryQuery } from "./nodeControl.ts";
 import type { SlotHistories } from "./slotHistory.ts";
@@ -100,7 +99,7 @@ export class CellHistory {
       }
       const next = parts.findIndex(({ kind }, i) => i > at && kind === "pack");
       const end = Math.min(at + FETCHES_AT_ONCE, next === -1 ? parts.length : next);
-      const footers = await Promise.all(parts.slice(at, end).map(({ key }) => readFooter(this.#bucket, key)));
+      const footers = await Promise.all(parts.slice(at, end).map((its) => this.#histories.indexes.footer(its)));
       for (const footer of footers) {
         if (footer === undefined) throw new Gone();
         yield* this.#commitsIn(footer, range.epoch, false);
@@ -109,8 +108,9 @@ export class CellHistory {
     }
   }
 
-  async *#pack(range: LogRange, { key, from, to }: Part, packs: readonly ListedPack[]): AsyncGenerator<CellCommit> {
-    const footer = await readFooter(this.#bucket, key);
+  async *#pack(range: LogRange, part: Part, packs: readonly ListedPack[]): AsyncGenerator<CellCommit> {
+    const { from, to } = part;
+    const footer = await this.#histories.indexes.footer(part);
     const merged = footer === undefined ? undefined : this.#commitsIn(footer, range.epoch, true);
     if (merged?.length === 0) return;
     const smaller = packs.filter((pack) => pack.to - pack.from < to - from);

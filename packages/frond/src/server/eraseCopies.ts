@@ -8,11 +8,9 @@
 // - What is being written at the same moment may still hold the cell: who erases looks again, until nothing is found.
 // Rejected: leaving the record out (positions would be given twice), a new key (a listing of packs is what tells which there are).
 
-import { randomBytes } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
 import { listAll } from "../bucket/listAll.ts";
 import { PACK_PREFIX, parseCheckpointKey, positionOfSnapshot, snapshotPrefix } from "../bucket/objectKeys.ts";
-import { INTENT_BYTES } from "../codec/object.ts";
 import { type Entry, type Footer, readBlock } from "../codec/objectReader.ts";
 import { type Block, ObjectWriter } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
@@ -121,8 +119,8 @@ async function* without(
   key: string,
   footer: Footer,
 ): AsyncGenerator<Buffer, void, void> {
-  const { kind, runId, number, createdMs, entries, blocks } = footer;
-  const writer = new ObjectWriter({ kind, runId, number, createdMs, intent: randomBytes(INTENT_BYTES) });
+  const { kind, runId, number, createdMs, entries, blocks, intent } = footer;
+  const writer = new ObjectWriter({ kind, runId, number, createdMs, intent });
   let at = 0;
   for (const piece of pieces(blocks)) {
     const from = (piece[0] as Block).offset;

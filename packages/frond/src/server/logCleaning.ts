@@ -23,7 +23,7 @@ import { highestBase, isSpent, type LogContent, type RetentionMoment } from "../
 import { FrondError } from "../errors.ts";
 import { BUCKET_LIST_LIMIT } from "../limits.ts";
 import { cover, type Part, type SeqRange } from "../log/cover.ts";
-import { checkIs } from "../log/objectRecords.ts";
+import { checkIs, wantedOf } from "../log/objectRecords.ts";
 import { readFooter } from "../log/runObjects.ts";
 import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 
@@ -137,7 +137,7 @@ async function spentTo(cleaning: LogCleaning, log: ListedLog): Promise<Seq> {
 /** What an object holds; undefined: it is not there, not what it should be, or enough was looked into. */
 async function contentOf(cleaning: LogCleaning, part: Part): Promise<LogContent | undefined> {
   const { bucket, known } = cleaning;
-  const { key, kind, run, from, to } = part;
+  const { key, to } = part;
   const before = known.get(key);
   if (before !== undefined) return before;
   if (cleaning.looks === 0) return undefined;
@@ -145,7 +145,7 @@ async function contentOf(cleaning: LogCleaning, part: Part): Promise<LogContent 
   const footer = await readFooter(bucket, key);
   // A seal is no part of what may go; nor is anything of which nobody knows what it is.
   if (footer === undefined || footer.kind === "seal") return undefined;
-  checkIs(footer, { key, kind, run, number: from });
+  checkIs(footer, wantedOf(part));
   const epochs = new Map<Slot, Epoch>();
   for (const { slot, epoch } of footer.entries) if (epoch > (epochs.get(slot) ?? 0)) epochs.set(slot, epoch);
   const content = { to, epochs, lastMs: footer.lastMs };

@@ -98,7 +98,12 @@ export class SlotHistories {
     const { seqs } = await endOfRunLog(this.#bucket, run);
     let seal: Seq | undefined;
     for (const seq of seqs.toReversed()) {
-      const header = await readHeader(this.#bucket, logKey(run, seq));
+      const key = logKey(run, seq);
+      const header = await readHeader(this.#bucket, key);
+      if (header !== undefined && (header.runId !== run || header.number !== seq)) {
+        const what = `${key} in ${this.#bucket.url} is ${header.kind} ${header.number} of run ${header.runId}`;
+        throw new FrondError("OBJECT_DAMAGED", what);
+      }
       // Behind a seal nothing counts; in front of it are segments.
       if (header?.kind === "segment") break;
       if (header?.kind === "seal") seal = seq;

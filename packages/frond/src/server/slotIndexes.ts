@@ -12,10 +12,10 @@ import type { Block } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
 import { FETCHES_AT_ONCE, MAX_FOOTERS_RECORDS, MAX_INDEXED_PLACES, SLOT_READ_TRIES } from "../limits.ts";
 import { cover, type Part } from "../log/cover.ts";
-import { checkIs } from "../log/objectRecords.ts";
+import { checkIs, wantedOf } from "../log/objectRecords.ts";
 import { listBases, readFooter } from "../log/runObjects.ts";
 import type { RecordPlace } from "../store/fetch.ts";
-import { snapshotKeyOf } from "../store/snapshot.ts";
+import { intentOf, snapshotKeyOf } from "../store/snapshot.ts";
 import type { Epoch, RunId, Seq, Slot } from "../types.ts";
 import { RunPacks } from "./runPacks.ts";
 import { type HistoryLimit, type IndexedCell, isBehind, SlotIndex } from "./slotIndex.ts";
@@ -157,7 +157,7 @@ export class SlotIndexes {
     }
     for (let at = 0; at < parts.length; at += FETCHES_AT_ONCE) {
       const some = parts.slice(at, at + FETCHES_AT_ONCE);
-      const footers = await Promise.all(some.map((part) => this.#footer(part)));
+      const footers = await Promise.all(some.map((part) => this.footer(part)));
       for (const [i, footer] of footers.entries()) {
         const { key, epoch } = some[i] as (typeof parts)[number];
         if (footer === undefined) return key;
@@ -178,7 +178,7 @@ export class SlotIndexes {
     const all = usePacks && range.from < to ? await this.packs.of(run) : [];
     for (let from = range.from, packs = all; from < to && !index.ended;) {
       const [part] = cover(run, packs, { from, to }) as [Part, ...Part[]];
-      const footer = await this.#footer(part);
+      const footer = await this.footer(part);
       if (footer === undefined) return part.key;
       if (part.kind === "pack" && reachesBehind(footer, index.slot, limit)) {
         packs = packs.filter((pack) => pack.to - pack.from < part.to - part.from);
@@ -198,14 +198,15 @@ export class SlotIndexes {
     const footer = await readFooter(this.#bucket, key);
     const what = `${entry.address} needs ${key}`;
     if (footer === undefined) throw new FrondError("OBJECT_DAMAGED", `${what}, which is gone from ${this.#bucket.url}`);
-    checkIs(footer, { key, kind: "snapshot", run: footer.runId, number: base.txid });
+    checkIs(footer, { key, kind: "snapshot", run: footer.runId, number: base.txid, intent: intentOf(key) });
     return [...footer.entries.map((item) => placeOf(key, footer, item)), ...places];
   }
 
   /** The footer of a checkpoint; undefined: it is gone. */
   async checkpoint({ key, seq }: ListedCheckpoint): Promise<Footer | undefined> {
     const footer = await readFooter(this.#bucket, key);
-    if (footer !== undefined) checkIs(footer, { key, kind: "checkpoint", run: footer.runId, number: seq });
+    if (footer === undefined) return undefined;
+    checkIs(footer, { key, kind: "checkpoint", run: footer.runId, number: seq, intent: intentOf(key) });
     return footer;
   }
 
@@ -224,7 +225,8 @@ export class SlotIndexes {
     }
   }
 
-  #footer(part: Part): Promise<Footer | undefined> {
+  /** The footer of a part of a log; undefined: it is gone. Throws OBJECT_DAMAGED for one that is damaged, or another object's. */
+  footer(part: Part): Promise<Footer | undefined> {
     const { key } = part;
     const known = this.#footers.get(key);
     if (known !== undefined) return Promise.resolve(known);
@@ -233,10 +235,11 @@ export class SlotIndexes {
     return reading;
   }
 
-  async #readFooter({ key, kind, run, from }: Part): Promise<Footer | undefined> {
+  async #readFooter(part: Part): Promise<Footer | undefined> {
+    const { key } = part;
     const footer = await readFooter(this.#bucket, key);
     if (footer === undefined) return undefined;
-    checkIs(footer, { key, kind, run, number: from });
+    checkIs(footer, wantedOf(part));
     this.#footers.set(key, footer);
     this.#records += footer.entries.length;
     for (const [oldest, { entries }] of this.#footers) {

@@ -20,9 +20,12 @@ import {
   SLOT_PREFIX,
 } from "../bucket/objectKeys.ts";
 import type { ObjectKind } from "../codec/object.ts";
+import type { Footer } from "../codec/objectReader.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import { BACKUP_AT_ONCE } from "../limits.ts";
+import { intentOfPack } from "../log/cover.ts";
 import { listRunLog, readFooter, readHeader } from "../log/runObjects.ts";
+import { intentOf } from "../store/snapshot.ts";
 import type { RunId, Seq, Slot } from "../types.ts";
 import { SlotHistories } from "./slotHistory.ts";
 
@@ -91,14 +94,25 @@ function kindOf(key: string): readonly ObjectKind[] | undefined {
   return isSnapshotKey(key) ? ["snapshot"] : undefined;
 }
 
+/** What is in the object belongs at this key. */
+function isAt({ runId, number, intent }: Footer, key: string): boolean {
+  const run = runOfKey(key);
+  if (run === undefined) return intentOf(key).equals(intent);
+  const pack = parsePackKey(run, key);
+  if (pack !== undefined) return Buffer.compare(intentOfPack(run, pack), intent) === 0;
+  const is = parseLogKey(run, key);
+  return runId === run && is !== undefined && "seq" in is && is.seq === number;
+}
+
 async function checkObject(bucket: Bucket, key: string): Promise<void> {
   const kinds = kindOf(key);
   if (kinds === undefined) return;
   const footer = await readFooter(bucket, key);
   if (footer === undefined)
     throw new FrondError("OBJECT_DAMAGED", `${key} was listed in ${bucket.url} and is not there`);
-  if (kinds.includes(footer.kind)) return;
-  throw new FrondError("OBJECT_DAMAGED", `${key} in ${bucket.url} is a ${footer.kind}`);
+  if (kinds.includes(footer.kind) && isAt(footer, key)) return;
+  const what = `${footer.kind} ${footer.number} of run ${footer.runId}`;
+  throw new FrondError("OBJECT_DAMAGED", `${key} in ${bucket.url} is ${what}, which has another key`);
 }
 
 /** Reads a slot as a node would that opens it. Tells how many cells are in it. */

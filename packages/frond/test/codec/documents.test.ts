@@ -27,9 +27,10 @@ import {
   type LeaseDocument,
   type SlotDocument,
 } from "../../src/codec/documents.ts";
+import type { FrondError } from "../../src/errors.ts";
 import { SLOT_HASH } from "../../src/address.ts";
 import { BUCKET_INTENT_BYTES, SLOTS } from "../../src/limits.ts";
-import type { Epoch, RunId, Seq, Slot, Txid } from "../../src/types.ts";
+import type { Epoch, Position, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 
 const page = readFileSync(path.resolve(import.meta.dirname, "../../../../docs/formats.md"), "utf8");
 
@@ -42,25 +43,28 @@ function under(heading: string): string {
 }
 
 type Document = ClusterDocument | LeaseDocument | SlotDocument | ErasureDocument;
-const KINDS: [string, (bytes: Uint8Array, key: string) => Document][] = [
-  ["Cluster document", decodeCluster],
-  ["Lease document", decodeLease],
-  ["Slot record", decodeSlot],
-  ["Erasure", decodeErasure],
+const KINDS: [string, (bytes: Uint8Array, key: string) => Document, (example: Record<string, unknown>) => string][] = [
+  ["Cluster document", decodeCluster, () => CLUSTER_KEY],
+  ["Lease document", decodeLease, ({ run }) => leaseKey(run as RunId)],
+  ["Slot record", decodeSlot, ({ slot, epoch }) => slotKey(slot as Slot, epoch as Epoch)],
+  ["Erasure", decodeErasure, (example) => erasureKey(example["hash"] as string, example as unknown as Position)],
 ];
 
 const exampleOf = (heading: string): Record<string, unknown> =>
   JSON.parse(/```json\n([\s\S]*?)```/.exec(under(heading))?.[1] ?? "") as Record<string, unknown>;
 const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-describe.each(KINDS)("%s", (heading, decode) => {
+describe.each(KINDS)("%s", (heading, decode, keyOf) => {
+  const key = keyOf(exampleOf(heading));
+
   test("what the page shows is read and written as it stands there", () => {
     const example = exampleOf(heading);
-    const document = decode(bytesOf(example), "here");
+    const document = decode(bytesOf(example), key);
     const written = encodeDocument(document).toString();
     expect(written.endsWith("}\n")).toBe(true);
-    expect(JSON.parse(written)).toEqual(example);
-    expect(Object.keys(JSON.parse(written) as object)).toEqual(Object.keys(example));
+    expect(JSON.parse(written)).toEqual({ ...example, crc: expect.any(Number) });
+    expect(Object.keys(JSON.parse(written) as object)).toEqual([...Object.keys(example), "crc"]);
+    expect(decode(Buffer.from(written), key)).toEqual(document);
     expect(written.indexOf("intent")).toBeLessThan(BUCKET_INTENT_BYTES / 2);
   });
 
@@ -72,14 +76,14 @@ describe.each(KINDS)("%s", (heading, decode) => {
 
   test("what lacks a field, or has another value in it, is damaged, and the message names key and field", () => {
     const example = exampleOf(heading);
-    const readable = (value: object): unknown => decode(bytesOf(value), "node/x");
+    const readable = (value: object): unknown => decode(bytesOf(value), key);
     for (const name of Object.keys(example)) {
       if (name === "covered") continue;
       for (const wrong of [undefined, null, -1, 0.5, {}, "no such text \u0000".repeat(3)]) {
         const isText = typeof example[name] === "string" && !/^[0-9a-f]{32}$/.test(example[name]);
         if (name === "intent" || (isText && typeof wrong === "string")) continue;
         expect(() => readable({ ...example, [name]: wrong }), `${name} ${String(wrong)}`).toThrow(
-          new RegExp(`node/x in the bucket is no document of frond: ${name}.* is wrong`),
+          new RegExp(`${key} in the bucket is no document of frond: ${name}.* is wrong`),
         );
       }
     }
@@ -92,8 +96,31 @@ describe.each(KINDS)("%s", (heading, decode) => {
     const example = exampleOf(heading);
     const newer = bytesOf({ ...example, format: 2, slots: "?" });
     expect(() => decode(newer, "node/x")).toThrow(expect.objectContaining({ code: "OBJECT_NEWER" }));
-    const more = decode(bytesOf({ ...example, more: 1 }), "node/x");
-    expect(more).toEqual(decode(bytesOf(example), "node/x"));
+    const more = decode(bytesOf({ ...example, more: 1 }), key);
+    expect(more).toEqual(decode(bytesOf(example), key));
+  });
+
+  test("no bit of it can be another without being seen, but for those of the checksum's own name", () => {
+    const document = decode(bytesOf(exampleOf(heading)), key);
+    const written = encodeDocument(document);
+    for (let bit = 0; bit < (written.length - 1) * 8; bit++) {
+      const flipped = Buffer.from(written);
+      flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      let read: unknown;
+      try {
+        read = decode(flipped, key);
+      } catch (error) {
+        expect(["OBJECT_DAMAGED", "OBJECT_NEWER"], `bit ${bit}`).toContain((error as FrondError).code);
+        continue;
+      }
+      expect(read, `bit ${bit}`).toEqual(document);
+    }
+  });
+
+  test("at the key of another it is refused", () => {
+    if (key === CLUSTER_KEY) return;
+    const other = key.replace(/.$/, "0");
+    expect(() => decode(bytesOf(exampleOf(heading)), other)).toThrow(`${other} in the bucket is another document`);
   });
 });
 
@@ -114,9 +141,9 @@ describe("a slot record", () => {
 
   test("need not be covered", () => {
     const { covered: _, ...rest } = example;
-    const document = decodeSlot(bytesOf(rest), "here");
+    const document = decodeSlot(bytesOf(rest), slotKey(425 as Slot, 7 as Epoch));
     expect(document.covered).toBeUndefined();
-    expect(JSON.parse(encodeDocument(document).toString())).toEqual(rest);
+    expect(JSON.parse(encodeDocument(document).toString())).toEqual({ ...rest, crc: expect.any(Number) });
   });
 });
 

@@ -10,6 +10,7 @@ import { makePack } from "../../src/log/pack.ts";
 import { listRunLog } from "../../src/log/runObjects.ts";
 import { CleanUp } from "../../src/server/cleanUp.ts";
 import { SlotIndexes } from "../../src/server/slotIndexes.ts";
+import { intentOf } from "../../src/store/snapshot.ts";
 import type { Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, claimBytes, commitBytes, sampleClaim } from "../codec/samples.ts";
 
@@ -56,10 +57,10 @@ async function seal(run: RunId, seq: number): Promise<void> {
 }
 
 async function checkpoint(slot: Slot, seq: number): Promise<string> {
-  const start = { runId: RUN, number: seq, intent: new Uint8Array(16), createdMs: 1 };
+  const key = checkpointKey(slot, 1 as Epoch, seq as Seq);
+  const start = { runId: RUN, number: seq, intent: intentOf(key), createdMs: 1 };
   const writer = new ObjectWriter({ ...start, kind: "checkpoint" });
   writer.add(claimBytes({ ...sampleClaim(), slot, epoch: 1 as Epoch, previousEpoch: 0 as Epoch }));
-  const key = checkpointKey(slot, 1 as Epoch, seq as Seq);
   await bucket.put(key, Buffer.concat(writer.finish()));
   return key;
 }

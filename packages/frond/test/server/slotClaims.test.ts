@@ -8,6 +8,7 @@ import { decodeSlot, encodeDocument, type LogRange, type SlotDocument } from "..
 import { encodeSeal, encodeSegment, ObjectWriter } from "../../src/codec/objectWriter.ts";
 import { CLOCK_MARGIN_MS, MAX_SLOT_SOURCES } from "../../src/limits.ts";
 import { SlotClaims } from "../../src/server/slotClaims.ts";
+import { intentOf } from "../../src/store/snapshot.ts";
 import type { Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, claimBytes, commitBytes, sampleClaim } from "../codec/samples.ts";
 
@@ -68,11 +69,12 @@ async function log(epoch: number): Promise<void> {
 }
 
 async function checkpoint(epoch: number, seq: number): Promise<void> {
-  const start = { runId: runOf(epoch), number: seq, intent: new Uint8Array(16), createdMs: 1 };
+  const key = checkpointKey(SLOT, epoch as Epoch, seq as Seq);
+  const start = { runId: runOf(epoch), number: seq, intent: intentOf(key), createdMs: 1 };
   const writer = new ObjectWriter({ ...start, kind: "checkpoint" });
   const position = { slot: SLOT, epoch: epoch as Epoch, txid: epoch as Txid, previousEpoch: (epoch - 1) as Epoch };
   writer.add(claimBytes({ ...sampleClaim(), ...position }));
-  await bucket.put(checkpointKey(SLOT, epoch as Epoch, seq as Seq), Buffer.concat(writer.finish()));
+  await bucket.put(key, Buffer.concat(writer.finish()));
 }
 
 async function record(epoch: number): Promise<SlotDocument> {
