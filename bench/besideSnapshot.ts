@@ -4,7 +4,7 @@
 // long. A snapshot is under way from the first look that sees its temporary file, which has no name and is found by the
 // descriptor that holds it, to the last. What the snapshot of one cell is compared with are the seconds on both sides of it.
 
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectControl } from "../packages/frond/src/server/controlClient.ts";
@@ -21,8 +21,8 @@ const CELLS = 200;
 const LOOK_MS = 10;
 /** What is looked at on each side of a snapshot, in ms. */
 const SIDE_MS = 3_000;
-/** A snapshot begins within so long, in ms: the first of a node waits for its first clean-up. */
-const WAIT_MS = 120_000;
+/** A snapshot begins within so long, in ms: 10 s after the start, or five minutes later if the cell was still growing then. */
+const WAIT_MS = 400_000;
 const GOAL = 2;
 
 interface Sample {
@@ -40,7 +40,7 @@ class Writers {
   readonly samples: Sample[] = [];
   readonly #client: Client;
   readonly #done: Promise<unknown>;
-  #going = true;
+  #ended = false;
 
   constructor(port: number) {
     this.#client = new Client(port, WRITERS);
@@ -48,14 +48,14 @@ class Writers {
   }
 
   async end(): Promise<void> {
-    this.#going = false;
+    this.#ended = true;
     await this.#done;
     this.#client.close();
   }
 
   async #write(writer: number): Promise<void> {
     const every = (1_000 * WRITERS) / WRITES_PER_SECOND;
-    for (let n = writer; this.#going; n += WRITERS) {
+    for (let n = writer; !this.#ended; n += WRITERS) {
       const at = performance.now();
       await this.#client.count("POST", `/cells/cell-${n % CELLS}/incr`);
       const ms = performance.now() - at;
@@ -66,40 +66,25 @@ class Writers {
   }
 }
 
+interface Row {
+  readonly p99: number;
+  readonly quiet: number;
+  readonly p50: number;
+  readonly quietP50: number;
+  readonly seconds: number;
+}
+
 /** Measures as many snapshots as a run has. */
 export async function measureBesideSnapshot({ quick, directory, progress }: PartOptions): Promise<Found> {
   const [snapshots, megabytes] = quick ? [1, 40] : [5, MEGABYTES];
-  const data = join(directory, "data");
-  const more = [`--bucket=dir:${join(directory, "bucket")}`, "--durability=disk"];
-  const node = await startNode(data, "/", { app: "bucketApp.ts", more });
-  const rows: { p99: number; quiet: number; p50: number; quietP50: number; seconds: number }[] = [];
-  try {
-    await prime(node.port, { acknowledged: 0, sent: 0 }, CELLS);
-    const client = new Client(node.port, 1);
-    for (let n = 0; n < snapshots; n++) {
-      for (let i = 0; i < megabytes; i++) await client.send("POST", `/large/large-${n}`);
-      const writers = new Writers(node.port);
-      const span = await snapshotOf(node.pid, data, (megabytes * 1e6) / 2);
-      await sleep(SIDE_MS + 200);
-      await writers.end();
-      const { from, to } = span;
-      const during = latencies(writers.samples, [span]);
-      const beside = latencies(writers.samples, [
-        { from: from - SIDE_MS, to: from - 100 },
-        { from: to + 100, to: to + SIDE_MS },
-      ]);
-      const row = { p99: at(during, 0.99), quiet: at(beside, 0.99), p50: at(during, 0.5), quietP50: at(beside, 0.5) };
-      rows.push({ ...row, seconds: (to - from) / 1_000 });
-      const seconds = ((to - from) / 1_000).toFixed(1);
-      progress(
-        `snapshot  ${n + 1}: ${seconds} s, p99 ${row.p99.toFixed(1)} ms beside ${row.quiet.toFixed(1)} ms without`,
-      );
-    }
-    client.close();
-  } finally {
-    await node.kill("SIGTERM");
+  const rows: Row[] = [];
+  for (let n = 1; n <= snapshots; n++) {
+    const row = await oneSnapshot(join(directory, `node-${n}`), megabytes);
+    rows.push(row);
+    const both = `p99 ${row.p99.toFixed(1)} ms beside ${row.quiet.toFixed(1)} ms without`;
+    progress(`snapshot  ${n} of ${snapshots}: ${row.seconds.toFixed(1)} s, ${both}`);
   }
-  const column = (pick: (row: (typeof rows)[number]) => number) => spread(rows.map(pick));
+  const column = (pick: (row: Row) => number) => spread(rows.map(pick));
   const ratio = column(({ p99, quiet }) => p99 / quiet);
   return {
     how:
@@ -157,6 +142,40 @@ export async function measureBesideSnapshot({ quick, directory, progress }: Part
   };
 }
 
+/** A node whose one large cell is whole before it has its first snapshot. */
+async function oneSnapshot(folder: string, megabytes: number): Promise<Row> {
+  const data = join(folder, "data");
+  mkdirSync(folder);
+  const more = [`--bucket=dir:${join(folder, "bucket")}`, "--durability=disk"];
+  const node = await startNode(data, "/", { app: "bucketApp.ts", more });
+  try {
+    await prime(node.port, { acknowledged: 0, sent: 0 }, CELLS);
+    const client = new Client(node.port, 1);
+    for (let i = 0; i < megabytes; i++) await client.send("POST", "/large/one");
+    client.close();
+    const writers = new Writers(node.port);
+    const span = await snapshotOf(node.pid, data, (megabytes * 1e6) / 2);
+    await sleep(SIDE_MS + 200);
+    await writers.end();
+    const { from, to } = span;
+    const during = latencies(writers.samples, [span]);
+    const beside = latencies(writers.samples, [
+      { from: from - SIDE_MS, to: from - 100 },
+      { from: to + 100, to: to + SIDE_MS },
+    ]);
+    return {
+      p99: quantile(during, 0.99),
+      quiet: quantile(beside, 0.99),
+      p50: quantile(during, 0.5),
+      quietP50: quantile(beside, 0.5),
+      seconds: (to - from) / 1_000,
+    };
+  } finally {
+    await node.kill("SIGTERM");
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** Waits for the snapshot of a cell of more than `bytes`; when it was under way. */
 async function snapshotOf(pid: number, data: string, bytes: number): Promise<Span> {
   const deadline = performance.now() + WAIT_MS;
@@ -203,6 +222,6 @@ function latencies(samples: readonly Sample[], spans: readonly Span[]): number[]
   return within.map(({ ms }) => ms).sort((a, b) => a - b);
 }
 
-function at(sorted: readonly number[], part: number): number {
+function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN;
 }

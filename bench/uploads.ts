@@ -109,7 +109,7 @@ export async function measureUploads({ quick, s3, directory, progress }: PartOpt
     lines.push({ what: "the same, p99", measured: shown(measured.baseline.p99, 1, " ms") });
     const used: Record<string, ThreadTimes> = {};
     for (const [name, node] of nodes) {
-      const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, node.requests);
+      const each = (spent: number): number => (spent * 1e6) / Math.max(1, node.requests);
       const { main, bucket, others } = node.used;
       used[name] = { main: each(main), bucket: each(bucket), others: each(others) };
       const text = `${each(main).toFixed(1)} + ${each(bucket).toFixed(1)} + ${each(others).toFixed(1)} us`;
