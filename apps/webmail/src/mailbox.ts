@@ -18,33 +18,9 @@ import { DIRECTORY_NAME, Directory, type DirectoryEntry } from "./directory.ts";
 import { type Draft, type DraftFile, type DraftLine, Drafts, type DraftText } from "./drafts.ts";
 import type { Counts, Folder } from "./folders.ts";
 import { inventory, type Item, totals, type Totals } from "./inventory.ts";
+import { Lists, type MailLine, type Neighbours } from "./lists.ts";
 import { identityOf, type StoredMail } from "./message.ts";
 import { MAILBOX_MIGRATIONS } from "./schema.ts";
-
-/** What a list shows of a message. */
-export interface MailLine {
-  readonly id: number;
-  /** Its place in lists: the next page begins before the last one's. */
-  readonly pos: number;
-  readonly folder: Folder;
-  readonly unread: 0 | 1;
-  readonly starred: 0 | 1;
-  /** When a snoozed message comes back, in ms since 1970. */
-  readonly due: number | null;
-  readonly sender: string;
-  /** In a list the first of them. */
-  readonly recipients: string;
-  readonly subject: string;
-  /** ms since 1970; null if the message states no time. */
-  readonly sent: number | null;
-  readonly received: number;
-  /** Size of the raw message in bytes. */
-  readonly size: number;
-  /** Names of the files, one per line. */
-  readonly files: string;
-  /** The beginning of the text, or where the search words stand, between the marks of {@link MARK}. */
-  readonly extract: string;
-}
 
 /** A message as stored. */
 export interface MailRow extends Omit<MailLine, "extract"> {
@@ -66,12 +42,6 @@ export interface Delivered {
   readonly messages: number;
 }
 
-/** The messages next to one in its list; null at either end. */
-export interface Neighbours {
-  readonly newer: number | null;
-  readonly older: number | null;
-}
-
 /** A message that was moved, and where it stood. */
 export interface Moved {
   readonly id: number;
@@ -83,12 +53,6 @@ export type News =
   | { readonly what: "change" }
   | { readonly what: "mail"; readonly sender: string; readonly subject: string };
 
-/** Control characters around a found word: cleaned text holds none, so they cannot be forged. */
-export const MARK = { open: "\u0002", close: "\u0003" } as const;
-/** Most lines of one answer. */
-export const MAX_LINES = 200;
-/** Matches of a search that are counted: beyond that it is "more than". A bound on the work, not on what is found. */
-export const MAX_COUNTED = 1000;
 /** Messages that are erased by one call, at most: each rewrites pages of the search index. */
 export const MAX_ERASED = 200;
 
@@ -96,8 +60,6 @@ export const MAX_ERASED = 200;
 const CARRY_AGAIN_MS = 60_000;
 /** What pages send to see whether the line still stands, and what they hear: without waking the cell. */
 const PING = new WebSocketRequestResponsePair("ping", "pong");
-const EXTRACT_LENGTH = 160;
-const SNIPPET_WORDS = 24;
 
 const CHANGE: News = { what: "change" };
 
@@ -149,59 +111,27 @@ export class Mailbox extends Cell {
 
   /** Messages of a folder from the newest on, those before place `before` only. */
   list(before: number, limit: number, folder: Folder = "inbox"): MailLine[] {
-    return this.sql.all<MailLine>`
-      SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
-             subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
-      FROM state JOIN message USING (id)
-      WHERE folder = ${folder} AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+    return this.#lists.folder(folder, before, limit);
   }
 
   /** Messages with a star, wherever they stand. */
   starred(before: number, limit: number): MailLine[] {
-    return this.sql.all<MailLine>`
-      SELECT id, pos, folder, unread, starred, due, sender, substr(recipients, 1, ${EXTRACT_LENGTH}) AS recipients,
-             subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, files, substr(body, 1, ${EXTRACT_LENGTH}) AS extract
-      FROM state JOIN message USING (id)
-      WHERE starred = 1 AND pos < ${before} ORDER BY pos DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+    return this.#lists.starred(before, limit);
   }
 
   /** Messages that a query finds (query.ts makes one from typed text), in the trash or everywhere else; before id `before`. */
   search(query: string, before: number, limit: number, inTrash = false): MailLine[] {
-    return this.sql.all<MailLine>`
-      SELECT message.id, message.id AS pos, folder, unread, starred, due, message.sender,
-             substr(message.recipients, 1, ${EXTRACT_LENGTH}) AS recipients, message.subject, sent, received, length(raw) + coalesce((SELECT sum(size) FROM cut WHERE cut.message = message.id), 0) AS size, message.files,
-             snippet(search, -1, ${MARK.open}, ${MARK.close}, '…', ${SNIPPET_WORDS}) AS extract
-      FROM search JOIN message ON message.id = search.rowid JOIN state ON state.id = search.rowid
-      WHERE search MATCH ${query} AND search.rowid < ${before} AND (folder = 'trash') = ${Number(inTrash)}
-      ORDER BY search.rowid DESC LIMIT ${Math.min(limit, MAX_LINES)}`;
+    return this.#lists.found(query, before, limit, inTrash);
   }
 
   /** How many messages a query finds, counted up to MAX_COUNTED + 1. */
   matches(query: string, inTrash = false): number {
-    return this.sql.one<{ n: number }>`
-      SELECT count(*) AS n FROM (
-        SELECT 1 FROM search JOIN state ON state.id = search.rowid
-        WHERE search MATCH ${query} AND (folder = 'trash') = ${Number(inTrash)} LIMIT ${MAX_COUNTED + 1})`.n;
+    return this.#lists.matches(query, inTrash);
   }
 
   /** The messages that its folder, or with `query` a search, shows before and after a message. */
   neighbours(id: number, query?: string): Neighbours {
-    const here = this.sql.first<{ folder: Folder; pos: number }>`SELECT folder, pos FROM state WHERE id = ${id}`;
-    if (here === undefined) return { newer: null, older: null };
-    const { folder, pos } = here;
-    if (query === undefined) {
-      return this.sql.one<Neighbours>`
-        SELECT (SELECT id FROM state WHERE folder = ${folder} AND pos > ${pos} ORDER BY pos LIMIT 1) AS newer,
-               (SELECT id FROM state WHERE folder = ${folder} AND pos < ${pos} ORDER BY pos DESC LIMIT 1) AS older`;
-    }
-    const trash = Number(folder === "trash");
-    return this.sql.one<Neighbours>`
-      SELECT (SELECT search.rowid FROM search JOIN state ON state.id = search.rowid
-              WHERE search MATCH ${query} AND search.rowid > ${id} AND (folder = 'trash') = ${trash}
-              ORDER BY search.rowid LIMIT 1) AS newer,
-             (SELECT search.rowid FROM search JOIN state ON state.id = search.rowid
-              WHERE search MATCH ${query} AND search.rowid < ${id} AND (folder = 'trash') = ${trash}
-              ORDER BY search.rowid DESC LIMIT 1) AS older`;
+    return this.#lists.neighbours(id, query);
   }
 
   /** One message, or undefined if there is none of that number. */
@@ -403,6 +333,10 @@ export class Mailbox extends Cell {
   #tell(news: News): void {
     const text = JSON.stringify(news);
     for (const socket of this.ctx.getWebSockets()) if (socket.readyState === 1) socket.send(text);
+  }
+
+  get #lists(): Lists {
+    return new Lists(this.sql);
   }
 
   get #drafts(): Drafts {

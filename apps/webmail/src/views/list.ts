@@ -5,7 +5,7 @@
 import type { DraftLine } from "../drafts.ts";
 import { type Folder, type Place, TITLES } from "../folders.ts";
 import { boxLink, withQuery } from "../links.ts";
-import { MARK, MAX_COUNTED, type MailLine } from "../mailbox.ts";
+import { MARK, MAX_COUNTED, type MailLine } from "../lists.ts";
 import { escapeText, Html, markup } from "../markup.ts";
 import { avatar, count, nameOf, none, plural, shortTime } from "./format.ts";
 import { icon } from "./icons.ts";

@@ -3,7 +3,8 @@
 import { addressesOf } from "../addresses.ts";
 import { type Folder, type Place, TITLES } from "../folders.ts";
 import { boxLink, withQuery } from "../links.ts";
-import type { MailRow, Neighbours } from "../mailbox.ts";
+import type { Neighbours } from "../lists.ts";
+import type { MailRow } from "../mailbox.ts";
 import { attribute, escapeText, Html, markup } from "../markup.ts";
 import { type ParsedMail, withoutEdges } from "../message.ts";
 import { avatar, breakable, bytes, fullTime, nameOf, none, plural, shortName } from "./format.ts";

@@ -5,7 +5,8 @@
 
 import { frond } from "frond";
 import { Directory } from "../../src/directory.ts";
-import { Mailbox, MAX_LINES } from "../../src/mailbox.ts";
+import { MAX_LINES } from "../../src/lists.ts";
+import { Mailbox } from "../../src/mailbox.ts";
 
 /** What a mailbox holds: identities in hex, all of them and those that a search for each word finds. */
 export interface Census {
