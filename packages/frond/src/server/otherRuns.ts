@@ -105,8 +105,11 @@ export async function checkAlone(options: OtherRunsOptions, over: ReadonlySet<Ru
   const others = (await listLeases(bucket)).filter((run) => run !== own && !over.has(run));
   for (const run of others.filter((other) => other < own)) {
     const lease = await readLease(bucket, run);
-    // Else it has left meanwhile.
-    if (lease !== undefined) throw bucketInUse(bucket, lease);
+    // It has left meanwhile.
+    if (lease === undefined) continue;
+    if (!(await isSealed(bucket, run))) throw bucketInUse(bucket, lease);
+    // It is long over, and its lease could not be removed then.
+    await removeLeases(bucket, [run], options.warn);
   }
   await finishOthers(
     options,

@@ -69,13 +69,28 @@ test("runs that are over are not looked at, whatever leases are left of them", a
   await checkAlone(optionsOf(bucket, HIGH), new Set([LOW]));
 });
 
+test("a lease that is left of a run whose log is sealed is no sign of another node, and goes", async () => {
+  for (const [own, other] of [
+    [LOW, HIGH],
+    [HIGH, LOW],
+  ] as const) {
+    const bucket = openMemoryBucket();
+    await putLease(bucket, own, 1);
+    await putLease(bucket, other, 1);
+    await bucket.create(logKey(other, 1 as Seq), sealOf(other));
+    const { told, ...options } = optionsOf(bucket, own);
+    await checkAlone(options, new Set());
+    expect(await listLeases(bucket)).toEqual([own]);
+    expect(told).toEqual([]);
+  }
+});
+
 test("all leases are found and those of sealed runs go, however many there are, with no wait and one listing for each run", async () => {
   const bucket = openMemoryBucket();
   const runs = Array.from({ length: 1_200 }, (_, i) => i.toString(16).padStart(32, "0") as RunId);
   for (const runId of runs) {
     await putLease(bucket, runId, 1);
-    const facts = { runId, number: 1 as Seq, toLsn: 0 as Lsn, intent: Buffer.alloc(16), createdMs: 1 };
-    await bucket.create(logKey(runId, 1 as Seq), encodeSeal(facts));
+    await bucket.create(logKey(runId, 1 as Seq), sealOf(runId));
   }
   expect(await listLeases(bucket)).toEqual(runs);
   let lists = 0;
@@ -89,6 +104,10 @@ test("all leases are found and those of sealed runs go, however many there are, 
   expect(await listLeases(bucket)).toEqual([]);
   expect(told).toEqual([]);
 });
+
+function sealOf(runId: RunId): Buffer {
+  return encodeSeal({ runId, number: 1 as Seq, toLsn: 0 as Lsn, intent: Buffer.alloc(16), createdMs: 1 });
+}
 
 function methodsOf(bucket: Bucket): Bucket {
   return {
