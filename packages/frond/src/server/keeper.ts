@@ -33,6 +33,7 @@ import {
   WAKE_FOR_BYTES,
 } from "./bucketTalk.ts";
 import type { SlotDoor } from "./host.ts";
+import { fullDisk } from "./durably.ts";
 import { Lag } from "./lag.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { NodeLog } from "./nodeOptions.ts";
@@ -112,6 +113,8 @@ export class Keeper implements SlotDoor {
   readonly #asking: Asking<BucketQuestions, BucketNews>;
   readonly #numbers: Float64Array;
   readonly #opening = new Map<Slot, Promise<void>>();
+  /** Names of the runs of this directory. */
+  readonly #runIds: Map<RunNumber, RunId>;
   /** Of the run that goes on. */
   #own: OwnRun;
   readonly #limit: UploadLimit;
@@ -134,6 +137,7 @@ export class Keeper implements SlotDoor {
   private constructor(options: KeeperOptions, worker: Worker, numbers: Float64Array) {
     this.#o = options;
     this.#own = options.own;
+    this.#runIds = new Map(options.catalog.runs().map(({ run, id }) => [run, id as RunId]));
     this.#limit = new UploadLimit(options.queueBytes);
     this.thread = worker;
     this.#numbers = numbers;
@@ -349,6 +353,7 @@ export class Keeper implements SlotDoor {
     // The run has sealed its log itself, behind all of it.
     commitLog.confirm(appended);
     this.#own = own;
+    this.#runIds.set(own.run, own.runId);
     this.#release();
     return seal;
   }
@@ -380,7 +385,7 @@ export class Keeper implements SlotDoor {
   async #open(slot: Slot): Promise<void> {
     const { catalog, slots } = this.#o;
     const opened = catalog.openedIn(slot);
-    const runId = this.#runId(opened);
+    const runId = this.#runIds.get(opened);
     const knows = { run: runId, epoch: slots.epoch(slot), txid: slots.txid(slot) };
     const own = this.#own;
     const answer = await this.#asking.ask("openSlot", { slot, knows });
@@ -388,19 +393,20 @@ export class Keeper implements SlotDoor {
     if (own !== this.#own) throw leaseLapsed();
     const { epoch, txid, cells } = answer;
     assert(cells !== undefined || txid === slots.txid(slot), "the bucket and the directory agree where a slot stands");
-    catalog.batch(() => {
-      if (cells !== undefined) {
-        catalog.forgetSlot(slot);
-        for (const entry of cells) catalog.put(entry);
-      }
-      catalog.putOpened({ slot, epoch, txid }, own.run);
-    });
+    try {
+      catalog.batch(() => {
+        if (cells !== undefined) {
+          catalog.forgetSlot(slot);
+          for (const entry of cells) catalog.put(entry);
+        }
+        catalog.putOpened({ slot, epoch, txid }, own.run);
+      });
+    } catch (error) {
+      // The slot is this run's in the bucket, and is asked for again.
+      throw fullDisk(error, `what is known of the cells of slot ${slot}`);
+    }
     slots.opened(slot, epoch, txid);
     if (cells !== undefined) this.#attached().learned(cells);
-  }
-
-  #runId(run: RunNumber): RunId | undefined {
-    return this.#o.catalog.runs().find((row) => row.run === run)?.id as RunId | undefined;
   }
 
   #beat(): void {

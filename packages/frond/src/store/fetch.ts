@@ -50,10 +50,9 @@ export interface FetchCost {
  */
 export async function fetchCell(bucket: Bucket, wanted: WantedCell, file: string): Promise<FetchCost> {
   removeCell(file);
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.new`;
   let cost: FetchCost;
-  const pages = new PageFile(temporary, wanted);
+  const pages = begin(temporary, wanted);
   try {
     cost = await layPlaces(bucket, wanted, pages);
     checkWhole(wanted, pages);
@@ -66,6 +65,15 @@ export async function fetchCell(bucket: Bucket, wanted: WantedCell, file: string
   }
   fs.renameSync(temporary, file);
   return cost;
+}
+
+function begin(file: string, wanted: WantedCell): PageFile {
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    return new PageFile(file, wanted);
+  } catch (error) {
+    throw fullDisk(error, file);
+  }
 }
 
 /** Throws CELL_DAMAGED unless every page was met. */
