@@ -157,17 +157,16 @@ export async function waitUntilDead(options: OtherRunsOptions, run: RunId): Prom
     const now = found === "failed" ? undefined : found;
     if (lease !== undefined && now !== undefined && now.counter !== lease.counter) changes += 1;
     if (changes >= SIGNS_OF_LIFE && now !== undefined) throw bucketInUse(bucket, now);
-    if (watching === undefined) {
-      watching = new Watching(now?.ttlMs ?? options.ttlMs);
-      if (now !== undefined) {
-        const seconds = Math.ceil(now.ttlMs / 1000);
-        warn({ run, host: now.host, pid: now.pid }, `another run may be alive: waiting ${seconds} s to be sure`);
-      }
-    }
+    // Its own TTL counts, and nobody knows that before its record was read.
+    if (now !== undefined && now.ttlMs !== lease?.ttlMs) {
+      watching = new Watching(now.ttlMs);
+      const seconds = Math.ceil(now.ttlMs / 1000);
+      warn({ run, host: now.host, pid: now.pid }, `another run may be alive: waiting ${seconds} s to be sure`);
+    } else if (found === undefined) watching ??= new Watching(options.ttlMs);
     lease = now ?? lease;
     const mark = found === undefined ? "absent" : found === "failed" ? "failed" : { mark: String(found.counter) };
-    if (watching.read(sentAt, doneAt, mark)) return "dead";
-    await sleep(watching.everyMs);
+    if (watching?.read(sentAt, doneAt, mark) === true) return "dead";
+    await sleep(watching?.everyMs ?? options.ttlMs / 6);
   }
 }
 

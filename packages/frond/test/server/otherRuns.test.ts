@@ -6,6 +6,7 @@ import type { Bucket } from "../../src/bucket/bucket.ts";
 import { leaseKey, logKey } from "../../src/bucket/objectKeys.ts";
 import { encodeDocument } from "../../src/codec/documents.ts";
 import { encodeSeal } from "../../src/codec/objectWriter.ts";
+import { FrondError } from "../../src/errors.ts";
 import { LogHands } from "../../src/log/logHands.ts";
 import { checkAlone, finishOthers, listLeases, type OtherRunsOptions } from "../../src/server/otherRuns.ts";
 import type { Lsn, RunId, Seq } from "../../src/types.ts";
@@ -14,9 +15,9 @@ import { codeOf } from "../cell/nodes.ts";
 const [LOW, HIGH] = ["1".repeat(32), "2".repeat(32)] as [RunId, RunId];
 const TTL = 300;
 
-async function putLease(bucket: Bucket, run: RunId, counter: number): Promise<void> {
+async function putLease(bucket: Bucket, run: RunId, counter: number, ttlMs = TTL): Promise<void> {
   const facts = { startedMs: 1, writtenMs: 1, host: "elsewhere", pid: 7, version: "1" };
-  await bucket.put(leaseKey(run), encodeDocument({ run, counter, ttlMs: TTL, ...facts }));
+  await bucket.put(leaseKey(run), encodeDocument({ run, counter, ttlMs, ...facts }));
 }
 
 function optionsOf(bucket: Bucket, own: RunId): OtherRunsOptions & { readonly told: string[] } {
@@ -53,6 +54,24 @@ test("who sees a higher run leaves when that one lives on", async () => {
   const renewing = setInterval(() => void putLease(bucket, HIGH, (counter += 1)), TTL / 6);
   expect(await codeOf(checkAlone(optionsOf(bucket, LOW), new Set()))).toBe("BUCKET_IN_USE");
   clearInterval(renewing);
+});
+
+test("a run counts as dead by the time that it states itself, also where its lease cannot be read at first", async () => {
+  const memory = openMemoryBucket();
+  let counter = 1;
+  const renew = (): Promise<void> => putLease(memory, HIGH, counter++, 5 * TTL);
+  await renew();
+  const renewing = setInterval(() => void renew(), (5 * TTL) / 3);
+  let gets = 0;
+  const get: Bucket["get"] = async (...call) => {
+    gets += 1;
+    if (gets === 1) throw new FrondError("BUCKET_FAILED", "not now");
+    return memory.get(...call);
+  };
+  const bucket = { ...methodsOf(memory), get };
+  expect(await codeOf(finishOthers(optionsOf(bucket, LOW), [HIGH]))).toBe("BUCKET_IN_USE");
+  clearInterval(renewing);
+  expect(await memory.list(`log/${HIGH}/`)).toEqual([]);
 });
 
 test("a higher run that has died meanwhile is ended like any other", async () => {
