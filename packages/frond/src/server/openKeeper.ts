@@ -20,6 +20,7 @@ import { type FrozenBucket, freezeBucket, frozenBucket, placeOf } from "./folder
 import { Keeper, type KeeperOptions } from "./keeper.ts";
 import { keepLostTails } from "./lostTail.ts";
 import type { NodeOptions } from "./nodeOptions.ts";
+import { forgetOldRuns } from "./oldRuns.ts";
 import type { Recovered } from "./recover.ts";
 
 /** The folder of a bucket inside of a data directory. */
@@ -106,6 +107,7 @@ export async function openKeeper(
     const bringing = { directory: dataDirectory, catalog, recovered, keeper, log };
     const taken = adopted.length === 0 ? await bringCells(bringing) : await keeper.adopt();
     if (taken > 0) log.info({ slots: taken, bucket: spec.url }, "what was here before there was a bucket is in it now");
+    forgetOldRuns(dataDirectory, catalog, run, adopted);
     const doubtfulThrough = lost.length === 0 ? recovered.doubtfulThrough : ((run - 1) as RunNumber);
     return {
       keeper,

@@ -219,7 +219,7 @@ export class Catalog {
     this.#db.exec("PRAGMA synchronous = NORMAL");
   }
 
-  /** Takes back a run that has written nothing. */
+  /** Forgets a run: one that has written nothing, or of which nothing is left that it could tell of. */
   removeRun(run: RunNumber): void {
     this.#db.prepare("DELETE FROM run WHERE run = ?").run(run);
   }
@@ -276,6 +276,12 @@ export class Catalog {
   openedIn(slot: Slot): RunNumber {
     const row = this.#db.prepare("SELECT opened FROM slot WHERE slot = ?").get(slot) as { opened: number } | undefined;
     return (row?.opened ?? 0) as RunNumber;
+  }
+
+  /** The runs in which that was, of any slot. */
+  openedRuns(): RunNumber[] {
+    const rows = this.#db.prepare("SELECT DISTINCT opened FROM slot WHERE opened > 0").all();
+    return rows.map((row) => row["opened"] as RunNumber);
   }
 
   /** The slots that were ever brought up to what the bucket says, and where they stand. */
