@@ -46,7 +46,7 @@ async function restart(directory: string, url: string, times: number): Promise<v
   const catalog = new Catalog(path.join(directory, "catalog.db"));
   const logFolder = path.join(directory, "log");
   const first = catalog.runs().at(-1) as RunRow;
-  const [at] = catalog.slots().filter(({ slot }) => slot === SLOT);
+  const at = catalog.slots().find(({ slot }) => slot === SLOT);
   let epoch = at?.epoch as number;
   const text = (await bucket.get(slotKey(SLOT, epoch as Epoch)))?.bytes.toString() as string;
   const record = JSON.parse(text) as SlotDocument;
