@@ -20,9 +20,9 @@ import {
 
 const TABLE = "CREATE TABLE thing (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
 const COLUMN = "ALTER TABLE thing ADD COLUMN note TEXT DEFAULT 'new'";
-/** Takes about a second, whatever it is run on. */
+/** Takes a moment, whatever it is run on. */
 const SLOW = `CREATE TABLE slow (n INTEGER) STRICT; INSERT INTO slow
-  WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000000) SELECT count(*) FROM c`;
+  WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000) SELECT count(*) FROM c`;
 const ENDLESS = `CREATE TABLE slow (n INTEGER) STRICT; INSERT INTO slow
   WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c`;
 const PART = 4 * 1024 * 1024;
@@ -117,7 +117,7 @@ test(
       answered += 1;
       await turns(1);
     }
-    expect(answered).toBeGreaterThan(10);
+    expect(answered).toBeGreaterThan(3);
     expect(await waits[0]).toEqual(["id", "bytes", "note"]);
     expect(await waits[1]).toHaveLength(LARGE_PARTS);
     await opened.get(Slow, "a").put(7);
