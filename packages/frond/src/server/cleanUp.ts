@@ -6,7 +6,8 @@
 // - Checkpoints in front of a slot's base go first: so any checkpoint that is listed covers all that was ever cut of its slot.
 //   Then logs are cut, whose bases are raised before; then snapshots go that none of the checkpoints names; then the records
 //   of slots that were replaced.
-// - The time is the store's, as it stamped this node's own lease.
+// - The time is the store's, as it stamped this node's own lease; but it goes on no faster than this process has lived. That of a folder
+//   is a machine's, which may be set wrong for a moment, and what is removed then is gone.
 
 import type { Bucket, Listed } from "../bucket/bucket.ts";
 import {
@@ -24,6 +25,7 @@ import {
   CLEAN_UP_LOOKS,
   CLEAN_UP_MS,
   CLEAN_UP_REQUESTS_PER_DAY,
+  CLOCK_MARGIN_MS,
   FIRST_CLEAN_UP_MS,
 } from "../limits.ts";
 import { snapshotKeyOf } from "../store/snapshot.ts";
@@ -68,6 +70,8 @@ export class CleanUp {
   readonly #named = new Map<string, readonly string[]>();
   readonly #known: LogCleaning["known"] = new Map();
   #next: number;
+  /** The store's time at the first look, and this process's. */
+  #began: { readonly storeMs: number; readonly ms: number } | undefined;
   /** It went well once: the newest checkpoints of all slots were told. */
   hasListed = false;
 
@@ -100,8 +104,11 @@ export class CleanUp {
   async run(): Promise<CleanedUp | undefined> {
     const { bucket, retentionMs, indexes } = this.#o;
     const { signal } = this.#ending;
-    const now = await this.#storeTime();
-    if (now === undefined) return undefined;
+    const storeMs = await this.#storeTime();
+    if (storeMs === undefined) return undefined;
+    const ms = this.#o.now();
+    this.#began ??= { storeMs, ms };
+    const now = Math.min(storeMs, this.#began.storeMs + (ms - this.#began.ms) + CLOCK_MARGIN_MS);
     const moment = { now, retentionMs };
     const cells = await this.#listCells();
     const bases = await this.#bases(cells, moment);

@@ -100,6 +100,27 @@ async function clean(): Promise<Awaited<ReturnType<CleanUp["run"]>>> {
 
 const numbers = async (of: RunId): Promise<{ base: number; seqs: readonly number[] }> => listRunLog(bucket, of);
 
+test("a clock that is set wrong for a while removes nothing", async () => {
+  await segments(RUN, [[ONE], [ONE], [ONE]]);
+  await seal(RUN, 4);
+  await checkpoint(ONE, 4);
+  const cleaning = cleanUp();
+  const run = async (): Promise<unknown> => {
+    await bucket.put(leaseKey(RUN), Buffer.from("{}"));
+    return cleaning.run();
+  };
+  const nothing = { logObjects: 0, checkpoints: 0, snapshots: 0, records: 0 };
+  expect(await run()).toEqual(nothing);
+  now += 100 * RETENTION;
+  clock += CLEAN_UP_MS;
+  expect(await run()).toEqual(nothing);
+  now -= 100 * RETENTION - CLEAN_UP_MS;
+  expect(await run()).toEqual(nothing);
+  now += RETENTION - CLEAN_UP_MS;
+  clock += RETENTION - CLEAN_UP_MS;
+  expect(await run()).toEqual({ ...nothing, logObjects: 3 });
+});
+
 test("a log is cut behind its raised base, as far as the bases of all slots reach, and the seal stays", async () => {
   await segments(RUN, [[ONE], [ONE, TWO], [ONE], [TWO], [ONE]]);
   await seal(RUN, 6);
