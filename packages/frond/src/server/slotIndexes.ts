@@ -135,7 +135,10 @@ export class SlotIndexes {
     usePacks: boolean,
   ): Promise<string | undefined> {
     if (checkpoint !== undefined) {
-      const footer = await this.checkpoint(checkpoint);
+      const [footer] = await Promise.all([
+        this.checkpoint(checkpoint),
+        limit === undefined ? this.#readAhead(sources, usePacks) : undefined,
+      ]);
       if (footer === undefined) return checkpoint.key;
       index.apply(checkpoint.key, footer);
     }
@@ -147,7 +150,13 @@ export class SlotIndexes {
     return undefined;
   }
 
-  async #applySources(index: SlotIndex, sources: readonly LogRange[], usePacks: boolean): Promise<string | undefined> {
+  /** What comes first behind a checkpoint is asked for beside it: who waits for a slot waits for few requests in a row. */
+  async #readAhead(sources: readonly LogRange[], usePacks: boolean): Promise<void> {
+    const parts = await this.#partsOf(sources, usePacks);
+    await Promise.all(parts.slice(0, FETCHES_AT_ONCE).map((part) => this.footer(part)));
+  }
+
+  async #partsOf(sources: readonly LogRange[], usePacks: boolean): Promise<(Part & { readonly epoch: Epoch })[]> {
     const parts: (Part & { readonly epoch: Epoch })[] = [];
     const ranges = sources.filter(({ from, to }) => from < to);
     const packs = await Promise.all(ranges.map(({ run }) => (usePacks ? this.packs.of(run) : [])));
@@ -155,6 +164,11 @@ export class SlotIndexes {
       const { run, epoch } = range;
       for (const part of cover(run, packs[i] ?? [], range)) parts.push({ ...part, epoch });
     }
+    return parts;
+  }
+
+  async #applySources(index: SlotIndex, sources: readonly LogRange[], usePacks: boolean): Promise<string | undefined> {
+    const parts = await this.#partsOf(sources, usePacks);
     for (let at = 0; at < parts.length; at += FETCHES_AT_ONCE) {
       const some = parts.slice(at, at + FETCHES_AT_ONCE);
       const footers = await Promise.all(some.map((part) => this.footer(part)));
