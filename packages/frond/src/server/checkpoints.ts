@@ -17,7 +17,8 @@ import { uncovered } from "../core/claiming.ts";
 import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, PACK_TURN_MS } from "../limits.ts";
 import { type CheckpointCell, writeCheckpoint } from "../store/checkpoint.ts";
 import { writeSnapshot, type WriteOptions } from "../store/snapshot.ts";
-import type { RunId, RunNumber, Seq, Slot } from "../types.ts";
+import { comparePositions, type Position, type RunId, type RunNumber, type Seq, type Slot } from "../types.ts";
+import { allErased, erasureHash } from "./erasureRecords.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SlotClaims } from "./slotClaims.ts";
 import type { IndexedCell } from "./slotIndex.ts";
@@ -127,10 +128,15 @@ export class Checkpoints {
       const index = await claims.indexOf(slot, { runId: run.runId, nextSeq: seq });
       if (index.at.epoch === 0) return false;
       const cells: CheckpointCell[] = [];
+      let erased: ReadonlyMap<string, Position> | undefined;
       for (const cell of index.cells.values()) {
-        // One that has given ids is remembered for ever: they name nothing new.
-        const { deleted, lastId, changedMs } = cell.entry;
-        if (deleted && lastId === 0 && changedMs < now() - retentionMs) continue;
+        const { address, deleted, lastId, changedMs } = cell.entry;
+        if (deleted && changedMs < now() - retentionMs) {
+          // One that has given ids is remembered for ever, for they name nothing new; but not one that was erased.
+          if (lastId > 0) erased ??= await allErased(bucket);
+          const through = erased?.get(erasureHash(address));
+          if (lastId === 0 || (through !== undefined && comparePositions(cell.entry, through) <= 0)) continue;
+        }
         cells.push(await this.#prepare(cell, run.runId));
       }
       const { at, lastMs } = index;

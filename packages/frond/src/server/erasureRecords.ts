@@ -32,6 +32,16 @@ export async function listErasures(bucket: Bucket): Promise<ErasureDocument[]> {
   return found;
 }
 
+/** Up to where cells are erased, by the hashes of their addresses. */
+export async function allErased(bucket: Bucket): Promise<Map<string, Position>> {
+  const found = new Map<string, Position>();
+  for await (const { key } of listAll(bucket, ERASED_PREFIX)) {
+    const at = positionOfErasure(key);
+    if (at !== undefined) found.set(key.split("/")[1] as string, at);
+  }
+  return found;
+}
+
 /** Up to where a cell is erased; undefined: it is not. */
 export async function erasedThrough(bucket: Bucket, address: string): Promise<Position | undefined> {
   let last: Position | undefined;

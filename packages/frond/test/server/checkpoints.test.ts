@@ -15,6 +15,7 @@ import {
   CHECKPOINT_RETRY_MS,
 } from "../../src/limits.ts";
 import { Checkpoints } from "../../src/server/checkpoints.ts";
+import { erasureHash, putErasure } from "../../src/server/erasureRecords.ts";
 import { SlotClaims } from "../../src/server/slotClaims.ts";
 import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
@@ -170,6 +171,26 @@ test("tombstones stay for the retention, and those that have given ids for ever"
     lastId: 5,
     createdMs: now - RETENTION - 1,
   });
+});
+
+test("of a cell that had given ids and was erased, the name goes as well", async () => {
+  await log(TWO, ["created"]);
+  await log(TWO, ["deleted"], MUCH, 5);
+  const erasure = { hash: erasureHash("n/a"), address: "n/a", epoch: 1 as Epoch, txid: 2 as Txid };
+  await putErasure(bucket, { ...erasure, erasedMs: now, files: [], goneMs: 0 });
+  await checkpoints.write(TWO);
+  const held = async (): Promise<number> =>
+    (await claims.indexOf(TWO, { runId: RUN.runId, nextSeq: seq as Seq })).cells.size;
+  expect(await held()).toBe(1);
+  now += RETENTION + 1;
+  await checkpoints.write(TWO);
+  expect(await held()).toBe(0);
+  // Another one of that name is another one.
+  await log(TWO, ["created"]);
+  await log(TWO, ["deleted"], MUCH, 6);
+  now += RETENTION + 1;
+  await checkpoints.write(TWO);
+  expect(await held()).toBe(1);
 });
 
 test("a slot in which there is nothing has no checkpoint", async () => {
