@@ -3,7 +3,7 @@
 // Rule: a segment goes on where the one before it ended, holds whole records and is never empty. It depends on nothing but
 // the log, where it begins and how far it may go: whoever has to cut it again cuts the same one.
 
-import { encodeSegment } from "../codec/objectWriter.ts";
+import { ObjectWriter } from "../codec/objectWriter.ts";
 import { SEGMENT_BYTES } from "../limits.ts";
 import type { Lsn, RunId, Seq, Slot } from "../types.ts";
 import type { LogTail } from "./tail.ts";
@@ -32,19 +32,28 @@ export interface Segment {
 
 /**
  * Takes the next records from `tail`, up to `through` (what is durable) and SEGMENT_BYTES of them, but one at least, and
- * makes a segment of them; undefined when there are none. Throws as LogTail.read does.
+ * makes a segment of them; undefined when there are none. `breathe` is asked after each bit of work, and waited for when it
+ * gives the thread to others: compressing a segment takes tenths of a second on a busy machine. The tail is not used
+ * meanwhile. Throws as LogTail.read does.
  */
-export function cutSegment(
+export async function cutSegment(
   tail: LogTail,
   through: Lsn,
   { runId, seq, intent, createdMs }: SegmentName,
-): Segment | undefined {
+  breathe: () => Promise<void> | undefined = () => undefined,
+): Promise<Segment | undefined> {
   const fromLsn = tail.lsn;
   const records = tail.read(through, SEGMENT_BYTES);
   if (records.length === 0) return undefined;
   const toLsn = tail.lsn;
-  const bytes = encodeSegment({ runId, number: seq, intent, createdMs, fromLsn, toLsn }, records);
+  const writer = new ObjectWriter({ kind: "segment", runId, number: seq, intent, createdMs, fromLsn, toLsn });
   const changed = new Map<Slot, number>();
-  for (const { slot, bytes: record } of records) changed.set(slot, (changed.get(slot) ?? 0) + record.length);
-  return { bytes, fromLsn, toLsn, records: records.length, changed };
+  for (const { slot, bytes } of records.toSorted((a, b) => a.slot - b.slot)) {
+    const turn = breathe();
+    // Not for every record: it would cost as much as the small ones.
+    if (turn !== undefined) await turn;
+    writer.add(bytes);
+    changed.set(slot, (changed.get(slot) ?? 0) + bytes.length);
+  }
+  return { bytes: Buffer.concat(writer.finish()), fromLsn, toLsn, records: records.length, changed };
 }

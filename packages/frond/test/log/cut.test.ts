@@ -27,10 +27,10 @@ function tailOf(folder: string, from = 0): LogTail {
   return tail;
 }
 
-function cutAll(tail: LogTail, end: Lsn): Segment[] {
+async function cutAll(tail: LogTail, end: Lsn): Promise<Segment[]> {
   const segments: Segment[] = [];
   for (let seq = 1; ; seq++) {
-    const segment = cutSegment(tail, end, { ...NAME, seq: seq as Seq });
+    const segment = await cutSegment(tail, end, { ...NAME, seq: seq as Seq });
     if (segment === undefined) return segments;
     segments.push(segment);
   }
@@ -43,7 +43,7 @@ function rawBytes({ bytes }: Segment): number {
 describe("segments", () => {
   test("cover the log in order, each as large as it may be", async () => {
     const { folder, end } = await logOf(Array.from({ length: 2800 }, (_, i) => 1 + (i % 11)));
-    const segments = cutAll(tailOf(folder), end);
+    const segments = await cutAll(tailOf(folder), end);
     expect(segments.length).toBe(3);
     let lsn = 0;
     for (const [i, segment] of segments.entries()) {
@@ -64,21 +64,21 @@ describe("segments", () => {
   test("a record that is larger than a segment has one of its own", async () => {
     const large = Math.ceil(SEGMENT_BYTES / 512) + 1;
     const { folder, end } = await logOf([1, 1, large, 1]);
-    expect(cutAll(tailOf(folder), end).map(({ records }) => records)).toEqual([2, 1, 1]);
+    expect((await cutAll(tailOf(folder), end)).map(({ records }) => records)).toEqual([2, 1, 1]);
   });
 
   test("none is empty", async () => {
     const { folder, end } = await logOf([1]);
     const tail = tailOf(folder);
-    expect(cutSegment(tail, 0 as Lsn, { ...NAME, seq: 1 as Seq })).toBeUndefined();
-    expect(cutAll(tail, end)).toHaveLength(1);
-    expect(cutAll(tail, end)).toHaveLength(0);
+    expect(await cutSegment(tail, 0 as Lsn, { ...NAME, seq: 1 as Seq })).toBeUndefined();
+    expect(await cutAll(tail, end)).toHaveLength(1);
+    expect(await cutAll(tail, end)).toHaveLength(0);
   });
 
   test("the same cut gives the same bytes; another run or intent gives others", async () => {
     const { folder, end } = await logOf([1, 2, 3]);
-    const [first] = cutAll(tailOf(folder), end);
-    const [again] = cutAll(tailOf(folder), end);
+    const [first] = await cutAll(tailOf(folder), end);
+    const [again] = await cutAll(tailOf(folder), end);
     expect(again?.bytes.equals(first?.bytes as Buffer)).toBe(true);
     const name = { ...NAME, seq: 1 as Seq };
     for (const other of [
@@ -86,7 +86,29 @@ describe("segments", () => {
       { ...name, intent: new Uint8Array(16) },
       { ...name, seq: 2 as Seq },
     ]) {
-      expect(cutSegment(tailOf(folder), end, other)?.bytes.equals(first?.bytes as Buffer)).toBe(false);
+      const its = await cutSegment(tailOf(folder), end, other);
+      expect(its?.bytes.equals(first?.bytes as Buffer)).toBe(false);
     }
+  });
+
+  test("a cut gives the thread to others, as often as they are asked for, and is the same", async () => {
+    const { folder, end } = await logOf(Array.from({ length: 500 }, () => 8));
+    const [whole] = await cutAll(tailOf(folder), end);
+    let others = 0;
+    let over = false;
+    const count = (): void => {
+      others += 1;
+      if (!over) setImmediate(count);
+    };
+    setImmediate(count);
+    let asked = 0;
+    const breathe = (): Promise<void> | undefined => {
+      asked += 1;
+      return asked % 100 === 0 ? new Promise((resolve) => setImmediate(resolve)) : undefined;
+    };
+    const cut = await cutSegment(tailOf(folder), end, { ...NAME, seq: 1 as Seq }, breathe);
+    over = true;
+    expect(cut?.bytes.equals(whole?.bytes as Buffer)).toBe(true);
+    expect([asked, others >= 5]).toEqual([500, true]);
   });
 });
