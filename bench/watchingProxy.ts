@@ -6,6 +6,7 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** A request. Times in ms of `performance.now()`. */
 export interface Watched {
@@ -20,6 +21,8 @@ export interface Watched {
 export interface WatchingProxy {
   readonly endpoint: string;
   readonly seen: Watched[];
+  /** Each answer is held back for so long, in ms: requests that were sent together are then under way together. */
+  holdMs: number;
   close(): Promise<void>;
 }
 
@@ -44,6 +47,7 @@ export async function startWatchingProxy(target: string): Promise<WatchingProxy>
       http.request({ agent, hostname, port, method, path: url, headers }, resolve).on("error", reject).end(body);
     });
     const content = await buffer(answer);
+    await sleep(proxy.holdMs);
     watched.status = answer.statusCode ?? 500;
     watched.ended = performance.now();
     response.writeHead(answer.statusCode ?? 500, answer.headers).end(content);
@@ -52,15 +56,17 @@ export async function startWatchingProxy(target: string): Promise<WatchingProxy>
     void serve(request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
+  const proxy: WatchingProxy = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
+    holdMs: 0,
     async close() {
       agent.destroy();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+  return proxy;
 }
 
 /** The requests since `from` that somebody may have waited for: the lease writes its record, and looks for a number that is not there. */
