@@ -36,6 +36,8 @@ export const MAX_SQL_LENGTH = 1_000_000;
 export const MAX_PARAMETERS = 32_766;
 /** Migrations and the vacuum of a cell above this size, in bytes, are done in a process of their own: others must not wait for it. */
 export const ASIDE_CELL_BYTES = 16 * 1024 * 1024;
+/** What such work may change to be logged as an ordinary commit, in bytes; more goes through the bucket, if there is one. */
+export const ASIDE_COMMIT_BYTES = 4 * 1024 * 1024;
 /** Such cells that are worked on at once. Count. */
 export const ASIDE_AT_ONCE = 2;
 /** How often it is looked whether nothing runs any more in a cell that is to be worked on, in ms. */

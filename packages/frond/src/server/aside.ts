@@ -1,13 +1,14 @@
 // Large cells that are set aside: closed, worked on as whole files by a process of their own, and opened again.
 //
 // Rule: until the log has what came of it, the cell is what it was, and its file too; a failure or a crash at any moment leaves that.
-// What differs goes into one ordinary commit, as if it had been done here; what is more than a commit may hold goes into
-// the bucket first, as a snapshot that the record names. Then the new file takes the place of the old one, which is gone
+// What differs goes into one ordinary commit, as if it had been done here; where that is much, all of it goes into the bucket
+// first, as a snapshot that the record names. Then the new file takes the place of the old one, which is gone
 // before the record is written: a file that is not what the log says is never there.
 // Meanwhile calls, alarms and operators wait as for any cell that is being opened; all other cells run on.
 // Rejected: statements one by one between the events of others (one CREATE INDEX takes as long as the cell is large).
 
 import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { CellKind } from "../cell/app.ts";
 import { type Committer, NO_WAL } from "../cell/commit.ts";
@@ -15,10 +16,16 @@ import type { LiveCell } from "../cell/live.ts";
 import { isBehind } from "../cell/migrate.ts";
 import { PageSet } from "../codec/pages.ts";
 import { FrondError, isFrondError } from "../errors.ts";
-import { ASIDE_AT_ONCE, ASIDE_CELL_BYTES, ASIDE_LOOK_MS, ASIDE_RETRY_MS, MAX_COMMIT_BYTES } from "../limits.ts";
+import {
+  ASIDE_AT_ONCE,
+  ASIDE_CELL_BYTES,
+  ASIDE_COMMIT_BYTES,
+  ASIDE_LOOK_MS,
+  ASIDE_RETRY_MS,
+  MAX_COMMIT_BYTES,
+} from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import type { CellDatabase } from "../store/database.ts";
-import { removeCell } from "../store/restore.ts";
 import { type Address, comparePositions, type Slot, type SnapshotPosition } from "../types.ts";
 import { CellWorkers } from "./askCellWork.ts";
 import type { CellFiles } from "./cellFiles.ts";
@@ -51,8 +58,8 @@ export interface AsideHost {
   serve(slot: Slot): Promise<void>;
   /** Throws where no write may be begun. */
   admit(): void;
-  /** Removes the file of the cell, which is not open, and has `write` log what it holds from then on. */
-  swap(kind: CellKind, address: Address, write: () => void): void;
+  /** Moves the file of the cell, which is not open, out of the way, and has `write` log what the cell holds from then on. */
+  swap(kind: CellKind, address: Address, write: () => void, to: string): void;
   warn(fields: object, message: string): void;
 }
 
@@ -171,20 +178,29 @@ export class Aside {
       const task = { address, file: files.fileOf(slot, address), copy, pageSize, migrations };
       const made = await this.#places.take(() => this.#workers.ask(task));
       if (made.changed?.length === 0) return;
-      const base = made.changed === undefined ? await this.#stage(work, address, slot, made, copy) : undefined;
+      const base = this.#isMuch(made, pageSize) ? await this.#stage(work, address, slot, made, copy) : undefined;
       // The run may be another one by now.
       await this.#host.serve(slot);
       this.#host.admit();
       if (comparePositions(this.#known(address), { epoch, txid }) !== 0)
         throw new FrondError("CELL_CHANGED", `${address} has changed while its ${work} was done`);
       // Before the file goes: what can fail has not failed then.
-      const pages = pagesOf(copy, { pageSize, pageCount: made.pageCount }, made.changed ?? []);
-      this.#host.swap(kind, address, () => this.#log(address, slot, made, base, pages));
+      const numbers = base === undefined ? made.changed : undefined;
+      const pages = pagesOf(copy, { pageSize, pageCount: made.pageCount }, numbers ?? []);
+      this.#host.swap(kind, address, () => this.#log(address, slot, made, base, pages), `${copy}-old`);
       await committer.log.flushed();
       files.place(slot, address, copy);
     } finally {
-      removeCell(copy);
+      // Not here: to remove a large file takes its time.
+      const left = ["", "-wal", "-journal", "-old"].map((suffix) => rm(copy + suffix, { force: true }));
+      await Promise.allSettled(left);
     }
+  }
+
+  /** It is not to be a commit: that would hold up everybody while it is put into the log. */
+  #isMuch({ changed }: CellMade, pageSize: number): boolean {
+    if (changed === undefined) return true;
+    return this.#host.putContent !== undefined && changed.length * pageSize > ASIDE_COMMIT_BYTES;
   }
 
   #known(address: Address): CellEntry {
@@ -193,7 +209,7 @@ export class Aside {
     throw new FrondError("CELL_CHANGED", `${address} was deleted`);
   }
 
-  /** More than a commit may hold goes into the bucket first. Where it stands there. */
+  /** What is not to be a commit goes into the bucket first. Where it stands there. */
   async #stage(work: AsideWork, address: Address, slot: Slot, made: CellMade, copy: string): Promise<SnapshotPosition> {
     const { putContent, committer } = this.#host;
     if (putContent === undefined) {

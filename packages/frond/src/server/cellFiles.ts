@@ -70,10 +70,15 @@ export class CellFiles {
     return this.#fetching.get(address);
   }
 
-  /** Removes the file of a cell that is not open. The next one who opens the cell has it made anew from the log. */
-  remove(slot: Slot, address: Address): void {
+  /**
+   * Removes the file of a cell that is not open. The next one who opens the cell has it made anew from the log. `to`: where the
+   * file goes instead, which takes no time however large it is.
+   */
+  remove(slot: Slot, address: Address, to?: string): void {
     assert(!this.#fetching.has(address), "a file that is being made is not removed");
-    removeCell(this.fileOf(slot, address));
+    const file = this.fileOf(slot, address);
+    if (to !== undefined) fs.renameSync(file, to);
+    removeCell(file);
   }
 
   /** Puts a file in the place of the cell's, which was removed: what the log says now. */

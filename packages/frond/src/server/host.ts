@@ -136,7 +136,7 @@ export class Host implements CellHost, CallsHost {
       closeFile: (cell) => this.#closeFile(cell),
       serve: (slot) => this.#serve(slot),
       admit: () => this.admit(),
-      swap: (kind, address, write) => this.#swap(kind, address, write),
+      swap: (...how) => this.#swap(...how),
     });
   }
 
@@ -279,11 +279,11 @@ export class Host implements CellHost, CallsHost {
     }
   }
 
-  #swap(kind: CellKind, address: Address, write: () => void): void {
+  #swap(kind: CellKind, address: Address, write: () => void, to?: string): void {
     const { log } = this.committer;
     this.critical = true;
     try {
-      this.#cellFiles.remove(slotOf(address), address);
+      this.#cellFiles.remove(slotOf(address), address, to);
       write();
     } finally {
       this.critical = false;
