@@ -6,6 +6,7 @@
 // what stops the power stops all clocks.
 // Why every call to the file system is a synchronous one: a bucket runs in a thread of its own, and the pool of libuv has
 // four places that belong to the syncs of the commit log.
+// What is large is written and synced in pieces, with a turn of the event loop behind each: one sync of a gigabyte takes seconds.
 // Folders come with their first object and go with their last. A root that is gone is a failure, not an empty bucket: the
 // disk may have been unmounted.
 // Rejected: O_EXCL on the final name (readers would see half an object), network file systems (their link is not always
@@ -14,6 +15,7 @@
 import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { assert } from "../assert.ts";
 import { FrondError } from "../errors.ts";
 import { BUCKET_LIST_LIMIT, BUCKET_TEMP_MS } from "../limits.ts";
@@ -39,6 +41,8 @@ import { checkOpen, closedError, limited, untilAborted } from "./limited.ts";
 
 /** Objects that one writer overwrites as a sign of life: not synced. */
 const LEASES = "node/";
+/** Bytes that are written and synced at once. */
+const PIECE_BYTES = 4 * 1024 * 1024;
 /** How often a folder may vanish under a call before the call fails. Count. */
 const TRIES = 1_000;
 /** Folders whose entries are known to be durable; forgotten when there are more. Count. */
@@ -74,15 +78,18 @@ class DirectoryBucket implements Bucket {
 
   async create(key: string, bytes: Uint8Array, call?: BucketCall): Promise<CreateOutcome> {
     const file = this.#begin(key, call);
-    return this.#do(`create of ${key}`, () => {
-      const temp = this.#tempFile();
-      try {
-        writeFile(temp, bytes);
-        return this.#link(temp, file, key);
-      } finally {
-        fs.rmSync(temp, { force: true });
-      }
-    });
+    const what = `create of ${key}`;
+    const temp = this.#tempFile();
+    try {
+      if (bytes.length > PIECE_BYTES) {
+        await limited(`${what} in ${this.url}`, call, this.#closing.signal, (signal) =>
+          this.#stream(temp, key, untilAborted(piecesOf(bytes), signal)),
+        );
+      } else this.#do(what, () => writeFile(temp, bytes));
+      return this.#do(what, () => this.#link(temp, file, key));
+    } finally {
+      fs.rmSync(temp, { force: true });
+    }
   }
 
   async get(key: string, range?: ByteRange, call?: BucketCall): Promise<Fetched | undefined> {
@@ -111,14 +118,15 @@ class DirectoryBucket implements Bucket {
       if (synced) syncIfThere(path.dirname(file));
     };
     try {
-      if (content instanceof Uint8Array) {
+      if (content instanceof Uint8Array && content.length <= PIECE_BYTES) {
         this.#do(`put of ${key}`, () => {
           writeFile(temp, content, synced);
           enter();
         });
       } else {
+        const source = content instanceof Uint8Array ? piecesOf(content) : content;
         await limited(`put of ${key} in ${this.url}`, call, this.#closing.signal, async (signal) => {
-          await this.#stream(temp, key, untilAborted(content, signal));
+          await this.#stream(temp, key, untilAborted(source, signal));
           this.#do(`put of ${key}`, enter);
         });
       }
@@ -175,7 +183,18 @@ class DirectoryBucket implements Bucket {
   async #stream(temp: string, key: string, content: AsyncIterable<Uint8Array>): Promise<void> {
     const fd = this.#do(`put of ${key}`, () => fs.openSync(temp, "wx", 0o600));
     try {
-      for await (const chunk of content) this.#do(`put of ${key}`, () => writeAll(fd, chunk));
+      let unsynced = 0;
+      for await (const chunk of content) {
+        unsynced += chunk.length;
+        const isMuch = unsynced >= PIECE_BYTES;
+        this.#do(`put of ${key}`, () => {
+          writeAll(fd, chunk);
+          if (isMuch) fs.fdatasyncSync(fd);
+        });
+        if (!isMuch) continue;
+        unsynced = 0;
+        await nextTurn();
+      }
       this.#do(`put of ${key}`, () => fs.fsyncSync(fd));
     } finally {
       fs.closeSync(fd);
@@ -253,6 +272,10 @@ class DirectoryBucket implements Bucket {
     const what = `the folder ${this.#root} is gone, or is no bucket any more: bring it back, or mount its disk again`;
     throw new FrondError("BUCKET_FAILED", what);
   }
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }
 
 function folderOfAnother(key: string, cause: unknown): FrondError {

@@ -34,6 +34,30 @@ describe("a directory", () => {
     expect(paths).toEqual([key, "node/=52un"]);
   });
 
+  test.each(["create", "put", "a streamed put"])(
+    "gives its thread back between the pieces of a large object: %s",
+    async (how) => {
+      const bucket = openDirectoryBucket(fresh());
+      const bytes = Buffer.alloc(20 * 1024 * 1024, 7);
+      let turns = 0;
+      let over = false;
+      const count = (): void => {
+        turns += 1;
+        if (!over) setImmediate(count);
+      };
+      setImmediate(count);
+      const stream = async function* (): AsyncGenerator<Uint8Array> {
+        for (let at = 0; at < bytes.length; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024);
+      };
+      if (how === "create") expect(await bucket.create("a", bytes)).toBe("created");
+      else await bucket.put("a", how === "put" ? bytes : stream());
+      over = true;
+      expect(turns).toBeGreaterThanOrEqual(4);
+      expect((await bucket.get("a"))?.bytes.equals(bytes)).toBe(true);
+      expect(await bucket.create("a", bytes)).toBe("exists");
+    },
+  );
+
   test("removes folders with their last object", async () => {
     const folder = fresh();
     const bucket = openDirectoryBucket(folder);
