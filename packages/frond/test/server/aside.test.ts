@@ -4,6 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
+import type { CellSocket } from "../../src/cell/socket.ts";
 import { ASIDE_CELL_BYTES, MAX_COMMIT_BYTES } from "../../src/limits.ts";
 import {
   afterKill,
@@ -11,12 +12,15 @@ import {
   codeOf,
   commitsIn,
   failureOf,
+  isSettled,
   openCells,
   type Opened,
   openIn,
   reopen,
+  SlowDisk,
   turns,
 } from "../cell/nodes.ts";
+import { join, openRooms } from "../cell/rooms.ts";
 
 const TABLE = "CREATE TABLE thing (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
 const COLUMN = "ALTER TABLE thing ADD COLUMN note TEXT DEFAULT 'new'";
@@ -34,6 +38,12 @@ const OPTIONS = { timeout: 60_000 };
 const waiting = new Set<string>();
 
 class Store extends Cell {
+  override fetch(request: Request): Response {
+    return this.accept(request);
+  }
+  override webSocketMessage(socket: CellSocket): void {
+    socket.send(String(this.sums().length));
+  }
   static override pageSize = 4096;
   #asked = 0;
   /** How often this instance was asked. */
@@ -51,6 +61,9 @@ class Store extends Cell {
   }
   later() {
     return this.schedule(new Date(LATER), "put", 1);
+  }
+  soon() {
+    return this.schedule(new Date(1), "put", 1);
   }
   drop(from: number) {
     this.sql`DELETE FROM thing WHERE id >= ${from}`;
@@ -188,9 +201,62 @@ test(
 );
 
 /** The file on which a process works. */
-function copyIn(opened: Opened): string | undefined {
-  return leftOver(opened).find((name) => name.startsWith("aside-") && name.endsWith(".db-wal"));
+function copyIn(opened: Opened, suffix = ".db-wal"): string | undefined {
+  return leftOver(opened).find((name) => name.startsWith("aside-") && name.endsWith(suffix));
 }
+
+test("an alarm that is due waits for the migrations of a large cell, and runs then", OPTIONS, async () => {
+  const first = await withParts(LARGE_PARTS);
+  await first.get(One, "a").soon();
+  const Slow = version(TABLE, SLOW);
+  const opened = await reopen(first, { store: Slow });
+  expect(await opened.node.alarms.runDue()).toBe(1);
+  expect(await opened.get(Slow, "a").sums()).toHaveLength(LARGE_PARTS + 1);
+  expect(await opened.get(Slow, "a").columns()).toEqual(["id", "bytes"]);
+});
+
+test(
+  "until its record is in the log a large cell holds what it held, whatever becomes of the process",
+  OPTIONS,
+  async () => {
+    const first = await withParts(LARGE_PARTS);
+    await first.node.stop();
+    const disk = new SlowDisk();
+    const opened = await openIn(first.directory, { store: Two }, { io: disk });
+    const migrated = opened.get(Two, "a").columns();
+    while (copyIn(opened) === undefined) await turns(1);
+    disk.hold();
+    // Two batches are on their way, so the record is in memory.
+    for (const name of ["p", "q"]) {
+      await opened.get(Two, name).put(1);
+      await turns();
+    }
+    const there = (): boolean => cellFiles(opened.directory).some((name) => name.endsWith("2fa.db"));
+    while (there()) await turns(1);
+    expect(await isSettled(migrated)).toBe(false);
+    expect(there()).toBe(false);
+    const killed = await afterKill(opened, { store: One });
+    expect(await killed.get(One, "a").columns()).toEqual(["id", "bytes"]);
+    expect(await killed.get(One, "a").sums()).toHaveLength(LARGE_PARTS);
+    disk.release();
+    expect(await migrated).toEqual(["id", "bytes", "note"]);
+    expect(there()).toBe(true);
+  },
+);
+
+test("sockets of a large cell stay open over its vacuum, and their messages wait", OPTIONS, async () => {
+  const opened = await openRooms({ store: One });
+  const a = opened.get(One, "a");
+  for (let i = 0; i < LARGE_PARTS; i++) await a.put(PART);
+  const client = await join(opened, "/store/a");
+  const at = entryOf(opened);
+  await a.drop(3);
+  await a.shrink();
+  while (copyIn(opened, ".db") === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+  client.ws.send("how many");
+  expect(await client.got(1)).toEqual(["2"]);
+  expect(entryOf(opened).txid).toBe(at.txid + 2);
+});
 
 test("a deletion waits for the migrations of a large cell", OPTIONS, async () => {
   const first = await withParts(LARGE_PARTS);
