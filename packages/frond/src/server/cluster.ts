@@ -40,12 +40,16 @@ export async function joinCluster(
   }
   const how = probe === "as needed" && there === undefined ? "whole" : probe;
   const warnings = await probed(bucket, how, signal);
+  const slots = await ownedSlots(bucket);
+  if (there === undefined && slots.size > 0) {
+    const what = `${CLUSTER_KEY} is gone from ${bucket.url}, where ${slots.size} slots have owners`;
+    throw new FrondError("OBJECT_DAMAGED", `${what}: bring it back from a copy of the bucket`);
+  }
   const found = there ?? (await create(bucket, signal));
   if (found.slots !== SLOTS || found.hash !== SLOT_HASH) {
     const what = `${found.slots} slots by ${found.hash}; this frond has ${SLOTS} by ${SLOT_HASH}`;
     throw new FrondError("DATA_FOREIGN", `the cluster in ${bucket.url} was created with ${what}`);
   }
-  const slots = await ownedSlots(bucket);
   await checkNotSetBack(bucket, setup, slots);
   if (cluster === undefined && brings && slots.size > 0) {
     const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;

@@ -102,7 +102,7 @@ class Look {
     // It was listed: somebody owns it.
     if (record === undefined) throw slotOwned(`the records of slot ${slot} have gone while they were read`);
     const ranges = await this.#rangesOf(record);
-    const checkpoint = await this.#histories.newestCheckpoint(slot, record.covered);
+    const checkpoint = await this.#histories.newestCheckpoint(slot, record.covered, record.epoch);
     const now = await this.#histories.read(slot, ranges, checkpoint);
     indexes.drop(slot);
     await this.#lookInto([...now.cells.values()].filter((cell) => this.#counts(cell)));

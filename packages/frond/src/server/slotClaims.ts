@@ -148,10 +148,11 @@ export class SlotClaims {
     knows: Question["knows"],
   ): Promise<OpenedSlot | undefined> {
     const { histories } = this;
+    if (newest === undefined && knows.epoch === 0) await histories.checkNeverOwned(slot);
     const seal = newest && (await this.#sealOf(newest.run));
     const past = newest === undefined && knows.txid > 0 ? await histories.adopted(knows.epoch) : [];
     const believed = newest === undefined || knows.run === newest.run;
-    const checkpoint = believed ? undefined : await histories.newestCheckpoint(slot, newest.covered);
+    const checkpoint = believed ? undefined : await histories.newestCheckpoint(slot, newest.covered, newest.epoch);
     const index = believed ? undefined : await histories.read(slot, withOwn(newest, seal as Seq), checkpoint);
     const txid = index === undefined ? knows.txid : index.at.txid;
     const isBrought = newest === undefined && knows.txid > 0 && past.length === 0;

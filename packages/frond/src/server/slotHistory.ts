@@ -7,6 +7,7 @@
 
 import type { Bucket } from "../bucket/bucket.ts";
 import {
+  cellPrefix,
   checkpointPrefix,
   logKey,
   parseCheckpointKey,
@@ -122,11 +123,31 @@ export class SlotHistories {
     return ranges;
   }
 
-  /** The newest checkpoint of a slot; undefined: there is none, and none is needed. Throws OBJECT_DAMAGED. */
-  async newestCheckpoint(slot: Slot, begins: Covered | undefined): Promise<ListedCheckpoint | undefined> {
+  /**
+   * The newest checkpoint of a slot, whose newest record is of the epoch `owned`; undefined: there is none, and none is needed. Throws
+   * OBJECT_DAMAGED.
+   */
+  async newestCheckpoint(
+    slot: Slot,
+    begins: Covered | undefined,
+    owned?: Epoch,
+  ): Promise<ListedCheckpoint | undefined> {
     const checkpoint = (await this.checkpoints(slot)).at(-1);
     this.#checkBegin(slot, checkpoint, begins);
+    // Its owner had a record of that epoch, and the newest is never removed.
+    if (owned !== undefined && checkpoint !== undefined && checkpoint.epoch > owned) {
+      const what = `${slotKey(slot, checkpoint.epoch)} or a later one is gone from ${this.#bucket.url}`;
+      throw new FrondError("OBJECT_DAMAGED", `${what}: ${checkpoint.key} was made by its owner`);
+    }
     return checkpoint;
+  }
+
+  /** Throws OBJECT_DAMAGED where there is something of the cells of a slot that has no record. */
+  async checkNeverOwned(slot: Slot): Promise<void> {
+    const [found] = await this.#bucket.list(cellPrefix(slot), undefined, 1);
+    if (found === undefined) return;
+    const what = `the record of slot ${slot}, ${slotPrefix(slot)}, is gone from ${this.#bucket.url}`;
+    throw new FrondError("OBJECT_DAMAGED", `${what}: ${found.key} was made by an owner`);
   }
 
   /** Reads a slot: `ranges` are the sources of its record, and what its owner wrote. */
@@ -146,9 +167,13 @@ export class SlotHistories {
     const usable = all.filter((checkpoint) => begins === undefined || coversAsMuch(checkpoint, begins));
     const checkpoint = await this.#lastBefore(usable, limit);
     if (checkpoint === undefined && begins !== undefined) throw gone(slot);
-    const index = await this.indexes.readUpTo(slot, { checkpoint, sources: uncovered(ranges, checkpoint) }, limit);
-    // Nothing at all is left of what the first checkpoint was made of.
-    if (checkpoint === undefined && all.length > 0 && index.at.epoch === 0 && !index.ended) throw gone(slot);
+    const next = usable[checkpoint === undefined ? 0 : usable.indexOf(checkpoint) + 1];
+    const history = { checkpoint, sources: uncovered(ranges, checkpoint), isNewest: next === undefined };
+    const index = await this.indexes.readUpTo(slot, history, limit);
+    // What the next checkpoint holds behind the limit was not met: it is not kept any more, and nobody knows what else is not.
+    const last = ranges.at(-1);
+    if (next !== undefined && last !== undefined && !index.ended && coversAsMuch({ ...last, seq: last.to }, next))
+      throw gone(slot);
     return index;
   }
 

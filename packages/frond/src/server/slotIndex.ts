@@ -9,7 +9,15 @@ import type { DecodedCell, DecodedCommit } from "../codec/record.ts";
 import type { Footer } from "../codec/objectReader.ts";
 import type { RecordPlace } from "../store/fetch.ts";
 import type { CellEntry } from "../store/catalog.ts";
-import { type Address, comparePositions, type Epoch, type Position, type Slot, type SnapshotPosition, type Txid } from "../types.ts";
+import {
+  type Address,
+  comparePositions,
+  type Epoch,
+  type Position,
+  type Slot,
+  type SnapshotPosition,
+  type Txid,
+} from "../types.ts";
 import { entryAfter, factsOf } from "./applier.ts";
 
 /** What is known of one cell. */
@@ -40,8 +48,8 @@ export class SlotIndex {
   lastMs = 0;
   /** Places that it holds. Count. */
   places = 0;
-  /** A commit was not the next one of the slot: something lay in between. Merged records have gaps by nature. */
-  hasGap = false;
+  /** The object with a commit that was not the next one of the slot: something lay in between. Merged records have gaps by nature. */
+  gapBefore: string | undefined;
   /** The first record behind the limit was met: nothing of what follows counts, for a history is cut once. */
   ended = false;
 
@@ -58,7 +66,7 @@ export class SlotIndex {
       if (item.slot !== this.slot) continue;
       const head = item.head();
       if (head.epoch > through) continue;
-      this.hasGap ||= head.txid !== this.at.txid + (head.type === "claim" ? 0 : 1);
+      if (head.txid !== this.at.txid + (head.type === "claim" ? 0 : 1)) this.gapBefore ??= key;
       this.ended ||= isBehind(limit, head);
       if (this.ended) return;
       this.lastMs = Math.max(this.lastMs, head.time);

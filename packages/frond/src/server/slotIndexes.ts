@@ -85,13 +85,11 @@ export class SlotIndexes {
       const isCut = sources.some(({ from }, i) => from > (history.sources[i] as LogRange).from);
       const isWhole = history.checkpoint !== undefined || !isCut;
       const gone = await this.#apply(index, { ...history, sources }, limit, isWhole);
-      if (gone === undefined && (isWhole || !index.hasGap)) return index;
+      if (gone === undefined && (isWhole || index.gapBefore === undefined)) return index;
       if (gone === undefined) {
         const code = limit === undefined ? "OBJECT_DAMAGED" : "HISTORY_GONE";
-        throw new FrondError(
-          code,
-          `of the history of slot ${slot} in ${this.#bucket.url} something is not kept any more`,
-        );
+        const what = `of the history of slot ${slot} in ${this.#bucket.url} something is not kept any more`;
+        throw new FrondError(code, `${what}: what came before ${index.gapBefore}`);
       }
       if (tries === SLOT_READ_TRIES) {
         throw new FrondError(
