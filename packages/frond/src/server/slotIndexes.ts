@@ -34,6 +34,8 @@ export interface ListedCheckpoint {
 /** Where a slot is to be read. */
 export interface SlotHistory {
   readonly checkpoint?: ListedCheckpoint | undefined;
+  /** No later one is there. Default: nobody knows. */
+  readonly isNewest?: boolean;
   /** What it does not cover, in the order of the slot's history. */
   readonly sources: readonly LogRange[];
 }
@@ -75,15 +77,17 @@ export class SlotIndexes {
 
   /**
    * Packs that are gone were merged into larger ones meanwhile, and segments were cleaned up: then it begins anew, and passes
-   * over what is below the bases of the logs. A checkpoint that is there covers all that was ever cut. Without one nothing of
-   * the slot may have been: commit by commit, without packs, it is seen whether something is missing.
+   * over what is below the bases of the logs. The newest checkpoint covers all that was ever cut. Behind an older one, which a copy
+   * may have kept, or without one, nothing of the slot may have been: commit by commit, without packs, it is seen whether something
+   * is missing.
    */
   async #readAll(slot: Slot, history: SlotHistory, limit: HistoryLimit | undefined): Promise<SlotIndex> {
     for (let tries = 1; ; tries++) {
       const index = new SlotIndex(slot);
       const sources = history.sources.map((range) => this.#uncut(range));
       const isCut = sources.some(({ from }, i) => from > (history.sources[i] as LogRange).from);
-      const isWhole = history.checkpoint !== undefined || !isCut;
+      const covers = history.checkpoint !== undefined && (limit === undefined || history.isNewest === true);
+      const isWhole = covers || !isCut;
       const gone = await this.#apply(index, { ...history, sources }, limit, isWhole);
       if (gone === undefined && (isWhole || index.gapBefore === undefined)) return index;
       if (gone === undefined) {
@@ -139,6 +143,8 @@ export class SlotIndexes {
       ]);
       if (footer === undefined) return checkpoint.key;
       index.apply(checkpoint.key, footer);
+      // It stands for all up to its position.
+      index.gapBefore = undefined;
     }
     if (limit === undefined) return this.#applySources(index, sources, usePacks);
     for (const range of sources) {
