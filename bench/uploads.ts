@@ -26,7 +26,10 @@ interface Running extends Server {
   requests: number;
 }
 
-/** Starts a node on an empty directory, increments every cell once, and stops its process until its first slice. */
+/** Code is compiled meanwhile that a short run would be full of, in s. */
+const FIRST_LOAD_S = 8;
+
+/** Starts a node on an empty directory, loads it for a while, and stops its process until its first slice. */
 async function start(directory: string, name: string, bucket: readonly string[]): Promise<Running> {
   const port = await freePort();
   const node = join(import.meta.dirname, "bucketNode.ts");
@@ -41,6 +44,7 @@ async function start(directory: string, name: string, bucket: readonly string[])
     },
   });
   await prime(port, { acknowledged: 0, sent: 0 }, CELLS);
+  await drive(port, "writes100", FIRST_LOAD_S, 1);
   process.kill(server.pid, "SIGSTOP");
   const stop = async (): Promise<void> => {
     process.kill(server.pid, "SIGCONT");
@@ -101,7 +105,8 @@ export async function measureUploads({ quick, s3, directory, progress }: PartOpt
         what: `writes at \`disk\` with a bucket (${name}), of those without`,
         measured: shown(ratio, 2) + pairs,
         goal: `at least ${GOAL}`,
-        met: ratio.median >= GOAL,
+        // Pairs that do not count judge nothing.
+        ...(counted > 0 && { met: ratio.median >= GOAL }),
       });
       lines.push({ what: `the same, p99`, measured: shown(outcome.p99, 1, " ms") });
     }
