@@ -30,7 +30,7 @@ const USAGE = `npm run bench -- [options]
 
 /** Benches of one thing each; each prints one line of JSON, a list of figures. Those that drive a node pin themselves. */
 const IN_PROCESS = ["commits.ts", "calls.ts", "memory.ts", "activation.ts", "largeCells.ts"];
-const OF_PROCESSES = ["recovery.ts", "sockets.ts", "neighbours.ts"];
+const OF_PROCESSES = ["recovery.ts", "sockets.ts", "neighbours.ts", "largeWork.ts"];
 
 const FULL = { seconds: 3, pairs: 5, tries: 15 };
 const QUICK = { seconds: 1, pairs: 1, tries: 2 };
