@@ -127,6 +127,8 @@ export class SlotIndexes {
   distrust(slot: Slot): void {
     this.drop(slot);
     this.packs.dropAll();
+    this.#footers.clear();
+    this.#records = 0;
   }
 
   /** The key of an object that should be there and is not; undefined: all went well. */

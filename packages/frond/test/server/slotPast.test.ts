@@ -7,6 +7,7 @@ import { openMemoryBucket } from "../../src/bucket/memory.ts";
 import { baseKey, checkpointKey, logKey } from "../../src/bucket/objectKeys.ts";
 import { encodeSegment, ObjectWriter } from "../../src/codec/objectWriter.ts";
 import { SlotHistories } from "../../src/server/slotHistory.ts";
+import { SlotIndexes } from "../../src/server/slotIndexes.ts";
 import { intentOf } from "../../src/store/snapshot.ts";
 import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, claimBytes, commitBytes, sampleClaim } from "../codec/samples.ts";
@@ -17,15 +18,15 @@ const [SLOT, OTHER] = [3 as Slot, 4 as Slot];
 const EPOCH = 1 as Epoch;
 const NAME = "n/a";
 
-function record(txid: number, slot = SLOT): Buffer {
+function record(txid: number, slot = SLOT, pages = [1]): Buffer {
   const at = { slot, epoch: EPOCH, txid: txid as Txid, time: 1000 + txid };
-  return commitBytes({ ...at, cells: [cellOf(NAME, 512, 1, [1])], changes: [] });
+  return commitBytes({ ...at, cells: [cellOf(NAME, 512, pages.length, pages)], changes: [] });
 }
 
-async function segment(bucket: Bucket, seq: number, slot = SLOT): Promise<void> {
+async function segment(bucket: Bucket, seq: number, slot = SLOT, pages = [1]): Promise<void> {
   const start = { runId: RUN, number: seq, intent: new Uint8Array(16), createdMs: 1 };
   const lsn = { fromLsn: seq as Lsn, toLsn: (seq + 1) as Lsn };
-  const records = [{ bytes: record(seq, slot), slot }];
+  const records = [{ bytes: record(seq, slot, pages), slot }];
   await bucket.create(logKey(RUN, seq as Seq), encodeSegment({ ...start, ...lsn }, records));
 }
 
@@ -74,4 +75,18 @@ test("nor where nothing of the slot came behind the cut", async () => {
   await segment(bucket, 6, OTHER);
   expect(await codeOf(txidAt(bucket, 3))).toBe("HISTORY_GONE");
   expect([await txidAt(bucket, 4), await txidAt(bucket, 9)]).toEqual([4, 4]);
+});
+
+test("what was found wrong is read anew, down to what lies where in objects that were written again", async () => {
+  const bucket = openMemoryBucket();
+  await segment(bucket, 1);
+  const indexes = new SlotIndexes(bucket);
+  const history = { sources: [{ epoch: EPOCH, run: RUN, from: 1 as Seq, to: 2 as Seq }] };
+  const blockOf = async (): Promise<number | undefined> =>
+    (await indexes.read(SLOT, history)).cells.get(NAME as Address)?.places[0]?.block.stored;
+  const before = await blockOf();
+  await bucket.delete([logKey(RUN, 1 as Seq)]);
+  await segment(bucket, 1, SLOT, [1, 2, 3]);
+  indexes.distrust(SLOT);
+  expect(await blockOf()).toBeGreaterThan(before as number);
 });
