@@ -35,7 +35,14 @@ export interface Bringing {
 /** Brings every slot of which the bucket has no record, and takes it. Tells how many there were. */
 export async function bringCells({ directory, catalog, recovered, keeper, log }: Bringing): Promise<number> {
   const recorded = new Set<Slot>(keeper.started.slots);
-  const known = new Map(catalog.slots().map((row) => [row.slot, row]));
+  const missing = new Map(
+    catalog
+      .slots()
+      .filter(({ slot, txid }) => txid > 0 && !recorded.has(slot))
+      .map((row) => [row.slot, row]),
+  );
+  // As nearly always: the rows of all cells are not read for nothing.
+  if (missing.size === 0) return 0;
   const logIndex = new LogIndex(path.join(directory, "log"));
   const files = new CellFiles({
     directory,
@@ -48,8 +55,8 @@ export async function bringCells({ directory, catalog, recovered, keeper, log }:
   });
   let brought = 0;
   for (const { slot, entries } of catalog.bySlot()) {
-    const row = known.get(slot);
-    if (row === undefined || recorded.has(slot)) continue;
+    const row = missing.get(slot);
+    if (row === undefined) continue;
     const cells: SlotBrought["cells"] = entries.map((entry) => ({
       entry,
       file: wholeFile(files, directory, entry, log),
