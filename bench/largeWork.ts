@@ -91,7 +91,7 @@ try {
     await warmUp(node.port);
     await beside(node.port, what, ask(node.port));
   }
-  await ask(node.port, "/halve");
+  await ask(node.port, "/drop");
   await ask(node.port, "/shrink");
   await new Promise((resolve) => setTimeout(resolve, 100));
   await beside(node.port, `a vacuum of ${MEGABYTES} MB beside`, ask(node.port));

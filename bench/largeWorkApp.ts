@@ -23,8 +23,8 @@ export class Archive extends Cell {
   count(): number {
     return this.sql.one<{ n: number }>`SELECT max(id) AS n FROM line`.n;
   }
-  halve(): void {
-    this.sql`DELETE FROM line WHERE id % 8 = 0`;
+  drop(): void {
+    this.sql`DELETE FROM line WHERE id <= (SELECT max(id) / 8 FROM line)`;
   }
   shrink(): void {
     this.vacuum();
@@ -38,7 +38,7 @@ export default frond({
     if (kind === "archive") {
       const archive = get(Archive, name);
       if (verb === "fill") await archive.fill(4_000);
-      if (verb === "halve") await archive.halve();
+      if (verb === "drop") await archive.drop();
       if (verb === "shrink") await archive.shrink();
       return new Response(String(await archive.count()));
     }
