@@ -277,7 +277,8 @@ class Harness {
     timeout.abort();
     if (ready !== undefined && "what" in ready) return ready;
     if (faults?.from === "start" && ready?.output.includes("BUCKET_FAILED")) return undefined;
-    this.#violations.push(ready === undefined ? "start: the process hangs" : `start: ${endText(ready)}`);
+    const how = ready === undefined ? `the process hangs: ${child.output.trim()}` : endText(ready);
+    this.#violations.push(`start: ${how}`);
     return undefined;
   }
 
@@ -355,11 +356,13 @@ class Harness {
   /** The machine that slept wakes up beside the one that took over: it may answer nobody. */
   async #haunt(number: number): Promise<void> {
     const ghost = this.#ghost;
+    // However often it is asked, the rounds behind it are drawn as the seed says.
+    const random = this.#random.fork();
     if (ghost === undefined) return;
     ghost.hold(false);
     const until = Date.now() + HAUNT_MS;
     for (let i = 0; Date.now() < until && !ghost.over; i++) {
-      const book = this.#random.pick(this.#books);
+      const book = random.pick(this.#books);
       const call = i % 2 === 0 ? { verb: "newest", args: [] } : { verb: "add", args: [`ghost-${number}-${i}`, 1] };
       const timer = setTimeout(() => ghost.hangUp(), HAUNT_MS);
       const answer = await ghost.call({ ...book, ...call });

@@ -76,6 +76,11 @@ export class Child {
     });
   }
 
+  /** What it has written on standard error so far, to its last kilobytes. */
+  get output(): string {
+    return this.#output;
+  }
+
   kill(): void {
     this.#process.kill("SIGKILL");
   }

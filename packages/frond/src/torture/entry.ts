@@ -71,7 +71,7 @@ async function main(config: EntryConfig): Promise<void> {
   if (broken !== undefined) mutate(broken);
   const { faults, hastyMs, times } = bucket ?? {};
   if (times !== undefined) standIn({ broken, faults, times, hasty: hastyMs !== undefined, seed: config.seed });
-  const log = createLogger({ level: "error", write: (line) => void process.stderr.write(line) });
+  const log = createLogger({ level: "warn", write: (line) => void process.stderr.write(line) });
   tell({ what: "opening" });
   const node = await openNode({
     app: tortured,
