@@ -80,8 +80,8 @@ const HAUNT_MS = 500;
 const OUTLASTS_MS = 1_500;
 /** What may be answered while the bucket is in trouble, and for a moment behind it. */
 const PASSES = new Set(["OVERLOADED", "BUCKET_FAILED", "DISK_FULL"]);
-/** What a start says that finds no bucket, or no room. */
-const REFUSALS = /BUCKET_FAILED|DISK_FULL/;
+/** What a start says that finds no bucket, an empty one, or no room. */
+const REFUSALS = /BUCKET_FAILED|DATA_FOREIGN|DISK_FULL/;
 const NOTHING: Answer = { heard: "nothing" };
 const GRAVITY: readonly Fault[] = ["stop", "kill", "power", "disk-lost"];
 
@@ -415,8 +415,9 @@ class Harness {
     const at = Date.now();
     child.kill();
     await this.#ended(child, true);
-    // What is out is the store, or this very disk.
-    const outlasts = round.outlasts && (this.#outages.now !== "full disk" || round.next === "same");
+    // The full disk is this one; and one that is empty takes a folder that is not there for a bucket to be made.
+    const isOfDisk = this.#outages.now === "full disk" || this.#outages.now === "gone";
+    const outlasts = round.outlasts && (!isOfDisk || round.next === "same");
     if (!outlasts) this.#violations.push(...this.#outages.end());
     this.#over("kill", round, at);
   }

@@ -64,7 +64,12 @@ export class FolderPlace implements BucketPlace {
     this.#outage = undefined;
     if (outage === "full bucket") this.#disk?.makeRoom();
     if (outage !== "gone") return undefined;
-    if (fs.existsSync(this.#folder)) return "a bucket was made where one was away";
+    // Who opens a folder as a bucket makes it; nobody whose bucket is elsewhere may put anything there.
+    const made = fs.existsSync(this.#folder)
+      ? fs.readdirSync(this.#folder, { recursive: true, withFileTypes: true })
+      : [];
+    if (made.some((entry) => entry.isFile())) return "a bucket was made where one was away";
+    fs.rmSync(this.#folder, { recursive: true, force: true });
     fs.renameSync(this.#aside, this.#folder);
     return undefined;
   }
