@@ -79,11 +79,18 @@ export class SlotClaims {
   async open({ slot, knows }: Question, own: OwnLog): Promise<OpenedSlot> {
     const { histories } = this;
     let newest = knows.epoch === 0 ? undefined : await histories.record(slot, knows.epoch);
+    // A directory that is behind (another machine, a loss of power) knows of a record that is not the newest: what does not fit to
+    // that one is no damage.
+    let isGuess = newest !== undefined;
     newest ??= await histories.newest(slot);
     for (;;) {
       if (newest?.run === own.runId) return this.#again(newest, own, knows);
-      const opened = await this.#claim(slot, newest, own, knows);
+      const opened = await this.#claim(slot, newest, own, knows).catch((error: unknown) => {
+        if (!isGuess || !isFrondError(error, "OBJECT_DAMAGED")) throw error;
+        return undefined;
+      });
       if (opened !== undefined) return opened;
+      isGuess = false;
       newest = await histories.newest(slot);
     }
   }
