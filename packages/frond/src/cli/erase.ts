@@ -21,7 +21,7 @@ interface Options {
 
 const ERASE_HELP = `
 The cell is deleted, and cannot be restored any more. Its pages go from packs, checkpoints and snapshots in the bucket at once, its
-files when no other cell names them and they are two days old. What stands in the segments of logs goes when the retention has passed
+files, if no other cell names them, two days after the retention. What stands in the segments of logs goes when the retention has passed
 (frond start --retention), as long as a node runs then; the log files of the node's disk go when they are full, or at its next start.
 --status looks what is left. Copies that were made by frond backup or frond export are not known to frond.
 

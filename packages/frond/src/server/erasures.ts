@@ -4,15 +4,16 @@
 // - The cell is deleted first, like by frond delete; when the bucket has that, an erasure is written down there, and from then on nobody
 //   is given what was before. What follows may be interrupted anywhere: it is done again, now and then, until nothing is left.
 // - The log of the bucket keeps its segments until the retention has passed; that of this disk goes as soon as its files are full.
-// - A file (this.files) goes when no other cell names it. That is asked of every cell; one that cannot be opened keeps it.
+// - A file (this.files) goes when it is older than the retention and FILE_KEEP_MS and no other cell names it: as any other file does
+//   that nobody names (fileSweep.ts). Before that one cannot know whether a cell that was deleted since had named it.
 // - When nothing is left the address is not in the erasure any more, only its hash.
 // Copies elsewhere (frond backup, exports) are not known here.
 
 import { formatAddress, parseAddress, slotOf } from "../address.ts";
 import { eraseFromOutside } from "../cell/maintenance.ts";
 import type { ErasureDocument } from "../codec/documents.ts";
-import { FrondError, isFrondError } from "../errors.ts";
-import { CELLS_PER_PAGE, ERASE_LOOK_MS, ERASE_MARGIN_MS, FIRST_ERASE_LOOK_MS, RETENTION_MS } from "../limits.ts";
+import { FrondError } from "../errors.ts";
+import { ERASE_LOOK_MS, ERASE_MARGIN_MS, FIRST_ERASE_LOOK_MS, RETENTION_MS } from "../limits.ts";
 import type { CellEntry } from "../store/catalog.ts";
 import { fileRows } from "../store/fileRows.ts";
 import type { Address, Position } from "../types.ts";
@@ -141,44 +142,17 @@ export class Erasures {
   }
 
   /** Removes the files that nobody else names. Returns those that may be removed later. */
-  async #removeFiles({ files }: ErasureDocument): Promise<string[]> {
-    if (files.length === 0) return [];
-    let named: Set<string>;
+  async #removeFiles({ files }: ErasureDocument): Promise<readonly string[]> {
+    if (files.length === 0) return files;
     try {
-      named = await this.#namedByOthers(new Set(files));
+      const { gone, named } = await this.#node.files.release(this.#retentionMs(), files);
+      const done = new Set([...gone, ...named]);
+      return files.filter((hash) => !done.has(hash));
     } catch (error) {
-      this.#node.options.log.warn(
-        { err: error },
-        "whether other cells name the files of an erased one is not known: they stay",
-      );
-      return [...files];
+      const what = "whether other cells name the files of an erased one is not known: they stay";
+      this.#node.options.log.warn({ err: error }, what);
+      return files;
     }
-    const later: string[] = [];
-    for (const hash of files) {
-      if (named.has(hash)) continue;
-      if (!(await this.#node.files.collect(hash, Date.now()))) later.push(hash);
-    }
-    return later;
-  }
-
-  async #namedByOthers(files: ReadonlySet<string>): Promise<Set<string>> {
-    const { host, ledger } = this.#node;
-    const since = Date.now() - this.#retentionMs();
-    const named = new Set<string>();
-    for (let page = ledger.list("", CELLS_PER_PAGE); page.length > 0;) {
-      for (const { address } of page) {
-        const rows = await host
-          .withCell(address, (cell) => fileRows(cell.db, since), true)
-          .catch((error: unknown) => {
-            // Deleted meanwhile.
-            if (isFrondError(error, "CELL_MISSING")) return [];
-            throw error;
-          });
-        for (const { hash } of rows) if (files.has(hash)) named.add(hash);
-      }
-      page = ledger.list((page.at(-1) as { address: string }).address, CELLS_PER_PAGE);
-    }
-    return named;
   }
 
   #stateOf(document: ErasureDocument, left: CopiesLeft): ErasureState {

@@ -35,7 +35,7 @@ import { fullDisk } from "./durably.ts";
 import { writeArchive } from "./fileArchive.ts";
 import { chunksOfFile } from "./fileChunks.ts";
 import { FileSweep } from "./fileSweep.ts";
-import type { Archive, FileQuestions, Swept } from "./fileTalk.ts";
+import type { Archive, FileQuestions, Released, Swept } from "./fileTalk.ts";
 import { Places } from "./places.ts";
 
 type Questions = { readonly [K in keyof FileQuestions]: (question: Parameters<FileQuestions[K]>[0]) => unknown };
@@ -62,6 +62,7 @@ export class FileSide implements Questions {
   /** Files that a deletion without an answer may yet remove, and until when that is thought possible. */
   readonly #unsure = new Map<string, number>();
   #sweep: FileSweep | undefined;
+  #sweeping: Promise<unknown> = Promise.resolve();
   #next = 1;
 
   /**
@@ -146,12 +147,23 @@ export class FileSide implements Questions {
     });
   }
 
-  async sweep({ retentionMs }: { retentionMs: number }): Promise<Swept> {
+  sweep({ retentionMs }: { retentionMs: number }): Promise<Swept> {
+    return this.#swept((sweep) => sweep.run(retentionMs));
+  }
+
+  release({ retentionMs, hashes }: { retentionMs: number; hashes: readonly string[] }): Promise<Released> {
+    return this.#swept((sweep) => sweep.release(retentionMs, hashes));
+  }
+
+  /** One at a time: they share a file, and two would read everything twice. */
+  async #swept<T>(ask: (sweep: FileSweep) => Promise<T>): Promise<T> {
     const bucket = await this.#bucket();
     const collect = (hash: string, before: number): Promise<boolean> => this.collect({ hash, before });
     this.#sweep ??= new FileSweep(bucket, path.join(this.#folder, `names-${randomUUID()}.db`), collect);
+    const turn = this.#sweeping.then(() => ask(this.#sweep as FileSweep));
+    this.#sweeping = turn.catch(() => {});
     try {
-      return await this.#sweep.run(retentionMs);
+      return await turn;
     } finally {
       this.#counted(bucket.counts());
     }

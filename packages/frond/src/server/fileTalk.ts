@@ -36,6 +36,14 @@ export interface Swept {
   readonly refused?: string;
 }
 
+/** What became of files that an erased cell had named. */
+export interface Released {
+  /** They are not in the bucket any more. */
+  readonly gone: readonly string[];
+  /** Others name them, now or in a state that can be restored: they stay. */
+  readonly named: readonly string[];
+}
+
 /** Questions to the thread, and their answers. */
 export interface FileQuestions {
   /** Begins a file. Returns its number. */
@@ -52,5 +60,7 @@ export interface FileQuestions {
   renew(hash: string): boolean;
   /** Removes the files that no cell names, nor has named within the retention. */
   sweep(question: { retentionMs: number }): Swept;
+  /** Removes those of these files that no cell names; what is in neither list of the answer is to be asked again later. */
+  release(question: { retentionMs: number; hashes: readonly string[] }): Released;
   archive(question: Archive): { bytes: number };
 }

@@ -9,7 +9,7 @@ import { Worker } from "node:worker_threads";
 import type { BucketCounts } from "../bucket/counted.ts";
 import type { FileStore, StoredFile } from "../cell/files.ts";
 import { FrondError } from "../errors.ts";
-import { type Archive, COUNTED, type FileQuestions, type FileSetup, type Swept } from "./fileTalk.ts";
+import { type Archive, COUNTED, type FileQuestions, type FileSetup, type Released, type Swept } from "./fileTalk.ts";
 import { Asking } from "./threadCalls.ts";
 
 type Thread = Asking<FileQuestions, never>;
@@ -62,6 +62,11 @@ export class Files implements FileStore {
   /** Removes the files that nobody names, see fileSweep.ts. Rejects with what the bucket throws, and what keeps slots from being read. */
   async sweep(retentionMs: number): Promise<Swept> {
     return this.#begun().ask("sweep", { retentionMs });
+  }
+
+  /** Removes those of these files that nobody names, and tells which are gone, and which stay. Rejects as `sweep` does. */
+  async release(retentionMs: number, hashes: readonly string[]): Promise<Released> {
+    return this.#begun().ask("release", { retentionMs, hashes });
   }
 
   /** Writes a cell as one file, see fileArchive.ts. */

@@ -19,6 +19,7 @@ import type { RunNumber, Slot } from "../../src/types.ts";
 import { codeOf, type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";
 
 const TTL = 3_000;
+const DAY_MS = 24 * 3600_000;
 const OLD = new Date(Date.UTC(2020, 0, 1));
 
 class Book extends Cell {
@@ -154,20 +155,25 @@ test("an erased cell goes from packs, checkpoints and snapshots at once, from th
   expect(await fourth.get(Book, "alice").all()).toEqual(["another alice"]);
 });
 
-test("files go when they are old enough and no other cell names them; a cell that was deleted before is erased, too", async () => {
-  const opened = await openIn(temporaryDirectory(), cells, { bucket: "as before", ttlMs: TTL });
+test("files go when they are old enough and no other cell names them, nor has named them; a cell that was deleted before is erased, too", async () => {
+  const directory = temporaryDirectory();
+  const { hashes, stop } = await aMonthAgo(directory);
+  await stop();
+  const opened = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL });
   const { control, erasures } = opened.node;
-  const [a, b] = [opened.get(Book, "a"), opened.get(Book, "b")];
-  const [own, shared] = [await a.keep("only mine"), await a.keep("of both")];
-  await b.keep("of both");
-  const file = (hash: string) => path.join(opened.directory, "bucket", "files", hash);
-  expect((await control.erase("book/a")).left).toMatchObject({ files: 1 });
-  expect([own, shared].map((hash) => fs.existsSync(file(hash)))).toEqual([true, true]);
-  for (const hash of [own, shared]) fs.utimesSync(file(hash), OLD, OLD);
+  const b = opened.get(Book, "b");
+  await control.delete("book/c");
+  const folder = path.join(directory, "bucket", "files");
+  const there = (): string[] => hashes.filter((hash) => fs.existsSync(path.join(folder, hash)));
+  expect((await control.erase("book/a")).left).toMatchObject({ files: 3 });
+  expect(there()).toEqual(hashes);
+  for (const hash of hashes) fs.utimesSync(path.join(folder, hash), OLD, OLD);
   await erasures.look();
-  expect([own, shared].map((hash) => fs.existsSync(file(hash)))).toEqual([false, true]);
-  expect(await b.kept(shared)).toBe("of both");
+  expect(there()).toEqual(hashes.slice(1));
+  expect(await b.kept(hashes[1] as string)).toBe("of both");
   expect(await control.erasures()).toMatchObject([{ address: "book/a", left: { files: 0 } }]);
+  await control.restoreInto("book/c", { atMs: Date.now() - DAY_MS });
+  expect(await opened.get(Book, "c").kept(hashes[2] as string)).toBe("of one that is deleted");
 
   await b.add("x");
   await control.delete("book/b");
@@ -176,3 +182,16 @@ test("files go when they are old enough and no other cell names them; a cell tha
   expect(await codeOf(control.history("book/b", { limit: 9 }))).toBe("CELL_MISSING");
   expect(await codeOf(control.restoreInto("book/b", { atMs: Date.now() - 1 }))).toBe("CELL_MISSING");
 });
+
+/** Three files: of one cell, of two, and of that one and another. */
+async function aMonthAgo(directory: string): Promise<{ hashes: string[]; stop: () => Promise<void> }> {
+  const { now } = Date;
+  Date.now = () => now() - 30 * DAY_MS;
+  const { get, node } = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL });
+  const hashes: string[] = [];
+  for (const text of ["only mine", "of both", "of one that is deleted"]) hashes.push(await get(Book, "a").keep(text));
+  await get(Book, "b").keep("of both");
+  await get(Book, "c").keep("of one that is deleted");
+  const stop = (): Promise<void> => node.stop().finally(() => (Date.now = now));
+  return { hashes, stop };
+}
