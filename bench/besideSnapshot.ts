@@ -7,7 +7,7 @@
 import { mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectControl } from "../packages/frond/src/server/controlClient.ts";
+import { connectControl } from "../packages/frond/src/server/operator/controlClient.ts";
 import { type Found, type PartOptions, shown } from "./bucketPart.ts";
 import { Client } from "./client.ts";
 import { prime } from "./counters.ts";

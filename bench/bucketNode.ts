@@ -7,9 +7,9 @@
 
 import { join } from "node:path";
 import type { App } from "../packages/frond/src/cell/app.ts";
-import { useLightGlobals } from "../packages/frond/src/server/answer.ts";
-import { serveControl } from "../packages/frond/src/server/control.ts";
-import { listenHttp } from "../packages/frond/src/server/http.ts";
+import { useLightGlobals } from "../packages/frond/src/server/door/answer.ts";
+import { serveControl } from "../packages/frond/src/server/operator/control.ts";
+import { listenHttp } from "../packages/frond/src/server/door/http.ts";
 import { createLogger } from "../packages/frond/src/server/logger.ts";
 import { openNode } from "../packages/frond/src/server/openNode.ts";
 

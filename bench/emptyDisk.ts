@@ -9,7 +9,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rootAddress, slotOf } from "../packages/frond/src/address.ts";
-import { connectControl } from "../packages/frond/src/server/controlClient.ts";
+import { connectControl } from "../packages/frond/src/server/operator/controlClient.ts";
 import type { Found, Line, PartOptions } from "./bucketPart.ts";
 import { Client } from "./client.ts";
 import { type NodeProcess, startNode } from "./nodeProcess.ts";

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectControl } from "../packages/frond/src/server/controlClient.ts";
+import { connectControl } from "../packages/frond/src/server/operator/controlClient.ts";
 import { CELLS, prime } from "./counters.ts";
 import { drive } from "./driver.ts";
 import { type Level, nodeOptions } from "./lossKill.ts";

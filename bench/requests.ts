@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { listAll } from "../packages/frond/src/bucket/listAll.ts";
 import { openBucket } from "../packages/frond/src/bucket/open.ts";
 import { CHECKPOINT_PACE_MS, CLEAN_UP_REQUESTS_PER_DAY } from "../packages/frond/src/limits.ts";
-import { connectControl } from "../packages/frond/src/server/controlClient.ts";
+import { connectControl } from "../packages/frond/src/server/operator/controlClient.ts";
 import type { Found, Line, PartOptions } from "./bucketPart.ts";
 import { Client } from "./client.ts";
 import { CELLS, CONNECTIONS, prime } from "./counters.ts";

@@ -4,7 +4,7 @@
 // then is the reference written: a row of the cell that names it cannot be committed before it is there. A cell reads the
 // files that it has put itself, and no others, whoever knows their names.
 // References are counted, one for each `put`: two rows that name the same bytes were two puts and take two deletes, so
-// neither takes the file from the other. What no cell references is collected after the retention (server/fileSide.ts).
+// neither takes the file from the other. What no cell references is collected after the retention (server/files/fileSide.ts).
 // What a verb has put and then lost, by a roll-back or a crash, is such a file; a reference that was committed before the
 // crash, and the row that was to name it was not, stays: `list` shows it.
 // Rejected: a reference that is written with the row that names it and not by `put` (who forgets it loses the file, days

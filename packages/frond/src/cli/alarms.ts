@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { CELLS_PER_PAGE } from "../limits.ts";
-import type { AlarmDetail, AlarmInfo } from "../server/nodeControl.ts";
+import type { AlarmDetail, AlarmInfo } from "../server/operator/nodeControl.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson, showTime, showValue, tableLines, widthsOf } from "./output.ts";

@@ -1,15 +1,15 @@
-// `frond backup`: a copy of a whole cluster in another bucket, and back. What it does stands in server/backup.ts.
+// `frond backup`: a copy of a whole cluster in another bucket, and back. What it does stands in server/upkeep/backup.ts.
 
 import { Option, type Command } from "commander";
 import path from "node:path";
 import { openBucket, parseBucketUrl } from "../bucket/open.ts";
 import type { Bucket } from "../bucket/bucket.ts";
 import { FrondError } from "../errors.ts";
-import type { BackupCounts } from "../server/backup.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
+import type { BackupCounts } from "../server/upkeep/backup.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
 import { frozenBucket } from "../server/folder.ts";
-import { urlInside } from "../server/openKeeper.ts";
-import type { Verified } from "../server/verifyCopy.ts";
+import { urlInside } from "../server/runs/openKeeper.ts";
+import type { Verified } from "../server/upkeep/verifyCopy.ts";
 import { withNode } from "./operator.ts";
 import { type BucketFlags, bucketOptions, checked, dataOption, jsonOption, parseEndpoint } from "./options.ts";
 import { print, printJson, showBytes } from "./output.ts";
@@ -69,7 +69,7 @@ async function run(options: Options): Promise<void> {
   const line = new ProgressLine(json);
   try {
     for (const { url, ...rest } of [from, to]) buckets.push(await openBucket(url, rest));
-    const { backup } = await import("../server/backup.ts");
+    const { backup } = await import("../server/upkeep/backup.ts");
     const [source, target] = buckets as [Bucket, Bucket];
     const progress = ({ copied, bytes }: Readonly<BackupCounts>): void =>
       line.show(`${copied} objects copied (${showBytes(bytes)})`);
@@ -91,7 +91,7 @@ function describe({ objects, copied, bytes }: BackupCounts, from: BucketSpec, to
 }
 
 async function verifyTarget(target: Bucket, line: ProgressLine): Promise<Verified> {
-  const { verifyCopy } = await import("../server/verifyCopy.ts");
+  const { verifyCopy } = await import("../server/upkeep/verifyCopy.ts");
   const verified = await verifyCopy(target, (looked) => line.show(`${looked} objects of the copy looked into`));
   const [first] = verified.wrong;
   if (first === undefined) return verified;

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
-import { fromWire } from "../server/wire.ts";
+import { fromWire } from "../server/operator/wire.ts";
 import { withRunningNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson } from "./output.ts";

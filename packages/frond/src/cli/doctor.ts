@@ -5,8 +5,8 @@
 
 import type { Command } from "commander";
 import { FrondError } from "../errors.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
-import type { OperatorView } from "../server/controlClient.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
+import type { OperatorView } from "../server/operator/controlClient.ts";
 import type { Finding, Listener } from "./checkup.ts";
 import { EXIT_FAILED } from "./exits.ts";
 import { find } from "./operator.ts";

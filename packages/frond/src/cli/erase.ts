@@ -5,7 +5,7 @@
 import type { Command } from "commander";
 import { parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
-import type { ErasureState } from "../server/nodeControl.ts";
+import type { ErasureState } from "../server/operator/nodeControl.ts";
 import { askYes } from "./delete.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";

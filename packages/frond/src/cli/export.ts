@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { parseAddress } from "../address.ts";
-import { ARCHIVE_SUFFIX } from "../server/nodeControl.ts";
+import { ARCHIVE_SUFFIX } from "../server/operator/nodeControl.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson, showBytes } from "./output.ts";

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { parseAddress } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE } from "../limits.ts";
-import type { CellCommit } from "../server/nodeControl.ts";
+import type { CellCommit } from "../server/operator/nodeControl.ts";
 import { parseTime, showExactTime } from "./moments.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { checked, dataOption, jsonOption } from "./options.ts";

@@ -3,8 +3,8 @@
 import type { Command } from "commander";
 import { FrondError } from "../errors.ts";
 import { CELLS_PER_PAGE } from "../limits.ts";
-import type { CellInfo, CellLoad, FilesStatus, NodeVersion } from "../server/nodeControl.ts";
-import type { BucketStatus } from "../server/keeper.ts";
+import type { CellInfo, CellLoad, FilesStatus, NodeVersion } from "../server/operator/nodeControl.ts";
+import type { BucketStatus } from "../server/persist/keeper.ts";
 import { VERSION } from "../version.ts";
 import { DATA_HELP, findRunningNode, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";

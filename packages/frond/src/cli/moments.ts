@@ -3,7 +3,7 @@
 // Rule: a text means one moment or is refused; a time of day without a zone could be meant in two ways.
 
 import { FrondError } from "../errors.ts";
-import type { Moment } from "../server/nodeControl.ts";
+import type { Moment } from "../server/operator/nodeControl.ts";
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
 const DATE = /^\d{4}-\d{2}-\d{2}$/;

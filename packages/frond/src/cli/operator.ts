@@ -6,8 +6,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { FrondError } from "../errors.ts";
-import { connectControl, viewOf } from "../server/controlClient.ts";
-import type { OperatorView } from "../server/controlClient.ts";
+import { connectControl, viewOf } from "../server/operator/controlClient.ts";
+import type { OperatorView } from "../server/operator/controlClient.ts";
 
 /** Folders of the current directory that hold data by default: of `frond start` and of `frond dev`. */
 export const START_DATA = path.join(".frond", "data");

@@ -18,10 +18,10 @@ import {
   MIN_TTL_MS,
   RETENTION_MS,
 } from "../limits.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../server/logLine.ts";
-import { parseTrustProxy } from "../server/proxy.ts";
-import type { TrustProxy } from "../server/proxy.ts";
+import { parseTrustProxy } from "../server/door/proxy.ts";
+import type { TrustProxy } from "../server/door/proxy.ts";
 import { nearest } from "../nearest.ts";
 
 /** A parser that takes one of `words`. */

@@ -4,7 +4,7 @@
 // error, or {"error": {...}} with --json. What comes from cells can hold anything, so control characters are shown as
 // escapes: a message in a mailbox must not be able to drive the operator's terminal.
 
-import { errorToWire } from "../server/wire.ts";
+import { errorToWire } from "../server/operator/wire.ts";
 import { escapeControls } from "../server/logLine.ts";
 
 /** Writes to standard output, waiting while its reader is slower. */

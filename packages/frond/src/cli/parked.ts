@@ -1,7 +1,7 @@
 // `frond parked` and `frond parked release`: the cells in which nothing runs because they held up the node, and the way back.
 
 import type { Command } from "commander";
-import type { ParkedCell } from "../server/strikes.ts";
+import type { ParkedCell } from "../server/cells/strikes.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";
 import { print, printJson, showTime, showValue, tableLines, widthsOf } from "./output.ts";

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { parseAddress } from "../address.ts";
-import type { SqlResult } from "../server/nodeControl.ts";
+import type { SqlResult } from "../server/operator/nodeControl.ts";
 import { parseValues } from "./call.ts";
 import { DATA_HELP, withNode } from "./operator.ts";
 import { dataOption, jsonOption } from "./options.ts";

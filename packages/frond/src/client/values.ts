@@ -4,7 +4,7 @@
 // with `$`: $undefined, $real (NaN, the infinities, -0), $bigint, $date, $blob (bytes), $map, $set. A plain object of that
 // very shape is wrapped as {"$plain": ...}, so no value can be taken for another. What has no form is an error on the
 // side where it was made, never something else on the other; so is what a stranger sends and nobody here would write.
-// The control socket's form for people (server/wire.ts) differs on purpose: there dates and large numbers are text.
+// The control socket's form for people (server/operator/wire.ts) differs on purpose: there dates and large numbers are text.
 // Rejected: superjson and devalue (a second description beside the value, and a dependency in every page).
 
 /** Nesting of values, in levels: enough for documents, far from the end of anybody's stack. */

@@ -10,7 +10,7 @@ import { SLOT_HASH } from "../address.ts";
 import { FrondError } from "../errors.ts";
 import { SLOTS } from "../limits.ts";
 import { type DirectoryLock, lockDirectory } from "../store/lock.ts";
-import type { BucketSpec } from "./bucketTalk.ts";
+import type { BucketSpec } from "./persist/bucketTalk.ts";
 import { fullDisk, syncFolder, writeDurably } from "./durably.ts";
 
 const FORMAT = 2;

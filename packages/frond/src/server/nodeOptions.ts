@@ -4,9 +4,9 @@ import type { App } from "../cell/app.ts";
 import type { Clock } from "../clock.ts";
 import type { LogIo } from "../log/io.ts";
 import type { Durability } from "../types.ts";
-import type { Audience } from "./answer.ts";
-import type { BucketSpec } from "./bucketTalk.ts";
-import type { Gate } from "./session.ts";
+import type { Audience } from "./door/answer.ts";
+import type { BucketSpec } from "./persist/bucketTalk.ts";
+import type { Gate } from "./door/session.ts";
 
 /** The log of a node, as far as the node itself writes to it. */
 export interface NodeLog {

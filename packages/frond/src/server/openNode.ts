@@ -11,12 +11,12 @@ import type { DirectoryLock } from "../store/lock.ts";
 import { bootId } from "./boot.ts";
 import { fullDisk } from "./durably.ts";
 import { frozenBucket, openDirectory } from "./folder.ts";
-import type { Keeper } from "./keeper.ts";
+import type { Keeper } from "./persist/keeper.ts";
 import { Node } from "./node.ts";
-import type { NodeControl } from "./nodeControl.ts";
+import type { NodeControl } from "./operator/nodeControl.ts";
 import type { NodeOptions } from "./nodeOptions.ts";
-import { bucketOf, openKeeper } from "./openKeeper.ts";
-import { recover } from "./recover.ts";
+import { bucketOf, openKeeper } from "./runs/openKeeper.ts";
+import { recover } from "./cells/recover.ts";
 
 /**
  * Opens a data directory and recovers what is in it. Throws DATA_LOCKED while another node uses it, DATA_NEWER and

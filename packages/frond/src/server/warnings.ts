@@ -3,7 +3,7 @@
 // Rule: under a flood the log must neither flood nor be silent: the first of a kind is written at once, the rest of its
 // second are counted, and the next line says how many there were.
 
-import { Seldom, type Told } from "./floods.ts";
+import { Seldom, type Told } from "./door/floods.ts";
 
 export class Warnings {
   readonly #log: Told;

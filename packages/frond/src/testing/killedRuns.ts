@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openBucket } from "../bucket/open.ts";
 import { LogHands } from "../log/logHands.ts";
 import { sealRun } from "../log/sealRun.ts";
-import { listLeases, removeLeases } from "../server/otherRuns.ts";
+import { listLeases, removeLeases } from "../server/runs/otherRuns.ts";
 
 /** Ends all runs that have a lease in the bucket at `url`. None of them may live. */
 export async function endKilledRuns(url: string): Promise<void> {

@@ -7,7 +7,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Bucket } from "../bucket/bucket.ts";
 import { openDirectoryBucket } from "../bucket/directory.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
 import type { Random } from "./random.ts";
 import { SmallDisk } from "./smallDisk.ts";
 

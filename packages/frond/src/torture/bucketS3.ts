@@ -8,7 +8,7 @@ import readline from "node:readline";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Bucket } from "../bucket/bucket.ts";
 import { openBucket } from "../bucket/open.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
 import type { BucketPlace, Outage } from "./bucketPlace.ts";
 import type { Random } from "./random.ts";
 import { TcpProxy } from "./tcpProxy.ts";

@@ -76,5 +76,5 @@ if (as !== undefined) {
       return next(to === specifier ? specifier : new URL(to, FILE).href, context);
     },
   });
-  await import("../server/bucketThread.ts");
+  await import("../server/persist/bucketThread.ts");
 }

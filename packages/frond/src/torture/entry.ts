@@ -5,12 +5,12 @@
 // asks for it: through the seams that a node has (the file layer of the log, and the gate), or by a mutant (mutants.ts). With a
 // bucket the thread of the bucket is another one (bucketStandIn.ts) where that shall be faulty or broken.
 
-import { listenHttp } from "../server/http.ts";
+import { listenHttp } from "../server/door/http.ts";
 import { createLogger } from "../server/logger.ts";
 import { openNode } from "../server/openNode.ts";
-import type { Report } from "../server/settle.ts";
-import type { BucketSpec } from "../server/bucketTalk.ts";
-import type { Gate } from "../server/session.ts";
+import type { Report } from "../server/cells/settle.ts";
+import type { BucketSpec } from "../server/persist/bucketTalk.ts";
+import type { Gate } from "../server/door/session.ts";
 import { diskIo, type LogIo } from "../log/io.ts";
 import { tortured } from "./app.ts";
 import type { Breakage } from "./breakage.ts";

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SoakBreakage } from "./soakApp.ts";
-import { connectControl, type OperatorView } from "../server/controlClient.ts";
+import { connectControl, type OperatorView } from "../server/operator/controlClient.ts";
 
 /** `ulimit -n` of the node: cells are opened and closed all the time. */
 const DESCRIPTORS = 1024;

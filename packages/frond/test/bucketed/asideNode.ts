@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { frond } from "../../src/cell/app.ts";
 import { openNode } from "../../src/server/openNode.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 import { bucketIn, Endless } from "./asideCells.ts";
 
 const [dataDirectory = ""] = process.argv.slice(2);

@@ -9,8 +9,8 @@ import { openBucket } from "../../src/bucket/open.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_COMMIT_BYTES } from "../../src/limits.ts";
-import { backup } from "../../src/server/backup.ts";
-import { verifyCopy } from "../../src/server/verifyCopy.ts";
+import { backup } from "../../src/server/upkeep/backup.ts";
+import { verifyCopy } from "../../src/server/upkeep/verifyCopy.ts";
 import { codeOf, type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";
 
 const TTL = 3_000;

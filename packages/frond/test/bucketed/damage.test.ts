@@ -23,7 +23,7 @@ import { encodeDocument } from "../../src/codec/documents.ts";
 import { FrondError } from "../../src/errors.ts";
 import { makePack } from "../../src/log/pack.ts";
 import type { Part } from "../../src/log/cover.ts";
-import { SlotHistories } from "../../src/server/slotHistory.ts";
+import { SlotHistories } from "../../src/server/slots/slotHistory.ts";
 import { writeCheckpoint } from "../../src/store/checkpoint.ts";
 import { writeSnapshot } from "../../src/store/snapshot.ts";
 import type { RunId, RunNumber, Seq, Slot } from "../../src/types.ts";
@@ -31,7 +31,7 @@ import { frond } from "../../src/cell/app.ts";
 import type { Get } from "../../src/cell/stub.ts";
 import type { Node } from "../../src/server/node.ts";
 import { openNode } from "../../src/server/openNode.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 
 const TTL = 3_000;
 

@@ -7,7 +7,7 @@ import { openBucket } from "../../src/bucket/open.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import type { StoredFile } from "../../src/cell/files.ts";
 import { BUCKET_PART_BYTES } from "../../src/limits.ts";
-import type { BucketSpec } from "../../src/server/bucketTalk.ts";
+import type { BucketSpec } from "../../src/server/persist/bucketTalk.ts";
 import { need } from "../../../../test-support/need.ts";
 import { makeS3Place } from "../bucket/s3Store.ts";
 import { openIn, temporaryDirectory } from "../cell/nodes.ts";

@@ -7,8 +7,8 @@ import { runFolder } from "../../src/log/files.ts";
 import { CommitLog } from "../../src/log/log.ts";
 import type { LogHands } from "../../src/log/logHands.ts";
 import { Upload } from "../../src/log/upload.ts";
-import { Checkpoints } from "../../src/server/checkpoints.ts";
-import type { OwnLog, SlotClaims } from "../../src/server/slotClaims.ts";
+import { Checkpoints } from "../../src/server/upkeep/checkpoints.ts";
+import type { OwnLog, SlotClaims } from "../../src/server/slots/slotClaims.ts";
 import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../../src/types.ts";
 import type { CellState } from "./historyTruth.ts";
 

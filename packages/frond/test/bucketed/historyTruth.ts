@@ -3,7 +3,7 @@
 import type { PageSet } from "../../src/codec/pages.ts";
 import { PageSet as Pages } from "../../src/codec/pages.ts";
 import type { CellImage, IndexChange } from "../../src/codec/record.ts";
-import { type HistoryLimit, isBehind } from "../../src/server/slotIndex.ts";
+import { type HistoryLimit, isBehind } from "../../src/server/slots/slotIndex.ts";
 import type { CellEntry } from "../../src/store/catalog.ts";
 import type { Random } from "../../src/torture/random.ts";
 import type { Address, Epoch, LogPlace, Lsn, Position, RunId, Txid } from "../../src/types.ts";

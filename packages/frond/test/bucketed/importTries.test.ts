@@ -7,8 +7,8 @@ import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_COMMIT_BYTES } from "../../src/limits.ts";
-import type { BucketQuestions } from "../../src/server/bucketTalk.ts";
-import type { Keeper } from "../../src/server/keeper.ts";
+import type { BucketQuestions } from "../../src/server/persist/bucketTalk.ts";
+import type { Keeper } from "../../src/server/persist/keeper.ts";
 import { codeOf, openIn, temporaryDirectory } from "../cell/nodes.ts";
 
 class Book extends Cell {

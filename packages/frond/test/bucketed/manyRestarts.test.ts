@@ -12,7 +12,7 @@ import { encodeDocument, type SlotDocument } from "../../src/codec/documents.ts"
 import { encodeSeal } from "../../src/codec/objectWriter.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { listRuns, logFilePath } from "../../src/log/files.ts";
-import { makeRunFolder } from "../../src/server/recover.ts";
+import { makeRunFolder } from "../../src/server/cells/recover.ts";
 import { Catalog, type RunRow } from "../../src/store/catalog.ts";
 import type { Address, Epoch, Lsn, RunId, RunNumber, Seq } from "../../src/types.ts";
 import { type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";

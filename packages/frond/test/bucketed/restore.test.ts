@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { MAX_COMMIT_BYTES } from "../../src/limits.ts";
-import type { CellCommit, Moment } from "../../src/server/nodeControl.ts";
+import type { CellCommit, Moment } from "../../src/server/operator/nodeControl.ts";
 import { openOffline } from "../../src/server/openNode.ts";
 import { codeOf, type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";
 

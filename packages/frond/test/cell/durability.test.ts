@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { frond } from "../../src/cell/app.ts";
 import type { Address } from "../../src/types.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 import { type Handed, Note, openHanded, Plain, Safe, Soft, stubOf } from "./levels.ts";
 import { codeOf, failureOf, isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
 

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import type { CellContext } from "../../src/cell/context.ts";
 import { FrondError } from "../../src/errors.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 import type { Address } from "../../src/types.ts";
 import { codeOf, openCells, reopen, SlowDisk, turns } from "./nodes.ts";
 

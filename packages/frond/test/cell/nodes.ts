@@ -21,7 +21,7 @@ import { scanLogFile } from "../../src/log/scan.ts";
 import { openNode } from "../../src/server/openNode.ts";
 import type { Node } from "../../src/server/node.ts";
 import type { NodeOptions } from "../../src/server/nodeOptions.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 
 type Cells = Readonly<Record<string, CellClass>>;
 type Options = Partial<Omit<NodeOptions, "app" | "dataDirectory">> & Partial<Omit<AppDefinition, "cells">>;

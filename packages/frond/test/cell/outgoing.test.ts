@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import type { Get } from "../../src/cell/stub.ts";
 import { createLogger } from "../../src/server/logger.ts";
-import { listenHttp } from "../../src/server/http.ts";
+import { listenHttp } from "../../src/server/door/http.ts";
 import { failureOf, isSettled, openCells, SlowDisk, turns } from "./nodes.ts";
 
 let next: PromiseWithResolvers<void> = Promise.withResolvers();

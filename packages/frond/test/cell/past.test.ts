@@ -7,7 +7,7 @@ import type { FetchContext, ServiceContext } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import type { PastCommit } from "../../src/cell/past.ts";
 import { PAST_AT_ONCE } from "../../src/limits.ts";
-import { readArchive } from "../../src/server/fileArchive.ts";
+import { readArchive } from "../../src/server/files/fileArchive.ts";
 import { codeOf, type Opened, openIn, SlowDisk, temporaryDirectory } from "./nodes.ts";
 
 class Book extends Cell {

@@ -8,7 +8,7 @@ import { App } from "../../src/cell/app.ts";
 import { Cell } from "../../src/cell/cell.ts";
 import { Templates } from "../../src/cell/template.ts";
 import { openNode } from "../../src/server/openNode.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 
 const folders: string[] = [];
 const log = { info() {}, warn() {}, error() {} };

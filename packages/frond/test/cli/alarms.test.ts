@@ -7,7 +7,7 @@ import { Cell } from "../../src/cell/cell.ts";
 import { showWait } from "../../src/cli/alarms.ts";
 import { FakeClock } from "../../src/clock.ts";
 import { openNode } from "../../src/server/openNode.ts";
-import { Session } from "../../src/server/session.ts";
+import { Session } from "../../src/server/door/session.ts";
 import { Folder, frond, Running } from "./command.ts";
 
 const SOURCE = `

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { Agent, request } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 import { decode } from "../../src/client/values.ts";
-import { listenHttp } from "../../src/server/http.ts";
+import { listenHttp } from "../../src/server/door/http.ts";
 import { createLogger } from "../../src/server/logger.ts";
 import { mutate, mutations } from "./mutate.ts";
 import { Box, openBoxes, type OpenedNode } from "./nodes.ts";

@@ -6,7 +6,7 @@
 
 import fc from "fast-check";
 import { connect } from "node:net";
-import { listenHttp } from "../../src/server/http.ts";
+import { listenHttp } from "../../src/server/door/http.ts";
 import { createLogger } from "../../src/server/logger.ts";
 import { BAD, BOUNDS, type Good, good, pathOf, render } from "./httpRequests.ts";
 import { parseAnswers, type ParsedAnswers } from "./httpAnswers.ts";

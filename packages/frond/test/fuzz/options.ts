@@ -14,7 +14,7 @@ import {
   parseListen,
   trustProxyOption,
 } from "../../src/cli/options.ts";
-import { applyForwarded, parseTrustProxy, readForwarded } from "../../src/server/proxy.ts";
+import { applyForwarded, parseTrustProxy, readForwarded } from "../../src/server/door/proxy.ts";
 import { attempt, type Entrance, target, type Target } from "./target.ts";
 
 const address = fc.oneof(

@@ -4,8 +4,8 @@
 import { describe } from "vitest";
 import { formatAddress, parseAddress } from "../../src/address.ts";
 import { parseListen } from "../../src/cli/options.ts";
-import { applyForwarded, parseTrustProxy, readForwarded } from "../../src/server/proxy.ts";
-import { errorToWire, fromWire, toWire } from "../../src/server/wire.ts";
+import { applyForwarded, parseTrustProxy, readForwarded } from "../../src/server/door/proxy.ts";
+import { errorToWire, fromWire, toWire } from "../../src/server/operator/wire.ts";
 import { fileNameOf } from "../../src/store/paths.ts";
 import { addressTarget } from "./addresses.ts";
 import { forwardedTarget, optionsTarget } from "./options.ts";

@@ -6,7 +6,7 @@
 
 import fc from "fast-check";
 import { isDeepStrictEqual } from "node:util";
-import { errorToWire, fromWire, toWire } from "../../src/server/wire.ts";
+import { errorToWire, fromWire, toWire } from "../../src/server/operator/wire.ts";
 import { attempt, type Entrance, target, type Target } from "./target.ts";
 
 const key = fc.oneof(

@@ -16,7 +16,7 @@ import { MAX_PACK_PAGE_BYTES, MERGED_RECORD_BYTES } from "../../src/limits.ts";
 import { cover, listPacks, type SeqRange } from "../../src/log/cover.ts";
 import { SlotMerge } from "../../src/log/merge.ts";
 import { makePack, type PackOptions } from "../../src/log/pack.ts";
-import { SlotIndexes } from "../../src/server/slotIndexes.ts";
+import { SlotIndexes } from "../../src/server/slots/slotIndexes.ts";
 import { fetchCell } from "../../src/store/fetch.ts";
 import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";

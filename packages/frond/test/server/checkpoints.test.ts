@@ -14,9 +14,9 @@ import {
   CHECKPOINT_RETRY_MAX_MS,
   CHECKPOINT_RETRY_MS,
 } from "../../src/limits.ts";
-import { Checkpoints } from "../../src/server/checkpoints.ts";
-import { erasureHash, putErasure } from "../../src/server/erasureRecords.ts";
-import { SlotClaims } from "../../src/server/slotClaims.ts";
+import { Checkpoints } from "../../src/server/upkeep/checkpoints.ts";
+import { erasureHash, putErasure } from "../../src/server/upkeep/erasureRecords.ts";
+import { SlotClaims } from "../../src/server/slots/slotClaims.ts";
 import type { Address, Epoch, Lsn, RunId, RunNumber, Seq, Slot, Txid } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
 import { cellOf, commitBytes } from "../codec/samples.ts";

@@ -8,8 +8,8 @@ import { encodeSeal, encodeSegment, ObjectWriter } from "../../src/codec/objectW
 import { CLEAN_UP_MS, CLEAN_UP_REQUESTS_PER_DAY, FIRST_CLEAN_UP_MS } from "../../src/limits.ts";
 import { makePack } from "../../src/log/pack.ts";
 import { listRunLog } from "../../src/log/runObjects.ts";
-import { CleanUp } from "../../src/server/cleanUp.ts";
-import { SlotIndexes } from "../../src/server/slotIndexes.ts";
+import { CleanUp } from "../../src/server/upkeep/cleanUp.ts";
+import { SlotIndexes } from "../../src/server/slots/slotIndexes.ts";
 import { intentOf } from "../../src/store/snapshot.ts";
 import type { Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, claimBytes, commitBytes, sampleClaim } from "../codec/samples.ts";

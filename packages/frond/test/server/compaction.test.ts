@@ -9,10 +9,10 @@ import { logKey, packKey } from "../../src/bucket/objectKeys.ts";
 import { encodeSeal, encodeSegment } from "../../src/codec/objectWriter.ts";
 import { PACK_AFTER_MS, PACK_GRACE_MS, PACK_RETRY_MS, PACK_SEGMENTS } from "../../src/limits.ts";
 import { listPacks } from "../../src/log/cover.ts";
-import { Compaction } from "../../src/server/compaction.ts";
-import { eraseCopies, findCopies } from "../../src/server/eraseCopies.ts";
-import { SlotHistories } from "../../src/server/slotHistory.ts";
-import { SlotIndexes } from "../../src/server/slotIndexes.ts";
+import { Compaction } from "../../src/server/upkeep/compaction.ts";
+import { eraseCopies, findCopies } from "../../src/server/upkeep/eraseCopies.ts";
+import { SlotHistories } from "../../src/server/slots/slotHistory.ts";
+import { SlotIndexes } from "../../src/server/slots/slotIndexes.ts";
 import type { Address, Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, commitBytes } from "../codec/samples.ts";
 

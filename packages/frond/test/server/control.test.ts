@@ -17,10 +17,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { FrondError } from "../../src/errors.ts";
-import { SOCKET_NAME, serveControl } from "../../src/server/control.ts";
-import { connectControl, viewOf } from "../../src/server/controlClient.ts";
-import type { OperatorView } from "../../src/server/controlClient.ts";
-import type { NodeControl } from "../../src/server/nodeControl.ts";
+import { SOCKET_NAME, serveControl } from "../../src/server/operator/control.ts";
+import { connectControl, viewOf } from "../../src/server/operator/controlClient.ts";
+import type { OperatorView } from "../../src/server/operator/controlClient.ts";
+import type { NodeControl } from "../../src/server/operator/nodeControl.ts";
 import { gate } from "./doors.ts";
 
 function scratch(name = "data"): string {

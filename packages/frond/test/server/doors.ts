@@ -4,8 +4,8 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { onTestFinished } from "vitest";
-import { listenHttp } from "../../src/server/http.ts";
-import type { HttpFront, HttpHandler, HttpOptions } from "../../src/server/http.ts";
+import { listenHttp } from "../../src/server/door/http.ts";
+import type { HttpFront, HttpHandler, HttpOptions } from "../../src/server/door/http.ts";
 import { createLogger } from "../../src/server/logger.ts";
 
 export interface Door {

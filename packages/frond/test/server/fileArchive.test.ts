@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { FILE_PIECE_BYTES } from "../../src/limits.ts";
-import { readArchive } from "../../src/server/fileArchive.ts";
+import { readArchive } from "../../src/server/files/fileArchive.ts";
 import { codeOf, type Opened, openCells, temporaryDirectory } from "../cell/nodes.ts";
 
 class Album extends Cell {

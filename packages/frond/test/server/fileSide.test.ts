@@ -17,7 +17,7 @@ import {
   FILE_UPLOAD_BYTES_PER_S,
   FILE_UPLOADS_AT_ONCE,
 } from "../../src/limits.ts";
-import { FileSide } from "../../src/server/fileSide.ts";
+import { FileSide } from "../../src/server/files/fileSide.ts";
 import { codeOf, temporaryDirectory } from "../cell/nodes.ts";
 
 const HOUR_MS = 3600_000;

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { Cell } from "../../src/cell/cell.ts";
 import { frond } from "../../src/cell/app.ts";
-import { Seldom, steadyLog } from "../../src/server/floods.ts";
+import { Seldom, steadyLog } from "../../src/server/door/floods.ts";
 import { openCells, openIn } from "../cell/nodes.ts";
 import { openDoor } from "./doors.ts";
 import { serveExposed } from "./exposed.ts";

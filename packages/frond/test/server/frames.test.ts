@@ -1,10 +1,10 @@
 // Reading where stuck code is from a stack trace.
 
 import { expect, test } from "vitest";
-import { readStack, takeStack } from "../../src/server/frames.ts";
+import { readStack, takeStack } from "../../src/server/watch/frames.ts";
 
 const OWN = new URL("../../src/", import.meta.url).href;
-const HEAD = ["Error: here", `    at Watchdog.asked (${OWN}server/watchdog.ts:1:1)`, "    at the-question:1:9"];
+const HEAD = ["Error: here", `    at Watchdog.asked (${OWN}server/watch/watchdog.ts:1:1)`, "    at the-question:1:9"];
 
 const read = (...lines: string[]): ReturnType<typeof readStack> =>
   readStack([...HEAD, ...lines.map((line) => `    at ${line}`)].join("\n"), "the-question");

@@ -1,7 +1,7 @@
 // By which names a server may be asked for: the list itself, and the front door that keeps to it.
 
 import { expect, test } from "vitest";
-import { allowHosts } from "../../src/server/hostNames.ts";
+import { allowHosts } from "../../src/server/door/hostNames.ts";
 import { openDoor, rawClient } from "./doors.ts";
 
 test("IP addresses, localhost, names below it and listed names are answered, and nothing else", () => {

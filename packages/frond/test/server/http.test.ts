@@ -5,8 +5,8 @@ import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { FrondError } from "../../src/errors.ts";
-import { boundBody } from "../../src/server/body.ts";
-import type { DoorState } from "../../src/server/reserved.ts";
+import { boundBody } from "../../src/server/door/body.ts";
+import type { DoorState } from "../../src/server/door/reserved.ts";
 import { exchange, gate, openDoor, rawClient } from "./doors.ts";
 
 const CLOSE = "Host: a.example\r\nConnection: close\r\n\r\n";

@@ -1,7 +1,7 @@
 // Proxy headers: they count from those who are trusted, and from nobody else.
 
 import { describe, expect, test } from "vitest";
-import { parseTrustProxy, readForwarded } from "../../src/server/proxy.ts";
+import { parseTrustProxy, readForwarded } from "../../src/server/door/proxy.ts";
 import { exchange, openDoor } from "./doors.ts";
 
 const CHAIN = { "x-forwarded-for": "6.6.6.6, 9.9.9.9, 10.0.0.2" };

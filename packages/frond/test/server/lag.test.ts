@@ -1,7 +1,7 @@
 // How far the bucket is behind: as old as the oldest that it does not have, and the worst of an hour.
 
 import { expect, test } from "vitest";
-import { Lag } from "../../src/server/lag.ts";
+import { Lag } from "../../src/server/persist/lag.ts";
 import type { Lsn } from "../../src/types.ts";
 
 const at = (value: number): Lsn => value as Lsn;

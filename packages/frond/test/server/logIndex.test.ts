@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { logFilePath, runFolder } from "../../src/log/files.ts";
-import { LogIndex } from "../../src/server/logIndex.ts";
+import { LogIndex } from "../../src/server/persist/logIndex.ts";
 import type { RunNumber } from "../../src/types.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
 

@@ -8,7 +8,7 @@ import { encodeDocument } from "../../src/codec/documents.ts";
 import { encodeSeal } from "../../src/codec/objectWriter.ts";
 import { FrondError } from "../../src/errors.ts";
 import { LogHands } from "../../src/log/logHands.ts";
-import { checkAlone, finishOthers, listLeases, type OtherRunsOptions } from "../../src/server/otherRuns.ts";
+import { checkAlone, finishOthers, listLeases, type OtherRunsOptions } from "../../src/server/runs/otherRuns.ts";
 import type { Lsn, RunId, Seq } from "../../src/types.ts";
 import { codeOf } from "../cell/nodes.ts";
 

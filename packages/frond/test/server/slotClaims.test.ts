@@ -7,7 +7,7 @@ import { checkpointKey, logKey, slotKey } from "../../src/bucket/objectKeys.ts";
 import { decodeSlot, encodeDocument, type LogRange, type SlotDocument } from "../../src/codec/documents.ts";
 import { encodeSeal, encodeSegment, ObjectWriter } from "../../src/codec/objectWriter.ts";
 import { CLOCK_MARGIN_MS, MAX_SLOT_SOURCES } from "../../src/limits.ts";
-import { SlotClaims } from "../../src/server/slotClaims.ts";
+import { SlotClaims } from "../../src/server/slots/slotClaims.ts";
 import { intentOf } from "../../src/store/snapshot.ts";
 import type { Epoch, Lsn, RunId, Seq, Slot, Txid } from "../../src/types.ts";
 import { cellOf, claimBytes, commitBytes, sampleClaim } from "../codec/samples.ts";

@@ -6,7 +6,7 @@ import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { MAX_STRUCK_CELLS, STRIKE_WINDOW_MS } from "../../src/limits.ts";
 import { Cell } from "../../src/cell/cell.ts";
-import { Strikes, type Suspect } from "../../src/server/strikes.ts";
+import { Strikes, type Suspect } from "../../src/server/cells/strikes.ts";
 import { openCells, openIn } from "../cell/nodes.ts";
 
 const START = 1_800_000_000_000;

@@ -1,7 +1,7 @@
 // What is kept of closed cells while the bucket is behind, and that it does not grow with the cells that there ever were.
 
 import { expect, test } from "vitest";
-import { Unconfirmed } from "../../src/server/unconfirmed.ts";
+import { Unconfirmed } from "../../src/server/cells/unconfirmed.ts";
 import type { Address, Lsn } from "../../src/types.ts";
 import { commit, HandIo, openLog, turn } from "../log/hands.ts";
 

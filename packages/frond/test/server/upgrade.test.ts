@@ -7,9 +7,9 @@ import { WebSocket } from "ws";
 import { FakeClock } from "../../src/clock.ts";
 import { FrondError } from "../../src/errors.ts";
 import { MAX_SOCKET_MESSAGE_BYTES, SOCKET_MISSED_PONGS, SOCKET_PING_MS } from "../../src/limits.ts";
-import type { Connection, ConnectionOwner } from "../../src/server/connection.ts";
-import type { HttpHandler, HttpOptions } from "../../src/server/http.ts";
-import { Upgrades } from "../../src/server/upgrade.ts";
+import type { Connection, ConnectionOwner } from "../../src/server/door/connection.ts";
+import type { HttpHandler, HttpOptions } from "../../src/server/door/http.ts";
+import { Upgrades } from "../../src/server/door/upgrade.ts";
 import { type Door, gate, openDoor, rawClient } from "./doors.ts";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";

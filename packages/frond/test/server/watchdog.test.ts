@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { EXIT_STUCK } from "../../src/server/endProcess.ts";
+import { EXIT_STUCK } from "../../src/server/watch/endProcess.ts";
 
 const CHILD = path.resolve(import.meta.dirname, "watchdog/child.ts");
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { MAX_JSON_DEPTH } from "../../src/limits.ts";
-import { errorToWire, fromWire, toWire } from "../../src/server/wire.ts";
+import { errorToWire, fromWire, toWire } from "../../src/server/operator/wire.ts";
 
 function nested(depth: number): unknown {
   let value: unknown = 1;

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { FILE_HEADER_BYTES } from "../../src/codec/logfile.ts";
-import { recover } from "../../src/server/recover.ts";
-import type { Report } from "../../src/server/settle.ts";
+import { recover } from "../../src/server/cells/recover.ts";
+import type { Report } from "../../src/server/cells/settle.ts";
 import { Catalog } from "../../src/store/catalog.ts";
 import { temporaryDirectory } from "../cell/nodes.ts";
 import {

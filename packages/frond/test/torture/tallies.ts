@@ -11,7 +11,7 @@ import { BATCH_HEADER_BYTES } from "../../src/codec/logfile.ts";
 import { readChain } from "../../src/log/chain.ts";
 import { listLogFiles } from "../../src/log/files.ts";
 import { scanLogFile } from "../../src/log/scan.ts";
-import { LogIndex } from "../../src/server/logIndex.ts";
+import { LogIndex } from "../../src/server/persist/logIndex.ts";
 import { Catalog } from "../../src/store/catalog.ts";
 import { type Address, type LogPlace, placeOffset } from "../../src/types.ts";
 import { type Opened, openIn, temporaryDirectory } from "../cell/nodes.ts";

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Marker } from "../../../src/store/marker.ts";
-import { Watchdog } from "../../../src/server/watchdog.ts";
+import { Watchdog } from "../../../src/server/watch/watchdog.ts";
 
 const [, , how = "", directory = "."] = process.argv;
 const cells = new AsyncLocalStorage<{ address: string; verb: string; failed?: Error }>();
