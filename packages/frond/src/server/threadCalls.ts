@@ -68,7 +68,8 @@ export class Asking<Q extends Questions<Q>, News> {
   #answered(answer: Answer): void {
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
-    if (this.#waiting.size === 0) this.#worker.unref();
+    // A thread that is being ended is waited for, though nobody waits for answers any more.
+    if (this.#waiting.size === 0 && this.#ended === undefined) this.#worker.unref();
     if ("error" in answer) waiting?.reject(fromThread(answer.error));
     else waiting?.resolve(answer.value);
   }

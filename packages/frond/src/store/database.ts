@@ -110,12 +110,25 @@ export class CellDatabase {
     }
   }
 
-  /** Moves the WAL into the main file. Only when the log durably holds all of it; no transaction may be open. */
+  /**
+   * Moves the WAL into the main file. Only when the log durably holds all of it; no transaction may be open. Throws DISK_FULL;
+   * the WAL then goes on from where it is.
+   */
   checkpoint(): void {
     assert(!this.#db.isTransaction, "no checkpoint inside a transaction");
-    const { busy } = this.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+    const { busy } = this.#checkpointed();
     // Where it could not finish, the WAL goes on from where it is.
     if (busy === 0) this.capture.restart();
+  }
+
+  #checkpointed(): { busy: number } {
+    const sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    const statement = this.prepare(sql);
+    try {
+      return statement.get() as { busy: number };
+    } catch (error) {
+      throw wrapSqlError(error, sql);
+    }
   }
 
   /** Writes a plain copy, without WAL, as of the last commit. `target` must not exist. */

@@ -24,9 +24,9 @@ const isWordShown = (word: string): boolean => new RegExp(`\\b${word}\\b`).test(
 
 /** What the pattern finds in the sources of a layer. */
 function found(layer: string, pattern: RegExp): string[] {
-  const files = readdirSync(path.join(sources, layer)).map((name) =>
-    readFileSync(path.join(sources, layer, name), "utf8"),
-  );
+  const files = readdirSync(path.join(sources, layer), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => readFileSync(path.join(sources, layer, name), "utf8"));
   return [...new Set(files.flatMap((text) => [...text.matchAll(pattern)].map((match) => match[1] as string)))];
 }
 const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.+) \|$/gm)].map(([, code, meaning]) => ({ code, meaning }));

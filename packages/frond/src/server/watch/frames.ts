@@ -17,7 +17,7 @@ export interface Place {
 }
 
 /** Where this program itself lies: the folder of the sources, or of what was compiled from them. */
-const OWN = new URL("..", import.meta.url).href;
+const OWN = new URL("../..", import.meta.url).href;
 /** Libraries that work for the whole process: an end in their middle would stay. */
 const SHARED = /\/node_modules\/(?:pino|sonic-boom|thread-stream|ws|croner|hono|@hono)\//;
 const IMMEDIATES = "processImmediate (node:internal/timers";
