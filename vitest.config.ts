@@ -10,7 +10,8 @@ export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source, externalConditions: source } },
   test: {
-    maxWorkers: 2,
+    // More than there are cores: tests of nodes mostly wait, for leases, kills and pages.
+    maxWorkers: 3,
     include: [
       "packages/*/test/**/*.test.ts",
       "apps/*/test/**/*.test.ts",

@@ -188,7 +188,7 @@ describe("a data directory of a release without buckets", () => {
     const bucket = path.join(temporaryDirectory(), "bucket");
     const args = ["--bucket", `dir:${bucket}`];
     // From before there is a cluster until the last of its segments is in the bucket.
-    for (const objects of [0, 1, 2, 3, 4]) {
+    for (const objects of [0, 2, 4]) {
       const node = machine.start(args);
       while (countObjects(bucket) < objects && node.child.exitCode === null && !node.out.includes("ready on")) {
         await new Promise((resolve) => setTimeout(resolve, 1));

@@ -16,7 +16,7 @@ import { cellPath } from "../../store/paths.ts";
 import type { Slot } from "../../types.ts";
 import type { SlotBrought } from "../persist/bucketTalk.ts";
 import { CellFiles } from "../cells/cellFiles.ts";
-import { syncFolder, writeDurably } from "../durably.ts";
+import { syncFile, syncFolder, writeDurably } from "../durably.ts";
 import type { Keeper } from "../persist/keeper.ts";
 import { LogIndex } from "../persist/logIndex.ts";
 import type { NodeLog } from "../nodeOptions.ts";
@@ -98,10 +98,17 @@ export function keepDamaged(directory: string, damages: readonly LogDamage[], to
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
     const name = `log-file-${path.basename(file, ".log")}-damaged`;
     const kept = path.join(folder, `${name}.bin`);
-    if (!fs.existsSync(kept) && fs.existsSync(file)) fs.copyFileSync(file, kept);
+    if (!fs.existsSync(kept) && fs.existsSync(file)) keepCopy(file, kept);
     const facts = { kind: "damage", log: file, offset, text, foundAt: new Date().toISOString() };
     writeDurably(path.join(folder, `${name}.json`), Buffer.from(`${JSON.stringify(facts, null, 2)}\n`));
   }
   if (damages.length > 0) syncFolder(folder);
   return reports;
+}
+
+/** Whole or not at all: the file itself may go once the bucket has the cells. */
+function keepCopy(file: string, kept: string): void {
+  fs.copyFileSync(file, `${kept}.new`);
+  syncFile(`${kept}.new`);
+  fs.renameSync(`${kept}.new`, kept);
 }

@@ -8,6 +8,7 @@ import type { Bucket } from "../../bucket/bucket.ts";
 import { leaseKey } from "../../bucket/objectKeys.ts";
 import { encodeDocument, type LeaseDocument } from "../../codec/documents.ts";
 import { type Clocks, type LapseReason, Lease, type LeaseEffect, type Renewal } from "../../core/lease.ts";
+import { FrondError } from "../../errors.ts";
 import type { LogHands } from "../../log/logHands.ts";
 import type { RunId, Seq } from "../../types.ts";
 import { VERSION } from "../../version.ts";
@@ -56,7 +57,7 @@ export class LeaseLoop {
     return this.#lease.believedUntil;
   }
 
-  /** Begins; resolves when the lease is believed for the first time. */
+  /** Begins; resolves when the lease is believed for the first time. Rejects with BUCKET_IN_USE when the log was ended before that. */
   start(): Promise<void> {
     this.#first = Promise.withResolvers();
     this.#look();
@@ -90,9 +91,16 @@ export class LeaseLoop {
     this.#o.publish(this.#lease.believedUntil);
     if (this.believed) this.#first?.resolve();
     for (const effect of effects) {
-      if (effect.do === "lapsed") this.#o.lapsed(effect.why);
+      if (effect.do === "lapsed") this.#lapsed(effect.why);
       else void this.#renew(effect);
     }
+  }
+
+  /** Who was held up behind the first record may have been taken for dead before it was ever believed. */
+  #lapsed(why: LapseReason): void {
+    const what = `another node has ended the log of run ${this.#o.runId} before it had begun: it serves ${this.#o.bucket.url}`;
+    this.#first?.reject(new FrondError("BUCKET_IN_USE", what));
+    this.#o.lapsed(why);
   }
 
   async #renew(effect: Exclude<LeaseEffect, { do: "lapsed" }>): Promise<void> {

@@ -54,8 +54,9 @@ export async function openKeeper(
   const { run } = recovered;
   const place = placeOf(dataDirectory);
   const earlier = earlierRuns(dataDirectory, catalog, run);
-  // From before there was a bucket, and not to be had as it is.
-  const isDamaged = known === undefined && earlier.damages.length > 0;
+  const seals = sealsOf(catalog);
+  // From before there was a bucket, and not to be had as it is; or a start had begun to take it so, and was interrupted.
+  const isDamaged = known === undefined && (earlier.damages.length > 0 || seals.size > 0);
   const unfinished = isDamaged ? leftOut(earlier) : earlier.unfinished;
   const adopted = (known?.adopted as RunId[] | undefined) ?? unfinished.filter(isFull).map(({ runId }) => runId);
   const slots = new SlotTable();
@@ -77,7 +78,7 @@ export async function openKeeper(
     slots,
     log,
     appVersion: VERSION,
-    seals: sealsOf(catalog),
+    seals,
     opened: catalog.opened(),
     own: {
       run,
@@ -87,9 +88,10 @@ export async function openKeeper(
   });
   try {
     const { cluster, finished, lost } = keeper.started;
+    // First: no start that comes after looks at the log of runs that are finished.
+    const kept = isDamaged ? keepDamaged(dataDirectory, earlier.damages, recovered.reports) : [];
     // Else a start that comes after this one would believe that it has a bucket, and these are to be uploaded.
     if (isDamaged) markFinished(catalog, finished);
-    const kept = isDamaged ? keepDamaged(dataDirectory, earlier.damages, recovered.reports) : [];
     const frozen: FrozenBucket = { spec: spec.url === urlInside(dataDirectory) ? null : spec, cluster, adopted, place };
     if (JSON.stringify(frozen) !== JSON.stringify(known)) freezeBucket(dataDirectory, frozen);
     if (lost.length > 0) {
