@@ -121,6 +121,41 @@ test("a start that ended in the middle of it goes on where it ended", async () =
   expect(await counts(empty)).toEqual(NAMES.map(() => 5));
 });
 
+test("a start that ended before the damaged files were kept leaves that to the next one", async () => {
+  const directory = await before();
+  const file = rot(directory);
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  const lost = path.join(directory, "lost+found");
+  fs.writeFileSync(lost, "");
+  await failureOf(openIn(directory, cells, bucketOf(bucket)));
+  fs.rmSync(lost);
+  const opened = await openIn(directory, cells, bucketOf(bucket));
+  expect(opened.lines.join("\n")).toContain(`error ${file}`);
+  await opened.node.stop();
+  const kept = fs.readdirSync(lost).filter((name) => name.endsWith(".bin"));
+  expect(kept.map((name) => fs.statSync(path.join(lost, name)).size)).toEqual([fs.statSync(file).size]);
+});
+
+test("a start that ended before the directory knew of its bucket, and one without it: what was before comes along all the same", async () => {
+  const directory = await before();
+  rot(directory);
+  const bucket = path.join(temporaryDirectory(), "bucket");
+  // Where it is to be written down which bucket it is.
+  const stone = path.join(directory, "frond.json.new");
+  fs.mkdirSync(stone);
+  await failureOf(openIn(directory, cells, bucketOf(bucket)));
+  fs.rmdirSync(stone);
+  const without = await openIn(directory, cells);
+  expect(await without.get(Note, "n7").add("without")).toBe(6);
+  await without.node.stop();
+  const opened = await openIn(directory, cells, bucketOf(bucket));
+  const expected = NAMES.map((name) => (name === "n7" ? 6 : 5));
+  expect(await counts(opened)).toEqual(expected);
+  await opened.node.stop();
+  const empty = await openIn(temporaryDirectory(), cells, bucketOf(bucket));
+  expect(await counts(empty)).toEqual(expected);
+});
+
 test("with a damaged log, too, a directory with cells is not taken into a bucket that has some", async () => {
   const bucket = path.join(temporaryDirectory(), "bucket");
   const other = await openIn(temporaryDirectory(), cells, bucketOf(bucket));
