@@ -159,7 +159,7 @@ test("files go when they are old enough and no other cell names them, nor has na
   const directory = temporaryDirectory();
   const { hashes, stop } = await aMonthAgo(directory);
   await stop();
-  const opened = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL });
+  const opened = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL, retentionMs: 7 * DAY_MS });
   const { control, erasures } = opened.node;
   const b = opened.get(Book, "b");
   await control.delete("book/c");
@@ -181,6 +181,22 @@ test("files go when they are old enough and no other cell names them, nor has na
   await control.erase("book/b");
   expect(await codeOf(control.history("book/b", { limit: 9 }))).toBe("CELL_MISSING");
   expect(await codeOf(control.restoreInto("book/b", { atMs: Date.now() - 1 }))).toBe("CELL_MISSING");
+});
+
+test("a tool, which does not know the retention, leaves the files of an erased cell to the node that serves it next", async () => {
+  const directory = temporaryDirectory();
+  const { hashes, stop } = await aMonthAgo(directory);
+  await stop();
+  const folder = path.join(directory, "bucket", "files");
+  for (const hash of hashes) fs.utimesSync(path.join(folder, hash), OLD, OLD);
+  const there = (): string[] => hashes.filter((hash) => fs.existsSync(path.join(folder, hash)));
+  const tool = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL });
+  expect((await tool.node.control.erase("book/a")).left).toMatchObject({ files: 3 });
+  await tool.node.stop();
+  expect(there()).toEqual(hashes);
+  const next = await openIn(directory, cells, { bucket: "as before", ttlMs: TTL, retentionMs: 7 * DAY_MS });
+  await next.node.erasures.look();
+  expect(there()).toEqual(hashes.slice(1));
 });
 
 /** Three files: of one cell, of two, and of that one and another. */

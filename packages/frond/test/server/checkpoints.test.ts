@@ -6,7 +6,9 @@ import { MemoryStore, openMemoryBucket } from "../../src/bucket/memory.ts";
 import { checkpointKey, logKey } from "../../src/bucket/objectKeys.ts";
 import { encodeSegment } from "../../src/codec/objectWriter.ts";
 import type { IndexChange } from "../../src/codec/record.ts";
+import { newEntry } from "../../src/cell/commit.ts";
 import { FrondError } from "../../src/errors.ts";
+import { bringSlot } from "../../src/server/runs/bringSlot.ts";
 import {
   CHECKPOINT_BYTES_CHANGED,
   CHECKPOINT_PACE_MS,
@@ -68,14 +70,14 @@ beforeEach(async () => {
 });
 
 /** A segment with one commit, of which so many bytes are told. */
-async function log(slot: Slot, changes: IndexChange["what"][], bytes = MUCH, lastId = 0): Promise<void> {
+async function log(slot: Slot, changes: IndexChange["what"][], bytes = MUCH, lastId = 0, epoch = 1): Promise<void> {
   const txid = (txids.get(slot) ?? 0) + 1;
   txids.set(slot, txid);
   const address = "n/a" as Address;
   const isGone = changes.includes("deleted");
   const record = commitBytes({
     slot,
-    epoch: 1 as Epoch,
+    epoch: epoch as Epoch,
     txid: txid as Txid,
     time: now,
     cells: [cellOf(address, 512, isGone ? 0 : 2, isGone ? [] : [1, 2])],
@@ -196,4 +198,24 @@ test("of a cell that had given ids and was erased, the name goes as well", async
 test("a slot in which there is nothing has no checkpoint", async () => {
   expect(await checkpoints.write(ONE)).toBe(false);
   expect(await keys()).toEqual([]);
+});
+
+test("a cell that was brought into the bucket without its pages stays as it is, and keeps back neither its slot nor the log", async () => {
+  const slot = 5 as Slot;
+  const at = { epoch: 1 as Epoch, txid: 1 as Txid };
+  const broken = { ...newEntry("n/broken" as Address, slot, 512), ...at, pageCount: 2 };
+  const cells = [{ entry: broken, file: undefined }];
+  await bringSlot(bucket, { slot, ...at, cells }, { ...RUN, signal: new AbortController().signal });
+  await claims.open({ slot, knows: { run: undefined, ...at } }, { runId: RUN.runId, nextSeq: seq as Seq });
+  txids.set(slot, 1);
+  for (let times = 1; times <= 2; times++) {
+    await log(slot, times === 1 ? ["created"] : [], 2 * MUCH, 0, 2);
+    now += 24 * 3600_000;
+    expect(await checkpoints.look()).toBe(true);
+    expect(await keys()).toHaveLength(1 + times);
+  }
+  expect(failures).toEqual([]);
+  const index = await claims.indexOf(slot, { runId: RUN.runId, nextSeq: seq as Seq });
+  expect(index.cells.get("n/broken" as Address)?.entry).toMatchObject({ ...at, pageCount: 2, deleted: false });
+  expect(index.cells.get("n/a" as Address)?.entry).toMatchObject({ epoch: 2, txid: 3, pageCount: 2 });
 });

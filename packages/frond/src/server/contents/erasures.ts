@@ -143,9 +143,11 @@ export class Erasures {
 
   /** Removes the files that nobody else names. Returns those that may be removed later. */
   async #removeFiles({ files }: ErasureDocument): Promise<readonly string[]> {
+    const { retentionMs = Infinity } = this.#node.options;
+    // A tool does not know how far back other cells can go: to it no file is old. The node that serves the directory next does.
     if (files.length === 0) return files;
     try {
-      const { gone, named } = await this.#node.files.release(this.#retentionMs(), files);
+      const { gone, named } = await this.#node.files.release(retentionMs, files);
       const done = new Set([...gone, ...named]);
       return files.filter((hash) => !done.has(hash));
     } catch (error) {
@@ -168,7 +170,7 @@ export class Erasures {
     };
   }
 
-  /** A directory that was opened by a tool keeps everything; the node that serves it next may not. */
+  /** As far as it is known: a directory that was opened by a tool keeps everything; the node that serves it next may not. */
   #retentionMs(): number {
     const { retentionMs = RETENTION_MS } = this.#node.options;
     return Number.isFinite(retentionMs) ? retentionMs : RETENTION_MS;

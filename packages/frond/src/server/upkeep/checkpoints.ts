@@ -11,10 +11,11 @@
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../../bucket/bucket.ts";
-import { checkpointKey } from "../../bucket/objectKeys.ts";
+import { checkpointKey, parseCheckpointKey } from "../../bucket/objectKeys.ts";
 import { howToWrite, type LargeSizes, mostUrgent, type SlotChange } from "../../core/checkpointing.ts";
 import { uncovered } from "../../core/claiming.ts";
 import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, PACK_TURN_MS } from "../../limits.ts";
+import { NO_PAGES } from "../../store/cellRecords.ts";
 import { type CheckpointCell, writeCheckpoint } from "../../store/checkpoint.ts";
 import { writeSnapshot, type WriteOptions } from "../../store/snapshot.ts";
 import { comparePositions, type Position, type RunId, type RunNumber, type Seq, type Slot } from "../../types.ts";
@@ -157,6 +158,8 @@ export class Checkpoints {
   async #prepare(cell: IndexedCell, runId: RunId): Promise<CheckpointCell> {
     const { entry, places, base } = cell;
     if (entry.deleted) return { entry, places: [], base: undefined };
+    // It keeps neither the others nor the log.
+    if (isLost(cell)) return { entry, places: [], base: undefined, open: () => ({ ...NO_PAGES, close: () => {} }) };
     const deltaBytes = base && places.reduce((sum, { length }) => sum + length, 0);
     const how = howToWrite({ bytes: entry.pageSize * entry.pageCount, deltaBytes }, this.#o.large);
     if (how === "delta") return { entry, places, base };
@@ -199,4 +202,11 @@ export class Checkpoints {
     await nextTurn();
     this.#turnEnds = monotonicMs() + PACK_TURN_MS;
   }
+}
+
+/** Nobody could read it any more when its slot was brought into the bucket (bringSlot.ts): no page of it is anywhere. */
+function isLost({ entry, places, base }: IndexedCell): boolean {
+  const [only] = places;
+  if (only === undefined || places.length > 1 || base !== undefined || entry.pageCount === 0) return false;
+  return parseCheckpointKey(only.key) !== undefined && only.length < entry.pageSize;
 }
