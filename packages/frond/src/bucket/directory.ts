@@ -8,7 +8,8 @@
 // four places that belong to the syncs of the commit log.
 // What is large is written and synced in pieces, with a turn of the event loop behind each: one sync of a gigabyte takes seconds.
 // Folders come with their first object and go with their last. A root that is gone is a failure, not an empty bucket: the
-// disk may have been unmounted.
+// disk may have been unmounted. So is another folder in its place, which whoever opens the bucket meanwhile makes: what was
+// written there would be missing in the bucket when it is back.
 // Rejected: O_EXCL on the final name (readers would see half an object), network file systems (their link is not always
 // atomic, and a lost reply is answered EEXIST to its own winner).
 
@@ -61,6 +62,8 @@ class DirectoryBucket implements Bucket {
   readonly url: string;
   readonly #root: string;
   readonly #temp: string;
+  /** Tells the folder from one that was made in its place; stays what it is when the folder is moved or mounted again. */
+  readonly #inode: number;
   readonly #closing = new AbortController();
   readonly #known = new Set<string>();
 
@@ -73,6 +76,7 @@ class DirectoryBucket implements Bucket {
       removeLeftovers(this.#temp);
       syncFolder(root);
     });
+    this.#inode = fs.statSync(this.#temp).ino;
     this.#known.add(root);
   }
 
@@ -205,6 +209,7 @@ class DirectoryBucket implements Bucket {
   #enter(file: string, key: string, place: () => void): boolean {
     const folder = path.dirname(file);
     for (let tries = 1; ; tries++) {
+      this.#checkRoot();
       try {
         this.#makeFolder(folder);
         place();
@@ -216,7 +221,6 @@ class DirectoryBucket implements Bucket {
         const again = code === "ENOENT" || code === "EEXIST" || code === "EISDIR";
         if (!again || tries === TRIES) throw error;
         this.#forget();
-        this.#checkRoot();
       }
     }
   }
@@ -268,7 +272,7 @@ class DirectoryBucket implements Bucket {
   }
 
   #checkRoot(): void {
-    if (isFolder(this.#temp)) return;
+    if (fs.statSync(this.#temp, { throwIfNoEntry: false })?.ino === this.#inode) return;
     const what = `the folder ${this.#root} is gone, or is no bucket any more: bring it back, or mount its disk again`;
     throw new FrondError("BUCKET_FAILED", what);
   }

@@ -121,6 +121,25 @@ describe("a directory", () => {
     expect((await bucket.get("a/b"))?.bytes.toString()).toBe("b");
   });
 
+  test("a folder that somebody has made in the place of one that is gone is not taken for it", async () => {
+    const folder = fresh();
+    const bucket = openDirectoryBucket(folder);
+    await bucket.put("a/b", Buffer.from("b"));
+    fs.renameSync(folder, `${folder}-away`);
+    const another = openDirectoryBucket(folder);
+    await another.put("c/d", Buffer.from("d"));
+    const failed = expect.objectContaining({ code: "BUCKET_FAILED", retryable: true });
+    await expect(bucket.get("a/b")).rejects.toEqual(failed);
+    await expect(bucket.list("")).rejects.toEqual(failed);
+    await expect(bucket.create("e/f", Buffer.alloc(1))).rejects.toEqual(failed);
+    await expect(bucket.put("c/d", Buffer.alloc(1))).rejects.toEqual(failed);
+    await expect(bucket.delete(["c/d"])).rejects.toEqual(failed);
+    expect((await another.list("")).map(({ key }) => key)).toEqual(["c/d"]);
+    fs.rmSync(folder, { recursive: true });
+    fs.renameSync(`${folder}-away`, folder);
+    expect((await bucket.get("a/b"))?.bytes.toString()).toBe("b");
+  });
+
   test("removes what was left half written, once it is old", () => {
     const folder = fresh();
     openDirectoryBucket(folder);
