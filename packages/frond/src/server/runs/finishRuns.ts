@@ -61,7 +61,7 @@ async function checkOriginal(options: FinishOptions, leases: readonly RunId[]): 
     const what = `${error.message}; ${path.dirname(options.logFolder)} is a copy of its data directory`;
     throw new FrondError(
       "BUCKET_IN_USE",
-      `${what}: start the copy with a bucket of its own, or stop the other node first`,
+      `${what}: stop the other node first; a second cluster is made by frond backup, and a new data directory`,
     );
   }
 }

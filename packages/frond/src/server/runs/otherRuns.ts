@@ -161,7 +161,7 @@ export async function waitUntilDead(options: OtherRunsOptions, run: RunId): Prom
     if (now !== undefined && now.ttlMs !== lease?.ttlMs) {
       watching = new Watching(now.ttlMs);
       const seconds = Math.ceil(now.ttlMs / 1000);
-      warn({ run, host: now.host, pid: now.pid }, `another run may be alive: waiting ${seconds} s to be sure`);
+      warn({ run, host: now.host, process: now.pid }, `another run may be alive: waiting ${seconds} s to be sure`);
     } else if (found === undefined) watching ??= new Watching(options.ttlMs);
     lease = now ?? lease;
     const mark = found === undefined ? "absent" : found === "failed" ? "failed" : { mark: String(found.counter) };
