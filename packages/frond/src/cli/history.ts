@@ -27,7 +27,7 @@ export function addHistory(program: Command): void {
     .description("list the commits of a cell that can be restored, the newest first")
     .argument("<address>", "KIND/NAME of the cell, deleted or not; a / in a name is written %2f")
     .option("--since <time>", "none before this: 2026-11-23T06:15:00Z, 2026-11-23, -2h", checked(parseTime))
-    .option("--limit <count>", `so many at most (default ${DEFAULT_LIMIT})`, checked(parseLimit), DEFAULT_LIMIT)
+    .option("--limit <count>", "so many at most", checked(parseLimit), DEFAULT_LIMIT)
     .addOption(dataOption("data directory"))
     .addOption(jsonOption())
     .addHelpText(

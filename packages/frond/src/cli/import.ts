@@ -53,7 +53,7 @@ export function addImport(program: Command): void {
         if (json) return printJson({ address, file, ...imported });
         const { bytes, files, missingFiles, before } = imported;
         const missing = missingFiles === 0 ? "" : `, ${missingFiles} of them not in the bucket: an archive brings them`;
-        const its = files === 0 ? "" : `; it names ${files} files${missing}`;
+        const its = files === 0 ? "" : `; it names ${files} ${files === 1 ? "file" : "files"}${missing}`;
         const position = before && `${before.epoch}-${before.txid}`;
         const back = before
           ? `what it held is at ${position}: frond restore ${showValue(address)} --at ${position}\n`
