@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { openMemoryBucket } from "../../src/bucket/memory.ts";
-import { logKey } from "../../src/bucket/objectKeys.ts";
+import { leaseKey, logKey } from "../../src/bucket/objectKeys.ts";
 import { encodeSeal } from "../../src/codec/objectWriter.ts";
 import { LogHands } from "../../src/log/logHands.ts";
 import { monotonicMs } from "../../src/server/monotonic.ts";
@@ -35,4 +35,6 @@ test("a start that was held up until somebody had ended its log says so, and doe
   expect(await codeOf(lease.start())).toBe("BUCKET_IN_USE");
   expect(told).toEqual(["sealed"]);
   expect(lease.believed).toBe(false);
+  // Nor is it taken for a second node.
+  expect(await bucket.get(leaseKey(RUN))).toBeUndefined();
 });

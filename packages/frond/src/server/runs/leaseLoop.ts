@@ -58,10 +58,16 @@ export class LeaseLoop {
   }
 
   /** Begins; resolves when the lease is believed for the first time. Rejects with BUCKET_IN_USE when the log was ended before that. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     this.#first = Promise.withResolvers();
     this.#look();
-    return this.#first.promise;
+    try {
+      await this.#first.promise;
+    } catch (error) {
+      // Who serves would take a record that came late for a second node.
+      await this.leave();
+      throw error;
+    }
   }
 
   /** Stops renewing. The record is left to whoever removes it. */
