@@ -1,6 +1,7 @@
 // `frond backup`: a copy of a whole cluster in another bucket, and back. What it does stands in server/upkeep/backup.ts.
 
 import { Option, type Command } from "commander";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { openBucket, parseBucketUrl } from "../bucket/open.ts";
 import type { Bucket } from "../bucket/bucket.ts";
@@ -65,6 +66,10 @@ async function run(options: Options): Promise<void> {
     throw new FrondError("BAD_OPTION", "--s3-... options belong to a bucket: name it as s3://BUCKET/PREFIX");
   }
   if (from.url === to.url) throw new FrondError("BAD_OPTION", `${to.url} cannot be copied into itself`);
+  const place = parseBucketUrl(from.url);
+  if (place.store === "dir" && !existsSync(place.path)) {
+    throw new FrondError("BAD_OPTION", `there is no folder ${place.path}, which was to be copied`);
+  }
   const buckets: Bucket[] = [];
   const line = new ProgressLine(json);
   try {

@@ -9,7 +9,7 @@ import path from "node:path";
 import { randomUUID } from "node:crypto";
 import type { Bucket } from "../bucket/bucket.ts";
 import { CLUSTER_KEY, NODE_PREFIX } from "../bucket/objectKeys.ts";
-import { openBucket } from "../bucket/open.ts";
+import { openBucket, parseBucketUrl } from "../bucket/open.ts";
 import { probeBucket } from "../bucket/probe.ts";
 import { decodeCluster, decodeLease } from "../codec/documents.ts";
 import { FrondError, isFrondError } from "../errors.ts";
@@ -149,7 +149,16 @@ export async function checkBucket(
   const checkup = new Checkup(listener);
   let bucket: Bucket | undefined;
   await checkup.look("bucket", async () => {
+    const place = parseBucketUrl(url);
+    const isNew = place.store === "dir" && !existsSync(place.path);
+    // Made now, it would be on another disk than the bucket, where that is not mounted.
+    if (isNew && clusterOf(directory) !== undefined) {
+      return fail(
+        `${url} is gone, and ${directory} belongs to a cluster: bring the folder back, or mount its disk again`,
+      );
+    }
     bucket = await openBucket(url, options);
+    if (isNew) return ok(`${bucket.url}, a folder that was not there: it is made now`);
     const inside = directory !== undefined && url === urlInside(directory);
     const where = inside ? ", inside of the data directory: it is lost with this disk" : "";
     return ok(bucket.url + (options.endpoint === undefined ? where : ` at ${options.endpoint}`));
@@ -201,10 +210,15 @@ async function lookAtClock(bucket: Bucket): Promise<Seen> {
   return warn(`this machine's is ${by} s ${which} the store's: times in histories are wrong by that; set it`);
 }
 
+/** To which cluster a directory belongs; undefined: to none yet, or there is no such directory. */
+function clusterOf(directory: string | undefined): string | undefined {
+  const has = directory !== undefined && existsSync(path.join(directory, "frond.json"));
+  return has ? frozenBucket(directory)?.cluster : undefined;
+}
+
 async function lookAtCluster(bucket: Bucket, directory: string | undefined): Promise<Seen> {
   const found = await bucket.get(CLUSTER_KEY);
-  const has = directory !== undefined && existsSync(path.join(directory, "frond.json"));
-  const mine = has ? frozenBucket(directory)?.cluster : undefined;
+  const mine = clusterOf(directory);
   if (found === undefined) {
     if (mine !== undefined) return fail(`there is none, and ${directory} belongs to cluster ${mine}`);
     return ok("there is none yet: the first start makes it");

@@ -36,6 +36,7 @@ test("what makes no sense is refused before anything is copied", async () => {
     [["--from", "dir:x"], /required option '--to/],
     [["--to", "somewhere"], /dir:PATH/],
     [["--from", "dir:x", "--to", "dir:./x"], /copied into itself/],
+    [["--from", "dir:x", "--to", "dir:y"], /there is no folder .*x, which was to be copied/],
     [["--from", "dir:x", "--data", "y", "--to", "dir:z"], /give one/],
     [["--from", "dir:x", "--to", "dir:z", "--s3-region", "eu"], /--s3-.* belong to a bucket/],
     [["--to", "dir:z", "--from-s3-region", "eu"], /belong to --from/],

@@ -98,6 +98,13 @@ describe("frond doctor", () => {
     const foreign = await frond(folder, ["doctor", "--bucket", `dir:${other}`]);
     expect(foreign.code).toBe(1);
     expect(foreign.out).toMatch(/\nFAIL {2}cluster .* belongs to cluster [0-9a-f]{32}.*\n1 of the checks failed\n$/);
+    // Its own that is gone, as where its disk is not mounted, is not made anew.
+    fs.renameSync(folder.at(".frond/data/bucket"), folder.at("away"));
+    const gone = await frond(folder, ["doctor"]);
+    expect(gone.out).toMatch(
+      /\nFAIL {2}bucket .* is gone, and .* belongs to a cluster: .* mount its disk again.*\n1 of the/,
+    );
+    expect(fs.existsSync(folder.at(".frond/data/bucket"))).toBe(false);
   });
 
   test("does not begin with options that mean nothing", async () => {
