@@ -147,6 +147,19 @@ describe("in a directory", () => {
     expect(await node.control.importFrom("box/again", file, false)).toMatchObject({ files: 2, missingFiles: 1 });
   });
 
+  test("a lease that came late, of a run whose log is sealed, is no other node", async () => {
+    const { folder, spec } = place();
+    const directory = temporaryDirectory();
+    await aMonthAgo(directory, spec);
+    age(folder);
+    const runs = fs.readdirSync(path.join(folder, "log"));
+    const { node } = await openIn(directory, cells, { bucket: spec, ttlMs: TTL, retentionMs: WEEK_MS });
+    const all = there(folder);
+    for (const run of runs) fs.writeFileSync(path.join(folder, leaseKey(run as RunId)), "{}");
+    await node.fileSweeps.look();
+    expect(there(folder)).toHaveLength(all.length - 1);
+  });
+
   test("nothing goes while a slot cannot be read, or another node lives", async () => {
     const { folder, spec } = place();
     const directory = temporaryDirectory();

@@ -17,6 +17,7 @@ import type { RunId } from "../../types.ts";
 import { type LookedAt, withoutNamed } from "./fileNames.ts";
 import type { Released, Swept } from "./fileTalk.ts";
 import { monotonicMs } from "../monotonic.ts";
+import { isSealed } from "../runs/otherRuns.ts";
 
 /** The run that has a lease, and when it last renewed it, in ms since 1970 by the clock of the store. */
 interface Living {
@@ -111,14 +112,20 @@ export class FileSweep {
     return found?.key === key ? found.modifiedMs : undefined;
   }
 
-  /** The one run that has a lease; undefined: there is none, or another one. */
+  /**
+   * The one run that has a lease; undefined: there is none, or another one. One whose log is sealed lives no more, and nothing that it
+   * names counts: its last renewal came too late to be removed with it.
+   */
   async #living(): Promise<Living | undefined> {
     const found: Living[] = [];
     for await (const { key, modifiedMs } of listAll(this.#bucket, NODE_PREFIX)) {
       const run = runOfLease(key);
       if (run !== undefined) found.push({ run, modifiedMs });
     }
-    return found.length === 1 ? found[0] : undefined;
+    if (found.length < 2) return found[0];
+    const living: Living[] = [];
+    for (const lease of found) if (!(await isSealed(this.#bucket, lease.run))) living.push(lease);
+    return living.length === 1 ? living[0] : undefined;
   }
 
   /** The files that were stored before a moment, and their sizes: some of them, from where the last look ended. */

@@ -117,7 +117,8 @@ export async function checkAlone(options: OtherRunsOptions, over: ReadonlySet<Ru
   );
 }
 
-async function isSealed(bucket: Bucket, run: RunId): Promise<boolean> {
+/** The log of the run has ended for ever. */
+export async function isSealed(bucket: Bucket, run: RunId): Promise<boolean> {
   return (await stateOf(bucket, run)) === "sealed";
 }
 
