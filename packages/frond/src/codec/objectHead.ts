@@ -17,26 +17,29 @@ import {
   SECTION_HEADER_BYTES,
 } from "./layout.ts";
 
-/** Bytes that the head of a sound record takes. */
-export function headLength(record: Buffer): number {
-  const end = record.length - RECORD_CRC_BYTES;
-  let length = record.length;
-  let at = RECORD_HEADER_BYTES;
-  for (; at < end; at = nextSection(record, at)) length -= pageBytes(record, at);
+/** Bytes that the head of the sound record of `length` bytes at `bytes[from]` takes. */
+export function headLength(bytes: Buffer, from = 0, length = bytes.length - from): number {
+  const end = from + length - RECORD_CRC_BYTES;
+  let head = length;
+  let at = from + RECORD_HEADER_BYTES;
+  for (; at < end; at = nextSection(bytes, at)) head -= pageBytes(bytes, at);
   assert(at === end, "the sections of a record fill it");
-  return length;
+  return head;
 }
 
-/** Writes the head of a sound record at `target[at]`, where headLength() bytes must be left, and returns where it ends. */
-export function putHead(record: Buffer, target: Buffer, at: number): number {
-  const end = record.length - RECORD_CRC_BYTES;
-  let place = at + record.copy(target, at, 0, RECORD_HEADER_BYTES);
-  for (let section = RECORD_HEADER_BYTES; section < end;) {
-    const next = nextSection(record, section);
-    const pages = pageBytes(record, section);
-    const copied = record.copy(target, place, section, next - pages);
+/**
+ * Writes the head of the sound record of `length` bytes at `bytes[from]` to `target[at]`, where headLength() bytes must be left, and
+ * returns where it ends.
+ */
+export function putHead(bytes: Buffer, from: number, length: number, target: Buffer, at: number): number {
+  const end = from + length - RECORD_CRC_BYTES;
+  let place = at + bytes.copy(target, at, from, from + RECORD_HEADER_BYTES);
+  for (let section = from + RECORD_HEADER_BYTES; section < end;) {
+    const next = nextSection(bytes, section);
+    const pages = pageBytes(bytes, section);
+    const copied = bytes.copy(target, place, section, next - pages);
     if (pages > 0) {
-      const payload = record.readUInt32LE(section + SECTION_HEADER.length) - pages;
+      const payload = bytes.readUInt32LE(section + SECTION_HEADER.length) - pages;
       target.writeUInt32LE(payload, place + SECTION_HEADER.length);
       target.writeUInt32LE(0, place + SECTION_HEADER_BYTES + CELL_SECTION.pages);
     }

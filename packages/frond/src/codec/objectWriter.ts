@@ -91,21 +91,21 @@ export class ObjectWriter {
     return this.#offset;
   }
 
-  /** Adds a sound record, which is copied. Records come sorted by slot. */
-  add(record: Buffer): void {
+  /** Adds the sound record of `length` bytes at `bytes[from]`, which is copied. Records come sorted by slot. */
+  add(bytes: Buffer, from = 0, length = bytes.length - from): void {
     assert(!this.#finished && this.#start.kind !== "seal", "records go into an object that is being written");
-    const { length } = record;
-    assert(length === record.readUInt32LE(RECORD_HEADER.length) && length <= MAX_RECORD_BYTES, "records are whole");
-    this.#note(record);
+    const whole = length === bytes.readUInt32LE(from + RECORD_HEADER.length) && length <= MAX_RECORD_BYTES;
+    assert(whole, "records are whole");
+    this.#note(bytes, from);
     if (length > OBJECT_BLOCK_RAW_BYTES) {
       this.#closeBlock();
-      this.#putEntry(record, 0);
-      this.#putBlock(record);
+      this.#putEntry(bytes, from, length, 0);
+      this.#putBlock(bytes.subarray(from, from + length));
       return;
     }
     if (this.#blockUsed + length > OBJECT_BLOCK_RAW_BYTES) this.#closeBlock();
-    this.#putEntry(record, this.#blockUsed);
-    this.#blockUsed += record.copy(this.#block, this.#blockUsed);
+    this.#putEntry(bytes, from, length, this.#blockUsed);
+    this.#blockUsed += bytes.copy(this.#block, this.#blockUsed, from, from + length);
   }
 
   /** The chunks that became ready since it was last asked. */
@@ -127,18 +127,19 @@ export class ObjectWriter {
     return this.take();
   }
 
-  #note(record: Buffer): void {
-    const slot = record.readUInt16LE(RECORD_HEADER.slot);
+  #note(bytes: Buffer, from: number): void {
+    const slot = bytes.readUInt16LE(from + RECORD_HEADER.slot);
     assert(slot >= this.#slot, "records are sorted by slot");
     this.#slot = slot;
-    const time = record.readUInt32LE(RECORD_HEADER.time) + record.readUInt32LE(RECORD_HEADER.time + 4) * 2 ** 32;
+    const at = from + RECORD_HEADER.time;
+    const time = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
     if (time < this.#firstMs) this.#firstMs = time;
     if (time > this.#lastMs) this.#lastMs = time;
     this.#records += 1;
   }
 
-  #putEntry(record: Buffer, at: number): void {
-    const head = headLength(record);
+  #putEntry(bytes: Buffer, from: number, length: number, at: number): void {
+    const head = headLength(bytes, from, length);
     const need = this.#entriesUsed + OBJECT_RECORD.head + head;
     assert(this.footerBytes + OBJECT_RECORD.head + head <= MAX_FOOTER_BYTES, "the footer of an object can be read");
     if (need > this.#entries.length) {
@@ -150,9 +151,9 @@ export class ObjectWriter {
     const place = this.#entriesUsed;
     entries.writeUInt32LE(this.#blocks.length, place + OBJECT_RECORD.block);
     entries.writeUInt32LE(at, place + OBJECT_RECORD.offset);
-    entries.writeUInt32LE(record.length, place + OBJECT_RECORD.length);
+    entries.writeUInt32LE(length, place + OBJECT_RECORD.length);
     entries.writeUInt32LE(head, place + OBJECT_RECORD["head bytes"]);
-    this.#entriesUsed = putHead(record, entries, place + OBJECT_RECORD.head);
+    this.#entriesUsed = putHead(bytes, from, length, entries, place + OBJECT_RECORD.head);
   }
 
   #closeBlock(): void {

@@ -48,12 +48,13 @@ export async function cutSegment(
   const toLsn = tail.lsn;
   const writer = new ObjectWriter({ kind: "segment", runId, number: seq, intent, createdMs, fromLsn, toLsn });
   const changed = new Map<Slot, number>();
-  for (const { slot, bytes } of records.toSorted((a, b) => a.slot - b.slot)) {
+  for (const i of records.bySlot()) {
     const turn = breathe();
     // Not for every record: it would cost as much as the small ones.
     if (turn !== undefined) await turn;
-    writer.add(bytes);
-    changed.set(slot, (changed.get(slot) ?? 0) + bytes.length);
+    const [slot, bytes] = [records.slotOf(i), records.bytesOf(i)];
+    writer.add(records.chunkOf(i), records.placeOf(i), bytes);
+    changed.set(slot, (changed.get(slot) ?? 0) + bytes);
   }
   return { bytes: Buffer.concat(writer.finish()), fromLsn, toLsn, records: records.length, changed };
 }

@@ -13,7 +13,6 @@
 import fs from "node:fs";
 import { crc32 } from "node:zlib";
 import { assert } from "../assert.ts";
-import { getU64 } from "../codec/bytes.ts";
 import { RECORD_CRC_BYTES, RECORD_HEADER, TYPE_CLAIM } from "../codec/layout.ts";
 import {
   BATCH_HEADER_BYTES,
@@ -27,15 +26,7 @@ import { peekLength, RECORD_HEADER_BYTES } from "../codec/record.ts";
 import { FrondError, isFrondError } from "../errors.ts";
 import type { Lsn, RunNumber, Slot } from "../types.ts";
 import { type LogFileEntry, listLogFiles, logFilePath } from "./files.ts";
-
-/** A record as it stands in the log. */
-export interface TailRecord {
-  /** The whole record, until the tail is read again. Nobody writes there. */
-  readonly bytes: Buffer;
-  readonly slot: Slot;
-  /** The lsn behind it. */
-  readonly lsn: Lsn;
-}
+import { TailRecords } from "./tailRecords.ts";
 
 interface OpenFile {
   readonly number: number;
@@ -69,6 +60,8 @@ export class LogTail {
   /** Chunks that records of the last read may point into, the window's own as the last; and those that are free. */
   readonly #chunks: Buffer[] = [];
   readonly #spare: Buffer[] = [];
+  /** What the last read gave. */
+  readonly #records = new TailRecords();
   /** The last txid that was met of each slot. */
   readonly #txids = new Map<number, number>();
 
@@ -93,18 +86,19 @@ export class LogTail {
 
   /**
    * The next records whose batches end at `through` (what is durable) or before: `maxBytes` bytes of records at most, but
-   * one at least if there is one. Their bytes are valid until the next call. Throws LOG_DAMAGED where the next record is not what it must be below `through`, at
-   * every call again.
+   * one at least if there is one. They are valid until the next call. Throws LOG_DAMAGED where the next record is not what it must be
+   * below `through`, at every call again.
    */
-  read(through: Lsn, maxBytes: number): TailRecord[] {
-    const records: TailRecord[] = [];
+  read(through: Lsn, maxBytes: number): TailRecords {
+    const records = this.#records;
+    records.clear();
     let bytes = 0;
     this.#spare.push(...this.#chunks.splice(0, this.#chunks.length - 1));
     try {
       while (this.#toRecord(through)) {
         const length = this.#nextLength(through);
         if (records.length > 0 && bytes + length > maxBytes) break;
-        records.push(this.#take(length, through));
+        this.#take(length, through);
         bytes += length;
       }
     } catch (error) {
@@ -140,9 +134,10 @@ export class LogTail {
   }
 
   #batchHeader(through: Lsn): BatchHeader | undefined {
-    const bytes = this.#bytes(BATCH_HEADER_BYTES, through);
-    if (bytes.length < BATCH_HEADER_BYTES || isZero(bytes, 0, BATCH_HEADER_BYTES)) return undefined;
-    const header = decodeBatchHeader(bytes, 0, this.#where());
+    const at = this.#reach(BATCH_HEADER_BYTES, through);
+    const there = this.#window.length - at;
+    if (there < BATCH_HEADER_BYTES || isZero(this.#window, at, at + BATCH_HEADER_BYTES)) return undefined;
+    const header = decodeBatchHeader(this.#window.subarray(at, at + BATCH_HEADER_BYTES), 0, this.#where());
     if (header.run !== this.#run || header.lsn !== this.#at) {
       throw this.#damaged(`the batch says run ${header.run}, lsn ${header.lsn}; expected ${this.#run}, ${this.#at}`);
     }
@@ -152,53 +147,67 @@ export class LogTail {
   /** Bytes of the record at the cursor. */
   #nextLength(through: Lsn): number {
     const left = this.#batchEnd - this.#at;
-    const head = this.#bytes(Math.min(RECORD_HEADER_BYTES, left), through);
-    let length: number;
-    try {
-      length = peekLength(head, 0, this.#where());
-    } catch (error) {
-      if (!isFrondError(error, "RECORD_DAMAGED")) throw error;
-      throw new FrondError("LOG_DAMAGED", error.message, { cause: error });
-    }
+    const need = Math.min(RECORD_HEADER_BYTES, left);
+    const at = this.#reach(need, through);
+    const length = this.#peek(this.#window.subarray(at, at + need));
     if (length > left) throw this.#damaged(`a record of ${length} bytes stands in the last ${left} of its batch`);
     return length;
   }
 
-  #take(length: number, through: Lsn): TailRecord {
-    const bytes = this.#bytes(length, through);
-    if (bytes.length < length) throw this.#damaged("the file ends inside a record");
-    const end = length - RECORD_CRC_BYTES;
-    if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) {
+  #peek(head: Buffer): number {
+    try {
+      return peekLength(head, 0, "");
+    } catch (error) {
+      if (!isFrondError(error, "RECORD_DAMAGED")) throw error;
+    }
+    try {
+      // Once more, with the words that say where: they are not made for records that are sound.
+      return peekLength(head, 0, this.#where());
+    } catch (error) {
+      throw new FrondError("LOG_DAMAGED", (error as Error).message, { cause: error });
+    }
+  }
+
+  #take(length: number, through: Lsn): void {
+    const at = this.#reach(length, through);
+    const window = this.#window;
+    if (window.length - at < length) throw this.#damaged("the file ends inside a record");
+    const end = at + length - RECORD_CRC_BYTES;
+    if (crc32(window.subarray(at, end)) !== window.readUInt32LE(end)) {
       throw this.#damaged("the checksum of a record does not match");
     }
-    const slot = bytes.readUInt16LE(RECORD_HEADER.slot);
-    this.#checkOrder(bytes, slot);
+    const slot = window.readUInt16LE(at + RECORD_HEADER.slot) as Slot;
+    this.#checkOrder(window, at, slot);
     this.#at += length;
     this.#lsn = this.#at as Lsn;
-    return { bytes, slot: slot as Slot, lsn: this.#lsn };
+    this.#records.add(window, at, length, slot, this.#lsn);
   }
 
   /** A disk that wrote to the wrong place, or not at all, leaves a sound record where another one was. */
-  #checkOrder(record: Buffer, slot: number): void {
-    const txid = getU64(new DataView(record.buffer, record.byteOffset, RECORD_HEADER_BYTES), RECORD_HEADER.txid);
+  #checkOrder(window: Buffer, at: number, slot: number): void {
+    const place = at + RECORD_HEADER.txid;
+    const txid = window.readUInt32LE(place) + window.readUInt32LE(place + 4) * 2 ** 32;
     const before = this.#txids.get(slot);
-    const step = record[RECORD_HEADER.type] === TYPE_CLAIM ? 0 : 1;
+    const step = window[at + RECORD_HEADER.type] === TYPE_CLAIM ? 0 : 1;
     if (before !== undefined && txid !== before + step) {
       throw this.#damaged(`the record is number ${txid} of slot ${slot}; expected ${before + step}`);
     }
     this.#txids.set(slot, txid);
   }
 
-  /** `need` bytes at the cursor; fewer where the file ends. The caller knows that they lie below `through`. */
-  #bytes(need: number, through: Lsn): Buffer {
+  /**
+   * Where the cursor stands in the window, which has `need` bytes from there on; fewer where the file ends. The caller knows that they
+   * lie below `through`.
+   */
+  #reach(need: number, through: Lsn): number {
     const file = this.#current();
     const offset = this.#at - file.base;
     const start = offset - this.#windowAt;
-    if (start >= 0 && start + need <= this.#window.length) return this.#window.subarray(start, start + need);
+    if (start >= 0 && start + need <= this.#window.length) return start;
     const wanted = Math.max(0, Math.min(Math.max(need, CHUNK_BYTES), through - this.#at, file.size - offset));
     this.#window = readInto(this.#chunk(wanted), file.fd, offset, wanted);
     this.#windowAt = offset;
-    return this.#window.subarray(0, need);
+    return 0;
   }
 
   /** Bytes to read into, which no record that was handed out lies in. */

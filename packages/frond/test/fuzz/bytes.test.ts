@@ -130,14 +130,14 @@ describe("the tail of a log on a disk", () => {
 
   const quiet = tailTarget((tail, through, maxBytes) => {
     try {
-      return tail.read(through, maxBytes);
+      return tail.read(through, maxBytes).list();
     } catch {
       return [];
     }
   });
   catches("a tail that takes damage for the end", quiet);
 
-  const first = tailTarget((tail, through, maxBytes) => tail.read(through, maxBytes).slice(0, 2));
+  const first = tailTarget((tail, through, maxBytes) => tail.read(through, maxBytes).list().slice(0, 2));
   catches("a tail that loses records", first);
 });
 

@@ -6,7 +6,8 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { logFilePath, runFolder } from "../../src/log/files.ts";
-import { LogTail, type TailRecord } from "../../src/log/tail.ts";
+import { LogTail } from "../../src/log/tail.ts";
+import type { TailRecord } from "../../src/log/tailRecords.ts";
 import type { Lsn } from "../../src/types.ts";
 import { anyLog, changed, FILE, type LogCase, LSN, RUN, type Written, writeLog } from "./logFiles.ts";
 import { attempt, type Entrance, target, type Target } from "./target.ts";
@@ -19,7 +20,7 @@ interface TailCase {
   readonly maxBytes: number;
 }
 
-const read: ReadTail = (tail, through, maxBytes) => tail.read(through, maxBytes);
+const read: ReadTail = (tail, through, maxBytes) => tail.read(through, maxBytes).list();
 
 export function tailTarget(reader: ReadTail = read): Target {
   return target("tail", 600, (): Entrance<TailCase> => {

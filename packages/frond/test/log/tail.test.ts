@@ -10,7 +10,8 @@ import { decodeRecord } from "../../src/codec/record.ts";
 import { isFrondError } from "../../src/errors.ts";
 import { listLogFiles, logFilePath } from "../../src/log/files.ts";
 import type { CommitLog } from "../../src/log/log.ts";
-import { LogTail, type TailRecord } from "../../src/log/tail.ts";
+import { LogTail } from "../../src/log/tail.ts";
+import type { TailRecord } from "../../src/log/tailRecords.ts";
 import { type LogPlace, type Lsn, placeFile, placeOffset, type RunNumber } from "../../src/types.ts";
 import { claimBytes, sampleClaim } from "../codec/samples.ts";
 import { commit, HandIo, openLog, recordsIn, turn } from "./hands.ts";
@@ -57,21 +58,21 @@ describe("a log that is being written", () => {
     const io = new HandIo();
     const { log, folder } = openLog({ io });
     const tail = tailOf(folder);
-    expect(tail.read(log.durable, 1e9)).toEqual([]);
+    expect(tail.read(log.durable, 1e9).list()).toEqual([]);
     commit(log, 1);
     commit(log, 2);
     await turn();
-    expect(tail.read(log.durable, 1e9)).toEqual([]);
+    expect(tail.read(log.durable, 1e9).list()).toEqual([]);
     io.syncs[0]?.();
-    expect(txids(tail.read(log.durable, 1e9))).toEqual([1, 2]);
+    expect(txids(tail.read(log.durable, 1e9).list())).toEqual([1, 2]);
     expect(tail.lsn).toBe(log.durable);
     commit(log, 3);
-    expect(tail.read(log.durable, 1e9)).toEqual([]);
+    expect(tail.read(log.durable, 1e9).list()).toEqual([]);
     await turn();
     io.syncs[1]?.();
-    const [third] = tail.read(log.durable, 1e9);
+    const [third] = tail.read(log.durable, 1e9).list();
     expect(third).toMatchObject({ slot: 5, lsn: log.durable });
-    expect(tail.read(log.durable, 1e9)).toEqual([]);
+    expect(tail.read(log.durable, 1e9).list()).toEqual([]);
   });
 
   test("a batch counts when all of it is durable", async () => {
@@ -81,9 +82,9 @@ describe("a log that is being written", () => {
     await log.flushed();
     const tail = tailOf(folder);
     for (const through of [1, 39, 40, first.lsn - 1, first.lsn, second.lsn - 1]) {
-      expect(tail.read(through as Lsn, 1e9)).toEqual([]);
+      expect(tail.read(through as Lsn, 1e9).list()).toEqual([]);
     }
-    expect(txids(tail.read(second.lsn, 1e9))).toEqual([1, 2]);
+    expect(txids(tail.read(second.lsn, 1e9).list())).toEqual([1, 2]);
     await log.close();
   });
 
@@ -102,7 +103,7 @@ describe("a log that is being written", () => {
     for (let round = 0, ended = false; !ended; round++) {
       ended = Atomics.load(durable, 1) === 1n;
       const through = Number(Atomics.load(durable, 0)) as Lsn;
-      const read = tail.read(through, round % 3 === 0 ? 1 : 20_000);
+      const read = tail.read(through, round % 3 === 0 ? 1 : 20_000).list();
       expect(tail.lsn).toBeLessThanOrEqual(through);
       got.push(...read.map(kept));
       if (ended && read.length > 0) ended = false;
@@ -119,11 +120,11 @@ describe("a log that is being written", () => {
     await log.flushed();
     const tail = tailOf(folder);
     const whole = recordsIn(folder).map(({ record }) => record.txid);
-    const some = tail.read(log.durable, 1_500_000);
+    const some = tail.read(log.durable, 1_500_000).list();
     const sizes = some.reduce((sum, { bytes }) => sum + bytes.length, 0);
     expect(sizes).toBeGreaterThan(1_000_000);
     const first = txids(some);
-    const others = tail.read(log.durable, 1e9);
+    const others = tail.read(log.durable, 1e9).list();
     expect([...first, ...txids(others)]).toEqual(whole);
     await log.close();
   });
@@ -136,10 +137,10 @@ describe("a log that is being written", () => {
     await log.close();
     fs.writeFileSync(logFilePath(folder, RUN, 2), Buffer.alloc(FILE_BYTES));
     const tail = tailOf(folder);
-    expect(txids(tail.read(durable, 1e9))).toEqual([1]);
-    expect(tail.read(durable, 1e9)).toEqual([]);
+    expect(txids(tail.read(durable, 1e9).list())).toEqual([1]);
+    expect(tail.read(durable, 1e9).list()).toEqual([]);
     const behind = tailOf(folder, durable);
-    expect(behind.read((durable + 10) as Lsn, 1e9)).toEqual([]);
+    expect(behind.read((durable + 10) as Lsn, 1e9).list()).toEqual([]);
   });
 });
 
@@ -156,7 +157,7 @@ describe("any history", () => {
         const whole = recordsIn(folder).map(({ record }) => record.txid);
         let tail = tailOf(folder);
         const got: TailRecord[] = [];
-        for (let read = tail.read(end, maxBytes); read.length > 0; read = tail.read(end, maxBytes)) {
+        for (let read = tail.read(end, maxBytes).list(); read.length > 0; read = tail.read(end, maxBytes).list()) {
           const size = read.reduce((sum, { bytes }) => sum + bytes.length, 0);
           expect(read.length === 1 || size <= maxBytes).toBe(true);
           got.push(...read.map(kept));
@@ -165,7 +166,9 @@ describe("any history", () => {
         expect(txids(got)).toEqual(whole);
         expect(got.map(({ lsn }) => lsn)).toEqual(commits.map(({ lsn }) => lsn));
         const at = commits[restart % commits.length];
-        expect(txids(tailOf(folder, at?.lsn).read(end, 1e9))).toEqual(upTo(whole.length, (restart % whole.length) + 2));
+        expect(txids(tailOf(folder, at?.lsn).read(end, 1e9).list())).toEqual(
+          upTo(whole.length, (restart % whole.length) + 2),
+        );
       }),
       { numRuns: 60 },
     );
@@ -187,7 +190,7 @@ describe("any history", () => {
     encodeBatchHeader(bytes, FILE_HEADER_BYTES + durable, header);
     fs.writeFileSync(path, bytes);
     const tail = tailOf(folder);
-    expect(txids(tail.read((durable + BATCH_HEADER_BYTES) as Lsn, 1e9))).toEqual([41, 41, 42]);
+    expect(txids(tail.read((durable + BATCH_HEADER_BYTES) as Lsn, 1e9).list())).toEqual([41, 41, 42]);
     expect(tail.lsn).toBe(durable);
   });
 });
@@ -205,13 +208,13 @@ describe("damage below the durable lsn", () => {
     const got: TailRecord[] = [];
     for (let tries = 0; ; tries++) {
       try {
-        const read = tail.read(end, 1);
+        const read = tail.read(end, 1).list();
         if (read.length === 0) return { got: txids(got), message: undefined };
         got.push(...read.map(kept));
       } catch (error) {
         if (!isFrondError(error, "LOG_DAMAGED")) throw error;
         // It is said again, and no record comes twice.
-        expect(() => tail.read(end, 1)).toThrow(error.message);
+        expect(() => tail.read(end, 1).list()).toThrow(error.message);
         return { got: txids(got), message: error.message };
       }
     }
@@ -286,13 +289,17 @@ describe("damage below the durable lsn", () => {
     edit(folder, commits[0]?.place as LogPlace, (bytes, at) => bytes.fill(0, at - 40, at));
     const tail = tailOf(folder, commits[1]?.lsn);
     const message = `no batch is there, though lsn ${commits[1]?.lsn} is behind`;
-    for (let tries = 0; tries < 2; tries++) expect(() => tail.read(end, 1)).toThrow(message);
+    for (let tries = 0; tries < 2; tries++) expect(() => tail.read(end, 1).list()).toThrow(message);
   });
 
   test("a beginning that no record has", async () => {
     const { folder, commits, end } = await written([[3, 3]]);
     for (const from of [4, 44, (commits[0]?.lsn as number) + 4]) {
-      expect(() => tailOf(folder, from as Lsn).read(end, 1)).toThrow(/the magic number of the record/);
+      expect(() =>
+        tailOf(folder, from as Lsn)
+          .read(end, 1)
+          .list(),
+      ).toThrow(/the magic number of the record/);
     }
   });
 });
@@ -301,7 +308,7 @@ test("a log of another run in the same folder is not read", async () => {
   const { log, folder } = openLog();
   await commitAll(log);
   const other = new LogTail(folder, 2 as RunNumber, ZERO);
-  expect(() => other.read(100 as Lsn, 1)).toThrow(/no file of run 2/);
+  expect(() => other.read(100 as Lsn, 1).list()).toThrow(/no file of run 2/);
 });
 
 async function commitAll(log: CommitLog): Promise<void> {
