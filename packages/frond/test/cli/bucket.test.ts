@@ -73,10 +73,12 @@ describe.each([
         for (let n = 1; n <= i + 1; n++) expect(await count(`${url}/${name}`)).toBe(n);
       }
       expect(await first.stop()).toBe(0);
+      expect(first.out).toContain(`a new cluster was made in ${args[1]}, which held none; were cells to be there`);
       machine.loseDisk();
 
       const second = machine.start(args, env);
       url = await second.ready();
+      expect(second.out).not.toContain("a new cluster");
       expect(await count(`${url}/a`)).toBe(2);
       expect(await second.stop()).toBe(0);
 
