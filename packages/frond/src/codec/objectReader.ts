@@ -7,21 +7,10 @@
 
 import { constants, crc32, zstdDecompressSync } from "node:zlib";
 import { assert } from "../assert.ts";
-import { FrondError, isFrondError } from "../errors.ts";
-import { MAX_FOOTER_BYTES, MAX_RECORD_BYTES, SLOTS } from "../limits.ts";
-import type { Epoch, Lsn, Slot } from "../types.ts";
+import { MAX_FOOTER_BYTES, MAX_RECORD_BYTES } from "../limits.ts";
+import type { Lsn } from "../types.ts";
 import { Fields } from "./fields.ts";
-import {
-  OBJECT_BLOCK,
-  OBJECT_BLOCK_BYTES,
-  OBJECT_FOOTER,
-  OBJECT_FOOTER_BYTES,
-  OBJECT_RECORD,
-  OBJECT_TRAILER,
-  RECORD_CRC_BYTES,
-  RECORD_HEADER,
-  RECORD_HEADER_BYTES,
-} from "./layout.ts";
+import { OBJECT_BLOCK, OBJECT_BLOCK_BYTES, OBJECT_FOOTER, OBJECT_FOOTER_BYTES, OBJECT_TRAILER } from "./layout.ts";
 import {
   decodeObjectHeader,
   OBJECT_FORMAT,
@@ -31,7 +20,8 @@ import {
   TRAILER_MAGIC,
 } from "./object.ts";
 import type { Block } from "./objectWriter.ts";
-import { decodeRecord, type DecodedRecord } from "./record.ts";
+import { decodeWhole, type Entries, type Entry, readEntries } from "./objectEntries.ts";
+import type { DecodedRecord } from "./record.ts";
 
 /** What the trailer says of the footer. */
 export interface Trailer {
@@ -55,45 +45,12 @@ export interface Footer extends ObjectHeader {
   readonly lastMs: number;
   readonly blocks: readonly Block[];
   /** In the order of the records: by slot, then as they were written. */
-  readonly entries: readonly Entry[];
+  readonly entries: Entries;
 }
 
 /** Windows of 8 MiB at most: what writers use is far below, and a reader must not be made to take more memory. */
 const MAX_WINDOW_LOG = 23;
 const SMALLEST_CHUNK = 64;
-const SMALLEST_HEAD = RECORD_HEADER_BYTES + RECORD_CRC_BYTES;
-
-/** One record of an object. Holds on to the bytes of the whole footer. */
-export class Entry {
-  readonly slot: Slot;
-  /** Number of its block, from 0. */
-  readonly block: number;
-  /** Where it begins in its inflated block, and its bytes. */
-  readonly at: number;
-  readonly length: number;
-  /** The record without pages, as codec/record.ts encodes it. */
-  readonly headBytes: Buffer;
-  readonly #where: string;
-
-  constructor(where: string, slot: Slot, block: number, at: number, length: number, headBytes: Buffer) {
-    this.#where = where;
-    this.slot = slot;
-    this.block = block;
-    this.at = at;
-    this.length = length;
-    this.headBytes = headBytes;
-  }
-
-  /** The epoch of the record, without decoding anything else. */
-  get epoch(): Epoch {
-    return Number(this.headBytes.readBigUInt64LE(RECORD_HEADER.epoch)) as Epoch;
-  }
-
-  /** The record without its pages, decoded anew at each call. Throws OBJECT_DAMAGED or OBJECT_NEWER. */
-  head(): DecodedRecord {
-    return decodeWhole(this.headBytes, 0, this.headBytes.length, `the head of a record in ${this.#where}`);
-  }
-}
 
 /**
  * Reads the trailer out of `tail`, the last bytes of an object of `size` bytes whose key is `where`. Throws OBJECT_DAMAGED
@@ -177,43 +134,6 @@ function readBlocks(fields: Fields, trailer: Trailer): Block[] {
   return blocks;
 }
 
-/** The records, which fill the blocks. */
-function readEntries(fields: Fields, blocks: readonly Block[], count: number, where: string): Entry[] {
-  const raw = fields.bytes as Buffer;
-  const entries: Entry[] = [];
-  let place = OBJECT_FOOTER_BYTES + blocks.length * OBJECT_BLOCK_BYTES;
-  let [block, end, slot] = [0, 0, 0];
-  for (let i = 0; i < count; i++) {
-    const head = place + OBJECT_RECORD.head;
-    if (head + SMALLEST_HEAD > raw.length) throw fields.damaged(place, "a record's entry", "is cut off");
-    const headBytes = fields.u32(place + OBJECT_RECORD["head bytes"]);
-    if (headBytes < SMALLEST_HEAD || headBytes > raw.length - head) {
-      throw fields.damaged(place + OBJECT_RECORD["head bytes"], "the size of a head", `is ${headBytes}`);
-    }
-    if (end === blocks[block]?.raw) [block, end] = [block + 1, 0];
-    const [itsBlock, at] = [fields.u32(place + OBJECT_RECORD.block), fields.u32(place + OBJECT_RECORD.offset)];
-    const length = fields.u32(place + OBJECT_RECORD.length);
-    const left = (blocks[block]?.raw ?? 0) - end;
-    if (itsBlock !== block || at !== end || length < headBytes || length > left) {
-      const what = `is block ${itsBlock}, ${at}, ${length} bytes; the record before ends in block ${block} at ${end}`;
-      throw fields.damaged(place, "the place of a record", what);
-    }
-    const itsSlot = fields.u16(head + RECORD_HEADER.slot);
-    if (itsSlot < slot || itsSlot >= SLOTS) {
-      throw fields.damaged(head + RECORD_HEADER.slot, "the slot of a record", `is ${itsSlot} behind ${slot}`);
-    }
-    slot = itsSlot;
-    end += length;
-    place = head + headBytes;
-    entries.push(new Entry(where, slot as Slot, block, at, length, raw.subarray(head, place)));
-  }
-  if (place !== raw.length) throw fields.damaged(place, "the entries", `leave ${raw.length - place} bytes over`);
-  if (blocks.length > 0 && (block !== blocks.length - 1 || end !== blocks[block]?.raw)) {
-    throw fields.damaged(OBJECT_FOOTER.records, "the records", `fill the blocks only up to block ${block}, ${end}`);
-  }
-  return entries;
-}
-
 /** Inflates a block from its stored bytes. Throws OBJECT_DAMAGED, naming `where`, unless they are exactly the block. */
 export function readBlock(stored: Uint8Array, block: Block, where: string): Buffer {
   assert(block.raw <= MAX_RECORD_BYTES, "a block comes from a footer that was read");
@@ -243,19 +163,4 @@ function inflate(stored: Uint8Array, stated: Omit<Block, "offset">, where: strin
   }
   if (raw.length !== stated.raw) throw fields.damaged(0, "the inflated size", `is ${raw.length}, not ${stated.raw}`);
   return raw;
-}
-
-/** A record that must be exactly `length` bytes long. */
-function decodeWhole(bytes: Buffer, at: number, length: number, where: string): DecodedRecord {
-  let record: DecodedRecord;
-  try {
-    record = decodeRecord(bytes, at, at + length, where);
-  } catch (error) {
-    if (!isFrondError(error)) throw error;
-    const code = error.code === "RECORD_NEWER" ? "OBJECT_NEWER" : "OBJECT_DAMAGED";
-    throw new FrondError(code, error.message, { cause: error });
-  }
-  if (record.length === length) return record;
-  const fields = new Fields(bytes, where, OBJECT_FORMAT);
-  throw fields.damaged(at + RECORD_HEADER.length, "the length of a record", `is ${record.length}, not ${length}`);
 }

@@ -6,15 +6,8 @@
 
 import type { Bucket } from "../bucket/bucket.ts";
 import type { ObjectKind } from "../codec/object.ts";
-import {
-  decodeFooter,
-  type Entry,
-  type Footer,
-  footerIn,
-  locateFooter,
-  readBlock,
-  readRecord,
-} from "../codec/objectReader.ts";
+import type { Entry } from "../codec/objectEntries.ts";
+import { decodeFooter, type Footer, footerIn, locateFooter, readBlock, readRecord } from "../codec/objectReader.ts";
 import type { Block } from "../codec/objectWriter.ts";
 import type { DecodedRecord } from "../codec/record.ts";
 import { FrondError } from "../errors.ts";
@@ -96,7 +89,10 @@ export class ObjectRecords {
 
   /** The slots that it has records of, rising. */
   slots(): Slot[] {
-    return [...new Set(this.footer.entries.map(({ slot }) => slot))];
+    const { entries } = this.footer;
+    const slots = new Set<Slot>();
+    for (let i = 0; i < entries.length; i++) slots.add(entries.slotAt(i));
+    return [...slots];
   }
 
   /**
@@ -106,17 +102,18 @@ export class ObjectRecords {
    */
   async *records(slot: Slot, only = false): AsyncGenerator<DecodedRecord[], void, void> {
     const { entries, blocks } = this.footer;
-    const first = firstOf(entries, slot);
-    let end = first;
-    while (entries[end]?.slot === slot) end += 1;
+    const first = entries.firstOf(slot);
+    const end = entries.firstOf((slot + 1) as Slot);
     if (end === first) return;
-    const last = blocks[only ? (entries[end - 1] as Entry).block : blocks.length - 1] as Block;
+    const last = blocks[only ? (entries.at(end - 1) as Entry).block : blocks.length - 1] as Block;
     for (let at = first; at < end;) {
-      const { block } = entries[at] as Entry;
+      const { block } = entries.at(at) as Entry;
       const raw = await this.#inflated(block, last.offset + last.stored);
       const records: DecodedRecord[] = [];
-      for (; at < end && entries[at]?.block === block; at++) {
-        records.push(readRecord(raw, entries[at] as Entry, this.wanted.key));
+      for (; at < end; at++) {
+        const entry = entries.at(at) as Entry;
+        if (entry.block !== block) break;
+        records.push(readRecord(raw, entry, this.wanted.key));
       }
       yield records;
     }
@@ -153,15 +150,4 @@ export function checkIs(footer: Footer, { key, kind, run, number, intent }: Want
   }
   const is = `${footer.kind} ${footer.number} of run ${footer.runId}`;
   throw new FrondError("OBJECT_DAMAGED", `${key} is ${is}, not ${kind} ${number} of run ${run}`);
-}
-
-/** Where the entries of a slot begin, or would. */
-function firstOf(entries: readonly Entry[], slot: Slot): number {
-  let [low, high] = [0, entries.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((entries[middle] as Entry).slot < slot) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

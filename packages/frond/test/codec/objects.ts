@@ -46,12 +46,12 @@ export function readWhole(object: Buffer, tail = 64, readers = READERS): WholeOb
   const trailer = readers.locateFooter(end, object.length, KEY);
   const stored = footerIn(end, object.length, trailer) ?? object.subarray(trailer.from, trailer.from + trailer.bytes);
   const footer = readers.decodeFooter(stored, trailer, KEY);
-  const heads = footer.entries.map((entry) => entry.head());
+  const heads = [...footer.entries].map((entry) => entry.head());
   const blocks = footer.blocks.map((block) =>
     readers.readBlock(object.subarray(block.offset, block.offset + block.stored), block, KEY),
   );
-  const records = footer.entries.map((entry) => readers.readRecord(blocks[entry.block] as Buffer, entry, KEY));
-  const bytes = footer.entries.map(({ block, at, length }) => (blocks[block] as Buffer).subarray(at, at + length));
+  const records = [...footer.entries].map((entry) => readers.readRecord(blocks[entry.block] as Buffer, entry, KEY));
+  const bytes = [...footer.entries].map(({ block, at, length }) => (blocks[block] as Buffer).subarray(at, at + length));
   const header = readers.decodeObjectHeader(object.subarray(0, OBJECT_HEADER_BYTES), KEY);
   return { header, footer, heads, records, bytes };
 }

@@ -114,7 +114,7 @@ function footerOf(footer: Footer): Buffer {
       bytes.writeUInt32LE(value, BLOCKS + i * BLOCK + 8 + 4 * j);
     }
   }
-  const entries = footer.entries.map(({ block, at, length, headBytes }) =>
+  const entries = [...footer.entries].map(({ block, at, length, headBytes }) =>
     Buffer.concat([Buffer.from(Uint32Array.of(block, at, length, headBytes.length).buffer), headBytes]),
   );
   return Buffer.concat([bytes, ...entries]);

@@ -196,7 +196,7 @@ export class SlotHistories {
     // Cleaned up since it was listed: it was the oldest.
     if (footer === undefined) return true;
     if ("time" in limit) return footer.lastMs <= limit.time;
-    const head = footer.entries[0]?.head();
+    const head = footer.entries.at(0)?.head();
     return head === undefined || comparePositions(head, limit.position) <= 0;
   }
 

@@ -62,8 +62,7 @@ export class SlotIndex {
    * same run, and what another run did in between comes first. Ends before the first record behind `limit`.
    */
   apply(key: string, footer: Footer, through = Infinity, limit?: HistoryLimit): void {
-    for (const item of footer.entries) {
-      if (item.slot !== this.slot) continue;
+    for (const item of footer.entries.of(this.slot)) {
       const head = item.head();
       if (head.epoch > through) continue;
       if (head.txid !== this.at.txid + (head.type === "claim" ? 0 : 1)) this.gapBefore ??= key;

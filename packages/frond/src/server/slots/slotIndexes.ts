@@ -7,6 +7,7 @@
 
 import type { Bucket } from "../../bucket/bucket.ts";
 import type { LogRange } from "../../codec/documents.ts";
+import type { Entry } from "../../codec/objectEntries.ts";
 import type { Footer } from "../../codec/objectReader.ts";
 import type { Block } from "../../codec/objectWriter.ts";
 import { FrondError } from "../../errors.ts";
@@ -219,7 +220,7 @@ export class SlotIndexes {
     const what = `${entry.address} needs ${key}`;
     if (footer === undefined) throw new FrondError("OBJECT_DAMAGED", `${what}, which is gone from ${this.#bucket.url}`);
     checkIs(footer, { key, kind: "snapshot", run: footer.runId, number: base.txid, intent: intentOf(key) });
-    return [...footer.entries.map((item) => placeOf(key, footer, item)), ...places];
+    return [...Array.from(footer.entries, (item) => placeOf(key, footer, item)), ...places];
   }
 
   /** The footer of a checkpoint; undefined: it is gone. */
@@ -271,11 +272,12 @@ export class SlotIndexes {
   }
 }
 
-function placeOf(key: string, footer: Footer, { block, at, length }: Footer["entries"][number]): RecordPlace {
+function placeOf(key: string, footer: Footer, { block, at, length }: Entry): RecordPlace {
   return { key, block: footer.blocks[block] as Block, at, length };
 }
 
 function reachesBehind(footer: Footer, slot: Slot, limit: HistoryLimit): boolean {
   if ("time" in limit) return footer.lastMs > limit.time;
-  return footer.entries.some((entry) => entry.slot === slot && isBehind(limit, entry.head()));
+  for (const entry of footer.entries.of(slot)) if (isBehind(limit, entry.head())) return true;
+  return false;
 }

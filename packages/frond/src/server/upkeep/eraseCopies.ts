@@ -11,7 +11,8 @@
 import type { Bucket } from "../../bucket/bucket.ts";
 import { listAll } from "../../bucket/listAll.ts";
 import { PACK_PREFIX, parseCheckpointKey, positionOfSnapshot, snapshotPrefix } from "../../bucket/objectKeys.ts";
-import { type Entry, type Footer, readBlock } from "../../codec/objectReader.ts";
+import type { Entry } from "../../codec/objectEntries.ts";
+import { type Footer, readBlock } from "../../codec/objectReader.ts";
 import { type Block, ObjectWriter } from "../../codec/objectWriter.ts";
 import { FrondError } from "../../errors.ts";
 import { FETCH_BYTES } from "../../limits.ts";
@@ -79,7 +80,9 @@ async function* holders(
   const looked = async (key: string): Promise<{ key: string; footer: Footer } | undefined> => {
     signal?.throwIfAborted();
     const footer = await readFooter(bucket, key);
-    return footer?.entries.some((entry) => isOf(entry, cell)) ? { key, footer } : undefined;
+    if (footer === undefined) return undefined;
+    for (const entry of footer.entries.of(cell.slot)) if (isOf(entry, cell)) return { key, footer };
+    return undefined;
   };
   for await (const { key } of listAll(bucket, PACK_PREFIX)) {
     const found = await looked(key);
@@ -130,8 +133,7 @@ async function* without(
     for (const block of piece) {
       const start = block.offset - from;
       const raw = readBlock(found.bytes.subarray(start, start + block.stored), block, key);
-      for (; at < entries.length && blocks[(entries[at] as Entry).block] === block; at++) {
-        const entry = entries[at] as Entry;
+      for (let entry = entries.at(at); entry !== undefined && blocks[entry.block] === block; entry = entries.at(++at)) {
         writer.add(isOf(entry, cell) ? entry.headBytes : raw.subarray(entry.at, entry.at + entry.length));
       }
       yield* writer.take();
