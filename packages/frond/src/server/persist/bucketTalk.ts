@@ -101,6 +101,8 @@ export const WAKE_FOR_WAITERS = 2;
 /** The start of the thread is over: the run may serve. */
 export interface Started {
   readonly cluster: string;
+  /** There was none in the bucket. */
+  readonly created: boolean;
   /** Runs of `unfinished` whose log in the bucket is now whole and sealed. */
   readonly finished: readonly FinishedRun[];
   /** Slots that somebody has owned. */

@@ -19,14 +19,14 @@ import { incomplete } from "../upkeep/backup.ts";
 import type { BucketSetup, Started } from "../persist/bucketTalk.ts";
 
 /**
- * Joins, creating the cluster where there is none; `warnings` are what the probe had to say, and that there was none. Throws DATA_FOREIGN,
+ * Joins, creating the cluster where there is none; `warnings` are what the probe had to say. Throws DATA_FOREIGN,
  * COPY_INCOMPLETE, BUCKET_REFUSED for a store that is no bucket, and what the bucket throws.
  */
 export async function joinCluster(
   bucket: Bucket,
   setup: Pick<BucketSetup, "directory" | "cluster" | "brings" | "probe" | "seals" | "opened">,
   signal: AbortSignal,
-): Promise<Pick<Started, "cluster" | "slots"> & { warnings: readonly string[] }> {
+): Promise<Pick<Started, "cluster" | "slots" | "created"> & { warnings: readonly string[] }> {
   const { directory, cluster, brings, probe } = setup;
   const there = await read(bucket);
   if (there?.copying) throw incomplete(bucket);
@@ -55,13 +55,7 @@ export async function joinCluster(
     const what = `${directory} has cells that were made without a bucket, and ${bucket.url} has cells already`;
     throw new FrondError("DATA_FOREIGN", `${what}: name an empty bucket, or another --data`);
   }
-  // A name with a typo is an empty bucket, too. The folder inside of the data directory, which nobody named, is not.
-  const news = there === undefined && probe !== "never" ? [newCluster(bucket)] : [];
-  return { cluster: found.id, slots: [...slots.keys()], warnings: [...warnings, ...news] };
-}
-
-function newCluster({ url }: Bucket): string {
-  return `a new cluster was made in ${url}, which held none; were cells to be there, start with another --data and the right --bucket`;
+  return { cluster: found.id, slots: [...slots.keys()], created: there === undefined, warnings };
 }
 
 /**

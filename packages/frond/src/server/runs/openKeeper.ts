@@ -87,7 +87,9 @@ export async function openKeeper(
     },
   });
   try {
-    const { cluster, finished, lost } = keeper.started;
+    const { cluster, created, finished, lost } = keeper.started;
+    // A name with a typo is an empty bucket, too. The folder inside of the data directory is not: nobody named it.
+    if (created && spec.url !== urlInside(dataDirectory)) log.info({}, newCluster(spec));
     // First: no start that comes after looks at the log of runs that are finished.
     const kept = isDamaged ? keepDamaged(dataDirectory, earlier.damages, recovered.reports) : [];
     // Else a start that comes after this one would believe that it has a bucket, and these are to be uploaded.
@@ -140,6 +142,10 @@ function forgetRun(directory: string, catalog: Catalog, run: RunNumber): void {
   } catch {
     // What stays of it is ended by the start that succeeds; why this one did not is what is told.
   }
+}
+
+function newCluster({ url }: BucketSpec): string {
+  return `a new cluster was made in ${url}, which held none; were cells to be there, start with another --data and the right --bucket`;
 }
 
 /** The bucket inside of a data directory. */
