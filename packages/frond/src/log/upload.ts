@@ -6,16 +6,15 @@
 // Runs in the bucket thread: it reads files, compresses and waits for the store without anybody waiting for it.
 
 import { randomBytes } from "node:crypto";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { flushRule } from "../core/flushRule.ts";
 import { RunLog, type RunLogEvent, type RunLogStart, type RunLogStep } from "../core/runLog.ts";
 import { encodeSeal } from "../codec/objectWriter.ts";
 import { FrondError } from "../errors.ts";
-import { PACK_TURN_MS } from "../limits.ts";
 import type { Lsn, RunId, RunNumber, Seq, Slot } from "../types.ts";
 import { cutSegment } from "./cut.ts";
 import type { LogHands } from "./logHands.ts";
 import { LogTail } from "./tail.ts";
+import { Turns } from "./turns.ts";
 
 /** What an upload works with. */
 export interface UploadOptions {
@@ -49,12 +48,13 @@ export class Upload {
   #tail: LogTail;
   #since: number | undefined;
   #end: LogEnd | undefined;
-  #turnEnds = 0;
+  readonly #turns: Turns;
   /** Segments that were created. Count. */
   segments = 0;
 
   constructor(options: UploadOptions) {
     this.#o = options;
+    this.#turns = new Turns(options.now);
     this.#log = new RunLog(options.start);
     this.#tail = new LogTail(options.logFolder, options.run, options.start.lsn);
   }
@@ -131,7 +131,7 @@ export class Upload {
       this.#tail = new LogTail(logFolder, run, this.uploaded);
     }
     const facts = { runId, seq: this.seq, intent: randomBytes(16), createdMs: wallNow() };
-    const segment = await cutSegment(this.#tail, durable, facts, () => this.#breathe());
+    const segment = await cutSegment(this.#tail, durable, facts, () => this.#turns.breathe());
     if (segment === undefined) {
       const what = `the log of run ${run} has nothing between ${this.uploaded} and ${durable}`;
       throw new FrondError("LOG_DAMAGED", `${what}, which was durable`);
@@ -139,15 +139,6 @@ export class Upload {
     await this.#drive(this.#log.append(segment.fromLsn, segment.toLsn, now()), () => segment.bytes);
     this.segments += 1;
     this.#o.onUploaded?.(segment.changed);
-  }
-
-  /** Gives the thread back, when this has had it for long enough: a lease is renewed by it, too. */
-  #breathe(): Promise<void> | undefined {
-    const { now } = this.#o;
-    if (now() < this.#turnEnds) return undefined;
-    return nextTurn().then(() => {
-      this.#turnEnds = now() + PACK_TURN_MS;
-    });
   }
 
   async #drive(first: RunLogStep, bytesAt: (seq: Seq) => Buffer): Promise<void> {

@@ -15,7 +15,7 @@ import fs from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import type { Bucket } from "../../bucket/bucket.ts";
 import { listAll } from "../../bucket/listAll.ts";
-import { ERASED_PREFIX, parseSlotKey, positionOfErasure, SLOT_PREFIX } from "../../bucket/objectKeys.ts";
+import { parseSlotKey, SLOT_PREFIX } from "../../bucket/objectKeys.ts";
 import type { LogRange, SlotDocument } from "../../codec/documents.ts";
 import { FrondError, isFrondError } from "../../errors.ts";
 import { LARGE_CELL_BYTES } from "../../limits.ts";
@@ -27,7 +27,7 @@ import { fileRows } from "../../store/fileRows.ts";
 import { pagesInMemory } from "../../store/pageFile.ts";
 import { removeCell } from "../../store/restore.ts";
 import { comparePositions, type Position, type RunId, type Seq, type Slot } from "../../types.ts";
-import { erasureHash } from "../upkeep/erasureRecords.ts";
+import { allErased, erasureHash } from "../upkeep/erasureRecords.ts";
 import { SlotHistories, slotOwned } from "../slots/slotHistory.ts";
 import type { IndexedCell, SlotIndex } from "../slots/slotIndex.ts";
 
@@ -77,7 +77,7 @@ class Look {
 
   async run(): Promise<LookedAt> {
     const { bucket, temporary } = this.#o;
-    this.#erased = await erasures(bucket);
+    this.#erased = await allErased(bucket);
     const slots = new Set<Slot>();
     for await (const { key } of listAll(bucket, SLOT_PREFIX)) {
       const slot = parseSlotKey(key)?.slot;
@@ -196,16 +196,6 @@ function isSmall({ entry, base }: IndexedCell): boolean {
 function spaceFor(error: unknown, { address }: CellEntry): unknown {
   if ((error as NodeJS.ErrnoException).code !== "ENOSPC") return error;
   return new FrondError("DISK_FULL", `no space to look which files ${address} names`, { cause: error });
-}
-
-/** Up to where cells were erased, by the hashes of their addresses. */
-async function erasures(bucket: Bucket): Promise<Map<string, Position>> {
-  const found = new Map<string, Position>();
-  for await (const { key } of listAll(bucket, ERASED_PREFIX)) {
-    const at = positionOfErasure(key);
-    if (at !== undefined) found.set(key.split("/")[1] as string, at);
-  }
-  return found;
 }
 
 async function behindLast(bucket: Bucket, run: RunId): Promise<Seq> {

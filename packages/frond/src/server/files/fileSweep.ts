@@ -8,11 +8,11 @@
 // - The files of an erased cell go in the same way, only sooner than by the daily look.
 // - The time is the store's, as it stamped the lease, or this machine's, whichever is earlier.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../../bucket/bucket.ts";
 import { listAll } from "../../bucket/listAll.ts";
 import { FILE_PREFIX, fileKey, hashOfFile, NODE_PREFIX, runOfLease } from "../../bucket/objectKeys.ts";
-import { FILE_KEEP_MS, FILE_SWEEP_FILES, PACK_TURN_MS } from "../../limits.ts";
+import { FILE_KEEP_MS, FILE_SWEEP_FILES } from "../../limits.ts";
+import { Turns } from "../../log/turns.ts";
 import type { RunId } from "../../types.ts";
 import { type LookedAt, withoutNamed } from "./fileNames.ts";
 import type { Released, Swept } from "./fileTalk.ts";
@@ -33,9 +33,10 @@ export class FileSweep {
   readonly #temporary: string;
   readonly #collect: (hash: string, before: number) => Promise<boolean>;
   readonly #most: number;
+  /** Others read and put files in this thread. */
+  readonly #turns = new Turns(monotonicMs);
   /** The last file that was asked after, when there were more. */
   #after: string | undefined;
-  #turnEnds = 0;
 
   /** `temporary`: a file that nobody else uses. `collect` removes a file unless it is younger than `before`. `most`: see FILE_SWEEP_FILES. */
   constructor(
@@ -102,7 +103,7 @@ export class FileSweep {
       beganMs,
       goneSinceMs: beganMs - retentionMs,
       temporary: this.#temporary,
-      breathe: () => this.#breathe(),
+      breathe: async () => this.#turns.breathe(),
     });
   }
 
@@ -143,13 +144,6 @@ export class FileSweep {
       sizes.set(hash, size);
     }
     return sizes;
-  }
-
-  /** Others read and put files in this thread. */
-  async #breathe(): Promise<void> {
-    if (monotonicMs() < this.#turnEnds) return;
-    await nextTurn();
-    this.#turnEnds = monotonicMs() + PACK_TURN_MS;
   }
 }
 

@@ -9,12 +9,12 @@
 //   through what is behind its last checkpoint, and nothing goes that this one would have covered.
 
 import path from "node:path";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../../bucket/bucket.ts";
 import { checkpointKey, parseCheckpointKey } from "../../bucket/objectKeys.ts";
 import { howToWrite, type LargeSizes, mostUrgent, type SlotChange } from "../../core/checkpointing.ts";
 import { uncovered } from "../../core/claiming.ts";
-import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, PACK_TURN_MS } from "../../limits.ts";
+import { CHECKPOINT_PACE_MS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS } from "../../limits.ts";
+import { Turns } from "../../log/turns.ts";
 import { NO_PAGES } from "../../store/cellRecords.ts";
 import { type CheckpointCell, writeCheckpoint } from "../../store/checkpoint.ts";
 import { writeSnapshot, type WriteOptions } from "../../store/snapshot.ts";
@@ -64,7 +64,7 @@ export class Checkpoints {
   readonly #failures = new Map<Slot, { readonly times: number; readonly after: number }>();
   #notBefore = 0;
   #files = 0;
-  #turnEnds = 0;
+  readonly #turns = new Turns(monotonicMs);
 
   constructor(options: CheckpointsOptions) {
     this.#o = options;
@@ -198,9 +198,7 @@ export class Checkpoints {
   /** Gives the thread back, when this has had it for long enough. */
   async #breathe(): Promise<void> {
     this.#ending.signal.throwIfAborted();
-    if (monotonicMs() < this.#turnEnds) return;
-    await nextTurn();
-    this.#turnEnds = monotonicMs() + PACK_TURN_MS;
+    await this.#turns.breathe();
   }
 }
 

@@ -8,19 +8,12 @@
 // - Packs that a larger one holds are kept for a while for those who are reading them, then they go. What a stop leaves
 //   behind is found by the next who lists the run.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Bucket } from "../../bucket/bucket.ts";
 import { createUntilKnown } from "../../bucket/createUntilKnown.ts";
 import { logKey, packKey } from "../../bucket/objectKeys.ts";
 import { nextPack, PackRule, type RunParts } from "../../core/compaction.ts";
-import {
-  PACK_CREATE_MS,
-  PACK_GRACE_MS,
-  PACK_LOOK_MS,
-  PACK_RETRY_MAX_MS,
-  PACK_RETRY_MS,
-  PACK_TURN_MS,
-} from "../../limits.ts";
+import { PACK_CREATE_MS, PACK_GRACE_MS, PACK_LOOK_MS, PACK_RETRY_MAX_MS, PACK_RETRY_MS } from "../../limits.ts";
+import { Turns } from "../../log/turns.ts";
 import { type ListedPack, listPacks, listSegments, type Part, type SeqRange, superseded } from "../../log/cover.ts";
 import { makePack } from "../../log/pack.ts";
 import type { RunId, Seq } from "../../types.ts";
@@ -69,7 +62,7 @@ export class Compaction {
   readonly #leaving = new Map<string, { readonly run: RunId; readonly atMs: number }>();
   readonly #timer: NodeJS.Timeout;
   #work: Promise<void> | undefined;
-  #turnEnds = 0;
+  readonly #turns = new Turns(monotonicMs);
 
   constructor(options: CompactionOptions) {
     this.#o = options;
@@ -213,10 +206,7 @@ export class Compaction {
   /** Gives the thread back, when this has had it for long enough. */
   #breathe(): Promise<void> | undefined {
     this.#ending.signal.throwIfAborted();
-    if (monotonicMs() < this.#turnEnds) return undefined;
-    return nextTurn().then(() => {
-      this.#turnEnds = monotonicMs() + PACK_TURN_MS;
-    });
+    return this.#turns.breathe();
   }
 }
 
